@@ -1,0 +1,56 @@
+/*
+ * io: the only place where core touches files. Every call goes through one table, so that tests can replace the
+ * disk (faults, and a simulated disk that forgets what was not synced). EINTR and short transfers are handled here.
+ * `path` is used for error text only where an fd is given. Any thread.
+ */
+#ifndef LEAT_BASE_IO_H
+#define LEAT_BASE_IO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "base/err.h"
+
+/* open(2) with O_CLOEXEC. `*fd` is -1 on error. ENOENT gives ERR_NOT_FOUND, EEXIST ERR_EXISTS. */
+int io_open(int *fd, const char *path, int flags, mode_t mode, struct err *e);
+void io_close(int fd); /* -1 is fine; never used to learn of a write error: sync first */
+
+/* Reads exactly `n` bytes at `offset`; fewer at the end of the file is ERR_TRUNCATED. */
+int io_pread(int fd, void *data, size_t n, int64_t offset, const char *path, struct err *e);
+/* Reads up to `n` bytes; `*got` tells how many (0 at the end of the file). */
+int io_pread_some(int fd, void *data, size_t n, int64_t offset, size_t *got, const char *path, struct err *e);
+
+/* Writes all bytes at `offset`. On error an unknown part may be written. */
+int io_pwrite(int fd, const void *data, size_t n, int64_t offset, const char *path, struct err *e);
+/* As io_pwrite from several buffers. `iov` is changed. */
+int io_pwritev(int fd, struct iovec *iov, int iovcnt, int64_t offset, const char *path, struct err *e);
+
+int io_sync_data(int fd, const char *path, struct err *e); /* fdatasync; error is fatal=true */
+int io_sync(int fd, const char *path, struct err *e);      /* fsync; error is fatal=true */
+int io_sync_dir(const char *dir, struct err *e);           /* makes names in `dir` durable; error is fatal=true */
+
+/* Reserves space without changing the length (fallocate KEEP_SIZE). ERR_UNSUPPORTED where the file system can't. */
+int io_allocate(int fd, int64_t offset, int64_t length, const char *path, struct err *e);
+int io_truncate(int fd, int64_t length, const char *path, struct err *e);
+int io_size(int fd, int64_t *size, const char *path, struct err *e);
+
+int io_rename(const char *from, const char *to, struct err *e);
+int io_unlink(const char *path, struct err *e); /* a missing file is ERR_NOT_FOUND */
+int io_mkdir(const char *path, mode_t mode, struct err *e);  /* an existing directory is fine */
+int io_mkdirs(const char *path, mode_t mode, struct err *e); /* with parents */
+int io_remove_tree(const char *path, struct err *e);         /* a missing one is fine */
+bool io_exists(const char *path);
+
+/* Calls `each` with every name but . and .. in no particular order; stops at its first non-zero code. */
+int io_list(const char *dir, int (*each)(void *arg, const char *name, struct err *e), void *arg, struct err *e);
+
+/* Whole small file into a NUL-terminated buffer of the caller (mem_free); over `max` bytes is ERR_TOO_LARGE. */
+int io_read_file(const char *path, size_t max, char **data, size_t *len, struct err *e);
+
+/* Replaces `path` durably: temporary file beside it, write, fsync, rename, fsync of the directory. */
+int io_replace_file(const char *path, const void *data, size_t n, mode_t mode, struct err *e);
+
+#endif

@@ -1,0 +1,152 @@
+/*
+ * config: from YAML text to checked, typed settings. All problems of all files are collected, each with file, line and
+ * column; nothing is half-applied. The result is immutable and is shared between threads by reference.
+ *
+ * Where settings come from: the hub's own table (hub_options), a pipeline's table (pipeline_options), topic settings
+ * (broker's topic_config_defs) and each connector's option table (leat/plugin.h). docs/configuration.md and the JSON
+ * Schema are generated from the same tables.
+ */
+#ifndef LEAT_CONFIG_CONFIG_H
+#define LEAT_CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "broker/broker.h"
+#include "leat/plugin.h"
+
+/* ---- problems ----------------------------------------------------------------------------------------------- */
+
+struct problem {
+    char *file;
+    int line, column; /* 1-based; 0: of the whole file */
+    char *text;
+};
+struct problems {
+    struct problem *items;
+    size_t count;
+};
+void problems_init(struct problems *p);
+void problems_free(struct problems *p);
+int problems_add(struct problems *p, const char *file, int line, int column, const char *fmt, ...)
+    __attribute__((format(printf, 5, 6))); /* ERR_OK or ERR_NO_MEMORY */
+void problems_sort(struct problems *p);    /* by file, line, column */
+
+/* The nearest of `names` to a misspelt one, or NULL if none is near (Damerau-Levenshtein, length-scaled). */
+const char *config_nearest(const char *name, const char *const *names, size_t n);
+
+/* ---- typed options (leat_config is what plugins see as opaque) ------------------------------------------------ */
+
+/* From text values as in YAML; for tests, the command line and REST. `items`: name, value pairs. */
+struct option_text {
+    const char *name;
+    const char *value;
+};
+struct leat_config *options_new(const struct leat_option *table, size_t table_n, const struct option_text *items,
+                                size_t n, struct problems *p, struct err *e); /* NULL: see p or e */
+void options_free(struct leat_config *c);
+
+/* The getters of leat_host. Unknown name or wrong type: asserts, it is a bug of the plugin. */
+const char *options_str(const struct leat_config *c, const char *name);
+int64_t options_int(const struct leat_config *c, const char *name);
+double options_double(const struct leat_config *c, const char *name);
+bool options_bool(const struct leat_config *c, const char *name);
+size_t options_list(const struct leat_config *c, const char *name, const char *const **items);
+bool options_is_set(const struct leat_config *c, const char *name);
+
+/* Same names with the same values (secrets compared too, never shown). */
+bool options_equal(const struct leat_config *a, const struct leat_config *b);
+/* "name: value" lines of what was set, sorted, secrets as "***"; for plan and status. */
+int options_print(const struct leat_config *c, struct buf *out, struct err *e);
+
+/* ---- the configuration ---------------------------------------------------------------------------------------- */
+
+/* What config needs of the plugin host: a connector's descriptor by kind and type or alias. NULL: none. */
+struct connector_catalog {
+    void *arg;
+    const struct leat_connector *(*find)(void *arg, enum leat_kind kind, const char *type);
+    /* i-th connector, or NULL past the end; for error messages, JSON Schema and docs */
+    const struct leat_connector *(*at)(void *arg, size_t i);
+};
+
+enum converter { CONVERTER_BYTES, CONVERTER_STRING, CONVERTER_JSON };
+
+struct connector_config {
+    char *name;       /* unique in the hub: the pipeline's name for its source, "<pipeline>-<sink name>" for sinks */
+    const struct leat_connector *connector;
+    struct leat_config *options;
+    int tasks_max;
+    enum converter key_converter, value_converter;
+    bool paused;
+    /* failures: */
+    int64_t retry_backoff_ms, retry_backoff_max_ms;
+    int retry_max;                /* -1: for ever */
+    char *file;                   /* where it stands, for messages */
+    int line;
+};
+
+struct pipeline_config {
+    char *name;
+    struct connector_config *source;  /* NULL: reads topics that exist */
+    char **topics;                    /* what the sinks read; topics[0] is the source's topic when there is one */
+    size_t topic_count;
+    int32_t partitions;               /* of topics[0] when it has to be made */
+    struct topic_config_entry *topic_config;
+    size_t topic_config_count;
+    enum codec codec;                 /* of batches that the source writes */
+    struct connector_config **sinks;
+    size_t sink_count;
+    char *file;
+    int line;
+};
+
+struct hub_config {
+    char *data_dir;
+    char **plugin_path;
+    size_t plugin_path_count;
+    char *http_listen;   /* "127.0.0.1:8083"-like; NULL: Unix socket only */
+    char *log_level;
+    char *log_format;
+    int64_t shutdown_ms; /* how long SIGTERM drains */
+    size_t journal_file_bytes;
+    int64_t retention_check_ms;
+};
+
+struct config {
+    struct hub_config hub;
+    struct pipeline_config **pipelines; /* by name */
+    size_t pipeline_count;
+};
+
+/*
+ * Reads a file, or every *.yaml and *.yml of a directory in name order. ERR_INVALID_CONFIG: see `problems`, `*out` is
+ * NULL. Secrets ${env:NAME} and ${file:PATH} are resolved here (docs/configuration.md).
+ */
+int config_load(const char *path, const struct connector_catalog *catalog, struct config **out,
+                struct problems *problems, struct err *e);
+/* The same from text; `name` stands in messages. */
+int config_parse(const char *text, size_t n, const char *name, const struct connector_catalog *catalog,
+                 struct config **out, struct problems *problems, struct err *e);
+/* Only the hub section, before plugins can be found: everything else is skipped. */
+int config_load_hub(const char *path, struct hub_config *out, struct problems *problems, struct err *e);
+void hub_config_free(struct hub_config *h);
+void config_free(struct config *c);
+
+bool connector_config_equal(const struct connector_config *a, const struct connector_config *b);
+bool pipeline_config_equal(const struct pipeline_config *a, const struct pipeline_config *b);
+
+/* What changes from `from` to `to`, one line each ("~ pipeline web: sink archive: flush.size: 100 -> 200"), "" if nothing. */
+int config_plan(const struct config *from, const struct config *to, struct buf *out, struct err *e);
+
+/* The option tables of hub and pipeline, for docs. */
+const struct leat_option *hub_options(size_t *n);
+const struct leat_option *pipeline_options(size_t *n);
+const struct leat_option *connector_common_options(size_t *n); /* name, type, tasks.max, converters, retries */
+
+/* JSON Schema (draft 2020-12) of the whole configuration with the catalog's connectors. */
+int config_json_schema(const struct connector_catalog *catalog, struct buf *out, struct err *e);
+
+#endif

@@ -1,0 +1,77 @@
+# The rules behind the Makefile: one static library a layer, so that a layer's unit tests link nothing above it.
+
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(BUILD)/%,%,$@)';)
+
+WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wformat=2 \
+        -Wundef -Wvla -Wwrite-strings -Wcast-qual -Wimplicit-fallthrough
+OPT  := $(if $(SANITIZE),-O1,-O2)
+SAN  := $(if $(filter address,$(SANITIZE)),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all) \
+        $(if $(filter thread,$(SANITIZE)),-fsanitize=thread)
+comma := ,
+CFLAGS_ALL := -std=gnu11 -g $(OPT) -fno-omit-frame-pointer -fPIC -fvisibility=hidden -pthread $(WARN) $(SAN) \
+        -D_GNU_SOURCE -DLEAT_VERSION='"$(VERSION)"' -DLEAT_PREFIX='"$(PREFIX)"' -Icore -Iplugins/include -Iplugins -I. \
+        $(CFLAGS)
+LDFLAGS_ALL := -pthread $(SAN) $(LDFLAGS)
+PKG_LIBS = $(shell pkg-config --libs $(PACKAGES)) -ldl -lm
+
+LAYER_LIBS := $(foreach l,$(LAYERS),$(BUILD)/lib/$(l).a)
+# libraries a layer's tests need: itself and all below, top first for the linker
+below = $(foreach l,$(call upto,$(1),$(LAYERS)),$(BUILD)/lib/$(l).a)
+upto  = $(if $(2),$(if $(filter $(1),$(firstword $(2))),$(1),$(call upto,$(1),$(wordlist 2,99,$(2))) $(firstword $(2))))
+
+layer_objs = $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out core/cli/main.c,$(wildcard core/$(1)/*.c)))
+KIT_OBJS   := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard plugins/kit/*.c))
+CONNECTORS := $(notdir $(patsubst %/,%,$(wildcard connectors/*/)))
+PLUGINS    := $(foreach c,$(CONNECTORS),$(BUILD)/plugins/$(c).so)
+UNIT       := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/*/test_*.c))
+TESTLIB    := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/lib/*.c))
+
+.PHONY: all
+all: $(BUILD)/leat $(PLUGINS)
+
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC)$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+define layer_rule
+$(BUILD)/lib/$(1).a: $(call layer_objs,$(1))
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	$$(call say,AR)ar rcs $$@ $$^
+endef
+$(foreach l,$(LAYERS),$(eval $(call layer_rule,$(l))))
+
+$(BUILD)/lib/kit.a: $(KIT_OBJS)
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(call say,AR)ar rcs $@ $^
+
+$(BUILD)/leat: $(BUILD)/obj/core/cli/main.o $(call below,cli)
+	$(call say,LINK)$(CC) -o $@ $^ $(LDFLAGS_ALL) $(PKG_LIBS)
+
+# A plugin takes no symbol of the host (-z defs proves it), and keeps its libraries' symbols to itself.
+define plugin_rule
+$(BUILD)/plugins/$(1).so: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard connectors/$(1)/*.c)) $(BUILD)/lib/kit.a $(BUILD)/lib/base.a
+	@mkdir -p $$(@D)
+	$$(call say,PLUGIN)$(CC) -shared $(if $(SANITIZE),,-Wl$(comma)-z$(comma)defs) -Wl,--exclude-libs,ALL -o $$@ $$^ $(LDFLAGS_ALL) $$(PKG_LIBS)
+endef
+$(foreach c,$(CONNECTORS),$(eval $(call plugin_rule,$(c))))
+
+# ---- tests --------------------------------------------------------------------------------------------------------
+
+# tests/unit/<layer>/test_x.c links that layer and those below; tests/unit/kit the plugin kit; tests/unit/<connector>
+# the connector's own objects.
+unit_layer = $(word 1,$(subst /, ,$(1)))
+define unit_rule
+$(BUILD)/tests/unit/$(1): $(BUILD)/obj/tests/unit/$(1).o $(TESTLIB) $(if $(filter $(call unit_layer,$(1)),$(LAYERS)),$(call below,$(call unit_layer,$(1))),$(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard connectors/$(call unit_layer,$(1))/*.c)) $(BUILD)/lib/kit.a $(call below,connect))
+	@mkdir -p $$(@D)
+	$$(call say,LINK)$(CC) -o $$@ $$^ $(LDFLAGS_ALL) -lcmocka $$(PKG_LIBS)
+endef
+$(foreach t,$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*/test_*.c)),$(eval $(call unit_rule,$(t))))
+
+.PHONY: unit
+unit: $(UNIT)
+	$(Q)tests/lib/run-unit $(UNIT)
+
+-include $(shell test -d $(BUILD)/obj && find $(BUILD)/obj -name '*.d')
