@@ -1,7 +1,7 @@
 /*
  * buf: a growable byte buffer with a mandatory cap; slice: a bounded reader over bytes from outside.
- * All integers are big-endian, varints are zigzag as in Kafka's records (uvarint: unsigned, as in flexible messages).
- * Not thread-safe.
+ * All integers are big-endian, varints are zigzag as in Kafka's records (uvarint: unsigned, as in flexible
+ * messages). Not thread-safe.
  */
 #ifndef LEAT_BASE_BUF_H
 #define LEAT_BASE_BUF_H

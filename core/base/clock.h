@@ -8,8 +8,8 @@
 #include <stdint.h>
 #include <time.h>
 
-int64_t clock_wall_ms(void);  /* since 1970, UTC; may jump */
-int64_t clock_mono_ns(void);  /* never goes back */
+int64_t clock_wall_ms(void); /* since 1970, UTC; may jump */
+int64_t clock_mono_ns(void); /* never goes back */
 int64_t clock_mono_ms(void);
 
 /* Absolute CLOCK_MONOTONIC time `ms` from now, for thread_cond_wait_until. */

@@ -78,7 +78,8 @@ struct err {
     char text[ERR_TEXT_MAX];
 };
 
-/* Sets code and text (printf-like); retriable comes from the code's row. Returns `code`. `e` is never NULL. */
+/* Sets code and text (printf-like); retriable comes from the code's row. Returns `code`. `e` is never NULL.
+ */
 int err_set(struct err *e, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* Sets from an errno value: maps it to a code and appends ": <strerror>". Returns the code. */
@@ -92,7 +93,8 @@ int err_nomem(struct err *e);
 
 void err_clear(struct err *e);
 
-/* Names such as "OFFSET_OUT_OF_RANGE", the row's text, and the Kafka protocol code. Unknown codes are INTERNAL. */
+/* Names such as "OFFSET_OUT_OF_RANGE", the row's text, and the Kafka protocol code. Unknown codes are
+ * INTERNAL. */
 const char *err_name(int code);
 const char *err_text(int code);
 int16_t err_kafka(int code);

@@ -17,7 +17,8 @@ enum fault_point {
     FAULT_POINTS
 };
 
-/* From now on let the n-th (1-based) pass through the point fail with `errnum`; `sticky`: all later ones too. */
+/* From now on let the n-th (1-based) pass through the point fail with `errnum`; `sticky`: all later ones too.
+ */
 void fault_arm(enum fault_point point, uint64_t nth, int errnum, bool sticky);
 void fault_disarm(void);
 

@@ -1,7 +1,7 @@
 /*
- * io: the only place where core touches files. Every call goes through one table, so that tests can replace the
- * disk (faults, and a simulated disk that forgets what was not synced). EINTR and short transfers are handled here.
- * `path` is used for error text only where an fd is given. Any thread.
+ * io: the only place where core touches files, so that tests can make any write, sync, read or change of
+ * names fail (fault.h). EINTR and short transfers are handled here. `path` is used for error text only where
+ * an fd is given. Any thread.
  */
 #ifndef LEAT_BASE_IO_H
 #define LEAT_BASE_IO_H
@@ -30,24 +30,27 @@ int io_pwritev(int fd, struct iovec *iov, int iovcnt, int64_t offset, const char
 
 int io_sync_data(int fd, const char *path, struct err *e); /* fdatasync; error is fatal=true */
 int io_sync(int fd, const char *path, struct err *e);      /* fsync; error is fatal=true */
-int io_sync_dir(const char *dir, struct err *e);           /* makes names in `dir` durable; error is fatal=true */
+int io_sync_dir(const char *dir, struct err *e); /* makes names in `dir` durable; error is fatal=true */
 
-/* Reserves space without changing the length (fallocate KEEP_SIZE). ERR_UNSUPPORTED where the file system can't. */
+/* Reserves space without changing the length (fallocate KEEP_SIZE). ERR_UNSUPPORTED where the file system
+ * can't. */
 int io_allocate(int fd, int64_t offset, int64_t length, const char *path, struct err *e);
 int io_truncate(int fd, int64_t length, const char *path, struct err *e);
 int io_size(int fd, int64_t *size, const char *path, struct err *e);
 
 int io_rename(const char *from, const char *to, struct err *e);
-int io_unlink(const char *path, struct err *e); /* a missing file is ERR_NOT_FOUND */
+int io_unlink(const char *path, struct err *e);              /* a missing file is ERR_NOT_FOUND */
 int io_mkdir(const char *path, mode_t mode, struct err *e);  /* an existing directory is fine */
 int io_mkdirs(const char *path, mode_t mode, struct err *e); /* with parents */
 int io_remove_tree(const char *path, struct err *e);         /* a missing one is fine */
 bool io_exists(const char *path);
 
 /* Calls `each` with every name but . and .. in no particular order; stops at its first non-zero code. */
-int io_list(const char *dir, int (*each)(void *arg, const char *name, struct err *e), void *arg, struct err *e);
+int io_list(const char *dir, int (*each)(void *arg, const char *name, struct err *e), void *arg,
+            struct err *e);
 
-/* Whole small file into a NUL-terminated buffer of the caller (mem_free); over `max` bytes is ERR_TOO_LARGE. */
+/* Whole small file into a NUL-terminated buffer of the caller (mem_free); over `max` bytes is ERR_TOO_LARGE.
+ */
 int io_read_file(const char *path, size_t max, char **data, size_t *len, struct err *e);
 
 /* Replaces `path` durably: temporary file beside it, write, fsync, rename, fsync of the directory. */

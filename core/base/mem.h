@@ -1,6 +1,6 @@
 /*
- * mem: allocation for all of core. Never aborts: NULL means out of memory and the caller answers ERR_NO_MEMORY.
- * A test can make the n-th allocation fail (fault.h). Any thread.
+ * mem: allocation for all of core. Never aborts: NULL means out of memory and the caller answers
+ * ERR_NO_MEMORY. A test can make the n-th allocation fail (fault.h). Any thread.
  */
 #ifndef LEAT_BASE_MEM_H
 #define LEAT_BASE_MEM_H
@@ -8,14 +8,14 @@
 #include <stddef.h>
 
 void *mem_alloc(size_t size);
-void *mem_calloc(size_t count, size_t size);                 /* checks the product for overflow */
-void *mem_realloc(void *old, size_t size);                   /* as realloc: on NULL `old` stays valid */
+void *mem_calloc(size_t count, size_t size);                   /* checks the product for overflow */
+void *mem_realloc(void *old, size_t size);                     /* as realloc: on NULL `old` stays valid */
 void *mem_realloc_array(void *old, size_t count, size_t size); /* with overflow check */
-void *mem_aligned(size_t alignment, size_t size);            /* freed by mem_free */
+void *mem_aligned(size_t alignment, size_t size);              /* freed by mem_free */
 char *mem_strdup(const char *s);
 char *mem_strndup(const char *s, size_t n);
-void *mem_dup(const void *data, size_t n);                   /* n may be 0: still a valid pointer */
+void *mem_dup(const void *data, size_t n); /* n may be 0: still a valid pointer */
 char *mem_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-void mem_free(void *p);                                      /* NULL is fine */
+void mem_free(void *p); /* NULL is fine */
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * broker: topics, partitions, produce, fetch, groups' offsets and transactions over one data directory, as functions
- * that know nothing of sockets. The pipelines inside the process (core/client) and, later, Kafka's clients
- * (core/server) use the same ones.
+ * broker: topics, partitions, produce, fetch, groups' offsets and transactions over one data directory, as
+ * functions that know nothing of sockets. The pipelines inside the process (core/client) and, later, Kafka's
+ * clients (core/server) use the same ones.
  *
  * All functions may be called from any thread unless they say otherwise. Those that wait for the disk say so.
  */
@@ -20,16 +20,16 @@
 struct broker;
 
 struct broker_options {
-    const char *data_dir;        /* made if missing */
-    size_t journal_file_bytes;   /* 0: default 64 MiB */
-    int64_t retention_check_ms;  /* 0: default 300000, Kafka's log.retention.check.interval.ms */
-    int32_t offsets_partitions;  /* 0: default 50; used when __consumer_offsets is first made */
-    int32_t txn_partitions;      /* 0: default 50; likewise __transaction_state */
+    const char *data_dir;       /* made if missing */
+    size_t journal_file_bytes;  /* 0: default 64 MiB */
+    int64_t retention_check_ms; /* 0: default 300000, Kafka's log.retention.check.interval.ms */
+    int32_t offsets_partitions; /* 0: default 50; used when __consumer_offsets is first made */
+    int32_t txn_partitions;     /* 0: default 50; likewise __transaction_state */
 };
 
 /*
- * Locks the directory (ERR_LOCKED names the holder's pid), recovers, starts the commit stage and upkeep. Also aborts
- * nothing: open transactions wait for their producer or their timeout.
+ * Locks the directory (ERR_LOCKED names the holder's pid), recovers, starts the commit stage and upkeep. Also
+ * aborts nothing: open transactions wait for their producer or their timeout.
  */
 int broker_open(struct broker **out, const struct broker_options *o, struct err *e);
 /* Waits for pending commits, closes every log cleanly, unlocks. Frees in any case. */
@@ -38,7 +38,8 @@ int broker_close(struct broker *b, struct err *e);
 const char *broker_data_dir(const struct broker *b);
 const char *broker_cluster_id(const struct broker *b);
 
-/* ---- topics ------------------------------------------------------------------------------------------------- */
+/* ---- topics
+ * ------------------------------------------------------------------------------------------------- */
 
 struct topic_config_entry {
     const char *name;  /* Kafka's topic setting */
@@ -62,12 +63,13 @@ int topic_config_check(const char *name, const char *value, struct err *e);
 int topic_name_check(const char *name, struct err *e); /* ERR_INVALID_TOPIC */
 
 /* Durable when it returns. ERR_TOPIC_EXISTS, ERR_INVALID_*. `partitions` -1: 1. */
-int broker_create_topic(struct broker *b, const char *name, int32_t partitions, const struct topic_config_entry *config,
-                        size_t config_count, struct uuid *id, struct err *e);
+int broker_create_topic(struct broker *b, const char *name, int32_t partitions,
+                        const struct topic_config_entry *config, size_t config_count, struct uuid *id,
+                        struct err *e);
 int broker_delete_topic(struct broker *b, const char *name, struct err *e);
 int broker_add_partitions(struct broker *b, const char *name, int32_t total, struct err *e);
-int broker_alter_topic(struct broker *b, const char *name, const struct topic_config_entry *config, size_t config_count,
-                       struct err *e);
+int broker_alter_topic(struct broker *b, const char *name, const struct topic_config_entry *config,
+                       size_t config_count, struct err *e);
 
 struct partition_info {
     int32_t partition;
@@ -85,21 +87,23 @@ struct topic_info {
     size_t config_count;
     struct topic_config_entry *config; /* only what was set */
 };
-int broker_topic(struct broker *b, const char *name, struct topic_info *out, struct err *e); /* with partitions */
-int broker_topics(struct broker *b, struct topic_info **list, size_t *n, struct err *e);     /* by name */
+int broker_topic(struct broker *b, const char *name, struct topic_info *out,
+                 struct err *e);                                                         /* with partitions */
+int broker_topics(struct broker *b, struct topic_info **list, size_t *n, struct err *e); /* by name */
 void topic_info_free(struct topic_info *t);
 void topic_infos_free(struct topic_info *list, size_t n);
 
 /* Deletes records below `offset` (-1: the high watermark); *low is the new log start. */
-int broker_delete_records(struct broker *b, const char *topic, int32_t partition, int64_t offset, int64_t *low,
-                          struct err *e);
+int broker_delete_records(struct broker *b, const char *topic, int32_t partition, int64_t offset,
+                          int64_t *low, struct err *e);
 
-/* ---- produce ------------------------------------------------------------------------------------------------ */
+/* ---- produce
+ * ------------------------------------------------------------------------------------------------ */
 
 struct produce_request {
     const char *topic;
     int32_t partition;
-    void *data;   /* whole batches, changed in place */
+    void *data; /* whole batches, changed in place */
     size_t bytes;
     /* filled in: */
     struct log_appended appended;
@@ -107,20 +111,22 @@ struct produce_request {
 };
 
 /*
- * Appends to one or more partitions. With `atomic` either all appends become durable and visible together or none is
- * made (used for transaction groups; the caller must be trusted code). Waits until what was appended is as durable as
- * the topics ask. Returns ERR_OK if every request's error is ERR_OK, else the first error's code.
+ * Appends to one or more partitions. With `atomic` either all appends become durable and visible together or
+ * none is made (used for transaction groups; the caller must be trusted code). Waits until what was appended
+ * is as durable as the topics ask. Returns ERR_OK if every request's error is ERR_OK, else the first error's
+ * code.
  */
 int broker_produce(struct broker *b, struct produce_request *requests, size_t n, bool atomic, struct err *e);
 
 /*
- * As above without waiting: `done(arg, e)` is called once, from the commit stage's thread or before the return, and must
- * not block. The requests must stay valid until then; their data need not after the return.
+ * As above without waiting: `done(arg, e)` is called once, from the commit stage's thread or before the
+ * return, and must not block. The requests must stay valid until then; their data need not after the return.
  */
 void broker_produce_async(struct broker *b, struct produce_request *requests, size_t n, bool atomic,
                           void (*done)(void *arg, const struct err *e), void *arg);
 
-/* ---- fetch -------------------------------------------------------------------------------------------------- */
+/* ---- fetch
+ * -------------------------------------------------------------------------------------------------- */
 
 /* Finds bytes as log_locate does; ERR_UNKNOWN_TOPIC etc. Release the range with log_range_release. */
 int broker_locate(struct broker *b, const char *topic, int32_t partition, int64_t offset, size_t max_bytes,
@@ -128,74 +134,83 @@ int broker_locate(struct broker *b, const char *topic, int32_t partition, int64_
 int broker_aborted(struct broker *b, const char *topic, int32_t partition, int64_t from, int64_t to,
                    struct aborted_txn **list, size_t *n, struct err *e);
 
-/* Kafka's special timestamps: -1 latest (watermark or last stable offset), -2 earliest, -3 max timestamp; else >= ts. */
+/* Kafka's special timestamps: -1 latest (watermark or last stable offset), -2 earliest, -3 max timestamp;
+ * else >= ts. */
 int broker_list_offset(struct broker *b, const char *topic, int32_t partition, int64_t timestamp,
                        enum isolation isolation, int64_t *offset, int64_t *found_ts, struct err *e);
 
 /*
  * waiter: wakes a reader when a watched partition has something new. Signalled whenever a watched partition's
- * watermark or last stable offset moves, the topic is deleted, or waiter_wake is called. Cheap when nothing waits.
+ * watermark or last stable offset moves, the topic is deleted, or waiter_wake is called. Cheap when nothing
+ * waits.
  */
 struct waiter;
 struct waiter *waiter_new(struct broker *b, struct err *e);
 void waiter_free(struct waiter *w);
 int waiter_watch(struct waiter *w, const char *topic, int32_t partition, struct err *e);
-/* Waits until signalled since the last return, or `ms` passed (-1: no limit). True if signalled. One thread. */
+/* Waits until signalled since the last return, or `ms` passed (-1: no limit). True if signalled. One thread.
+ */
 bool waiter_wait(struct waiter *w, int64_t ms);
 void waiter_wake(struct waiter *w); /* any thread */
 
-/* ---- groups' committed offsets ------------------------------------------------------------------------------ */
+/* ---- groups' committed offsets
+ * ------------------------------------------------------------------------------ */
 
 struct group_offset {
     const char *topic;
     int32_t partition;
-    int64_t offset;        /* next to read; -1 from a fetch: none committed; commit of -1 deletes the entry */
-    int32_t leader_epoch;  /* -1: unknown */
-    const char *metadata;  /* may be NULL */
-    int64_t commit_ms;     /* out only */
+    int64_t offset;       /* next to read; -1 from a fetch: none committed; commit of -1 deletes the entry */
+    int32_t leader_epoch; /* -1: unknown */
+    const char *metadata; /* may be NULL */
+    int64_t commit_ms;    /* out only */
 };
 /* Durable when it returns. Only for groups without live members of a Kafka client. */
 int broker_commit_offsets(struct broker *b, const char *group, const struct group_offset *offsets, size_t n,
                           struct err *e);
-int broker_fetch_offset(struct broker *b, const char *group, const char *topic, int32_t partition, int64_t *offset,
-                        struct err *e);
+int broker_fetch_offset(struct broker *b, const char *group, const char *topic, int32_t partition,
+                        int64_t *offset, struct err *e);
 struct group_info {
     char *group;
     size_t count;
     struct group_offset *offsets;
 };
-int broker_group(struct broker *b, const char *group, struct group_info *out, struct err *e); /* ERR_UNKNOWN_GROUP */
-int broker_groups(struct broker *b, struct group_info **list, size_t *n, struct err *e);      /* by name */
+int broker_group(struct broker *b, const char *group, struct group_info *out,
+                 struct err *e); /* ERR_UNKNOWN_GROUP */
+int broker_groups(struct broker *b, struct group_info **list, size_t *n, struct err *e); /* by name */
 int broker_delete_group(struct broker *b, const char *group, struct err *e);
 void group_info_free(struct group_info *g);
 void group_infos_free(struct group_info *list, size_t n);
 
-/* ---- transactions (KIP-98, KIP-890's checks where they cost nothing) ------------------------------------------ */
+/* ---- transactions (KIP-98, KIP-890's checks where they cost nothing)
+ * ------------------------------------------ */
 
 /*
  * New epoch for the transactional id (aborting what its predecessor left open), or a fresh producer id if
  * `transactional_id` is NULL. Waits until durable.
  */
-int broker_init_producer(struct broker *b, const char *transactional_id, int32_t timeout_ms, int64_t *producer_id,
-                         int16_t *epoch, struct err *e);
+int broker_init_producer(struct broker *b, const char *transactional_id, int32_t timeout_ms,
+                         int64_t *producer_id, int16_t *epoch, struct err *e);
 
 struct txn_partition {
     const char *topic;
     int32_t partition;
 };
-/* Must come before the first transactional batch for the partition. Does not wait: the journal keeps the order. */
-int broker_txn_add_partitions(struct broker *b, const char *transactional_id, int64_t producer_id, int16_t epoch,
-                              const struct txn_partition *partitions, size_t n, struct err *e);
+/* Must come before the first transactional batch for the partition. Does not wait: the journal keeps the
+ * order. */
+int broker_txn_add_partitions(struct broker *b, const char *transactional_id, int64_t producer_id,
+                              int16_t epoch, const struct txn_partition *partitions, size_t n, struct err *e);
 /* Offsets that become visible when the transaction commits. */
-int broker_txn_commit_offsets(struct broker *b, const char *transactional_id, int64_t producer_id, int16_t epoch,
-                              const char *group, const struct group_offset *offsets, size_t n, struct err *e);
+int broker_txn_commit_offsets(struct broker *b, const char *transactional_id, int64_t producer_id,
+                              int16_t epoch, const char *group, const struct group_offset *offsets, size_t n,
+                              struct err *e);
 /* Writes markers and state as one atomic group; waits for its one sync. */
-int broker_txn_end(struct broker *b, const char *transactional_id, int64_t producer_id, int16_t epoch, bool commit,
-                   struct err *e);
+int broker_txn_end(struct broker *b, const char *transactional_id, int64_t producer_id, int16_t epoch,
+                   bool commit, struct err *e);
 
 /*
- * A whole transaction of the process itself in one atomic group and one sync: the state record, `requests` (batches
- * built with the producer's id, epoch and sequences), the markers. Equivalent to add_partitions, produce, txn_end(commit).
+ * A whole transaction of the process itself in one atomic group and one sync: the state record, `requests`
+ * (batches built with the producer's id, epoch and sequences), the markers. Equivalent to add_partitions,
+ * produce, txn_end(commit).
  */
 int broker_txn_commit_all(struct broker *b, const char *transactional_id, int64_t producer_id, int16_t epoch,
                           struct produce_request *requests, size_t n, struct err *e);
@@ -211,18 +226,19 @@ struct txn_info {
 int broker_txns(struct broker *b, struct txn_info **list, size_t *n, struct err *e);
 void txn_infos_free(struct txn_info *list, size_t n);
 
-/* ---- figures ------------------------------------------------------------------------------------------------ */
+/* ---- figures
+ * ------------------------------------------------------------------------------------------------ */
 
 struct broker_stats {
     uint64_t append_batches, append_records, append_bytes;
     uint64_t fetch_bytes;
-    uint64_t syncs;          /* journal commits */
+    uint64_t syncs; /* journal commits */
     uint64_t sync_ns_total;
     uint64_t commits_grouped; /* appends that shared syncs */
     uint64_t journal_bytes;
     uint64_t topics, partitions;
     uint64_t recovered_bytes, cut_bytes;
-    int64_t start_ms;        /* how long opening took */
+    int64_t start_ms; /* how long opening took */
 };
 void broker_stats(struct broker *b, struct broker_stats *s);
 

@@ -1,6 +1,6 @@
 /*
- * client: what pipelines and the command line use to reach topics. One interface; `embedded` calls core/broker in this
- * process, `kafka` (later) reaches any Kafka cluster through librdkafka.
+ * client: what pipelines and the command line use to reach topics. One interface; `embedded` calls
+ * core/broker in this process, `kafka` (later) reaches any Kafka cluster through librdkafka.
  *
  * A producer and a consumer belong to one thread each; a client is shared.
  */
@@ -19,13 +19,14 @@ struct client;
 struct client *client_embedded(struct broker *b, struct err *e); /* the broker outlives it */
 void client_close(struct client *c);
 
-/* ---- administration: as the broker functions of the same name ------------------------------------------------ */
-int client_create_topic(struct client *c, const char *name, int32_t partitions, const struct topic_config_entry *config,
-                        size_t config_count, struct err *e);
+/* ---- administration: as the broker functions of the same name
+ * ------------------------------------------------ */
+int client_create_topic(struct client *c, const char *name, int32_t partitions,
+                        const struct topic_config_entry *config, size_t config_count, struct err *e);
 int client_delete_topic(struct client *c, const char *name, struct err *e);
 int client_add_partitions(struct client *c, const char *name, int32_t total, struct err *e);
-int client_alter_topic(struct client *c, const char *name, const struct topic_config_entry *config, size_t config_count,
-                       struct err *e);
+int client_alter_topic(struct client *c, const char *name, const struct topic_config_entry *config,
+                       size_t config_count, struct err *e);
 int client_topic(struct client *c, const char *name, struct topic_info *out, struct err *e);
 int client_topics(struct client *c, struct topic_info **list, size_t *n, struct err *e);
 int client_list_offset(struct client *c, const char *topic, int32_t partition, int64_t timestamp,
@@ -36,54 +37,60 @@ int client_commit_offsets(struct client *c, const char *group, const struct grou
                           struct err *e);
 int client_delete_group(struct client *c, const char *group, struct err *e);
 
-/* ---- producing ---------------------------------------------------------------------------------------------- */
+/* ---- producing
+ * ---------------------------------------------------------------------------------------------- */
 
 struct producer_options {
-    const char *transactional_id; /* NULL: no transactions, each flush stands alone */
+    const char *transactional_id;   /* NULL: no transactions, each flush stands alone */
     int32_t transaction_timeout_ms; /* 0: 60000 */
     enum codec codec;
     int32_t codec_level;
-    size_t batch_bytes;           /* cap of one batch; 0: 1 MiB - 12 */
+    size_t batch_bytes; /* cap of one batch; 0: 1 MiB - 12 */
 };
 struct producer;
 /* With a transactional id: fences its predecessor (broker_init_producer). */
-struct producer *producer_open(struct client *c, const struct producer_options *o, struct err *e); /* NULL on error */
+struct producer *producer_open(struct client *c, const struct producer_options *o,
+                               struct err *e); /* NULL on error */
 /* What was not flushed is dropped, an open transaction aborted. */
 void producer_close(struct producer *p);
 
 /*
- * Adds a record. partition -1: by murmur2 of the key, or round robin a batch at a time without key. Bytes are copied.
- * Batches that are full are kept until flush or commit, up to a cap of 32 MiB: then, in a transaction, they are appended
- * (not yet visible), else flushed.
+ * Adds a record. partition -1: by murmur2 of the key, or round robin a batch at a time without key. Bytes are
+ * copied. Batches that are full are kept until flush or commit, up to a cap of 32 MiB: then, in a
+ * transaction, they are appended (not yet visible), else flushed.
  */
 int producer_add(struct producer *p, const char *topic, int32_t partition, int64_t timestamp, const void *key,
                  size_t key_len, const void *value, size_t value_len, const struct record_header *headers,
                  int32_t header_count, struct err *e);
 /* As producer_add for one topic-partition looked up once; the hot path of tasks. */
 struct producer_target;
-int producer_target(struct producer *p, const char *topic, int32_t partition, struct producer_target **t, struct err *e);
-int producer_add_to(struct producer *p, struct producer_target *t, int64_t timestamp, const void *key, size_t key_len,
-                    const void *value, size_t value_len, const struct record_header *headers, int32_t header_count,
+int producer_target(struct producer *p, const char *topic, int32_t partition, struct producer_target **t,
                     struct err *e);
+int producer_add_to(struct producer *p, struct producer_target *t, int64_t timestamp, const void *key,
+                    size_t key_len, const void *value, size_t value_len, const struct record_header *headers,
+                    int32_t header_count, struct err *e);
 size_t producer_pending_bytes(const struct producer *p);
 size_t producer_pending_records(const struct producer *p);
 
 /* Makes everything added durable and visible. Without transactions. Waits. */
 int producer_flush(struct producer *p, struct err *e);
-/* Everything added since the last commit or abort becomes durable and visible together. Waits for one sync. */
+/* Everything added since the last commit or abort becomes durable and visible together. Waits for one sync.
+ */
 int producer_commit(struct producer *p, struct err *e);
 int producer_abort(struct producer *p, struct err *e);
 
 /* Called after a flush or commit with the offsets given out, if set. */
-typedef void producer_delivered(void *arg, const char *topic, int32_t partition, int64_t base_offset, int64_t records);
+typedef void producer_delivered(void *arg, const char *topic, int32_t partition, int64_t base_offset,
+                                int64_t records);
 void producer_on_delivery(struct producer *p, producer_delivered *fn, void *arg);
 
-/* ---- consuming ---------------------------------------------------------------------------------------------- */
+/* ---- consuming
+ * ---------------------------------------------------------------------------------------------- */
 
 struct consumer_options {
-    const char *group;        /* for stored offsets; NULL: none */
+    const char *group; /* for stored offsets; NULL: none */
     enum isolation isolation;
-    size_t fetch_bytes;       /* at most this much a poll; 0: 1 MiB; one batch always fits */
+    size_t fetch_bytes; /* at most this much a poll; 0: 1 MiB; one batch always fits */
 };
 struct consumer;
 struct consumer *consumer_open(struct client *c, const struct consumer_options *o, struct err *e);
@@ -95,13 +102,14 @@ void consumer_close(struct consumer *c);
 /* Assigns one more partition. `offset`: from there, or CONSUMER_*. */
 int consumer_assign(struct consumer *c, const char *topic, int32_t partition, int64_t offset, struct err *e);
 int consumer_seek(struct consumer *c, const char *topic, int32_t partition, int64_t offset, struct err *e);
-int64_t consumer_position(struct consumer *c, const char *topic, int32_t partition); /* next to be given out */
+int64_t consumer_position(struct consumer *c, const char *topic,
+                          int32_t partition); /* next to be given out */
 
 /*
- * Waits up to `ms` (-1: no limit) for records; `*n` = 0 when the time passed or consumer_wake was called. What comes is
- * of one topic-partition, in offset order, without control records, without aborted ones under READ_COMMITTED. The
- * records and their bytes stay valid until the next poll. Partitions take turns. An offset that is gone (retention)
- * moves to the earliest and is reported by diag.
+ * Waits up to `ms` (-1: no limit) for records; `*n` = 0 when the time passed or consumer_wake was called.
+ * What comes is of one topic-partition, in offset order, without control records, without aborted ones under
+ * READ_COMMITTED. The records and their bytes stay valid until the next poll. Partitions take turns. An
+ * offset that is gone (retention) moves to the earliest and is reported by diag.
  */
 struct consumed {
     const char *topic;

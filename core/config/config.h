@@ -1,10 +1,11 @@
 /*
- * config: from YAML text to checked, typed settings. All problems of all files are collected, each with file, line and
- * column; nothing is half-applied. The result is immutable and is shared between threads by reference.
+ * config: from YAML text to checked, typed settings. All problems of all files are collected, each with file,
+ * line and column; nothing is half-applied. The result is immutable and is shared between threads by
+ * reference.
  *
- * Where settings come from: the hub's own table (hub_options), a pipeline's table (pipeline_options), topic settings
- * (broker's topic_config_defs) and each connector's option table (leat/plugin.h). docs/configuration.md and the JSON
- * Schema are generated from the same tables.
+ * Where settings come from: the hub's own table (hub_options), a pipeline's table (pipeline_options), topic
+ * settings (broker's topic_config_defs) and each connector's option table (leat/plugin.h).
+ * docs/configuration.md and the JSON Schema are generated from the same tables.
  */
 #ifndef LEAT_CONFIG_CONFIG_H
 #define LEAT_CONFIG_CONFIG_H
@@ -18,7 +19,8 @@
 #include "broker/broker.h"
 #include "leat/plugin.h"
 
-/* ---- problems ----------------------------------------------------------------------------------------------- */
+/* ---- problems
+ * ----------------------------------------------------------------------------------------------- */
 
 struct problem {
     char *file;
@@ -38,15 +40,17 @@ void problems_sort(struct problems *p);    /* by file, line, column */
 /* The nearest of `names` to a misspelt one, or NULL if none is near (Damerau-Levenshtein, length-scaled). */
 const char *config_nearest(const char *name, const char *const *names, size_t n);
 
-/* ---- typed options (leat_config is what plugins see as opaque) ------------------------------------------------ */
+/* ---- typed options (leat_config is what plugins see as opaque)
+ * ------------------------------------------------ */
 
 /* From text values as in YAML; for tests, the command line and REST. `items`: name, value pairs. */
 struct option_text {
     const char *name;
     const char *value;
 };
-struct leat_config *options_new(const struct leat_option *table, size_t table_n, const struct option_text *items,
-                                size_t n, struct problems *p, struct err *e); /* NULL: see p or e */
+struct leat_config *options_new(const struct leat_option *table, size_t table_n,
+                                const struct option_text *items, size_t n, struct problems *p,
+                                struct err *e); /* NULL: see p or e */
 void options_free(struct leat_config *c);
 
 /* The getters of leat_host. Unknown name or wrong type: asserts, it is a bug of the plugin. */
@@ -62,7 +66,8 @@ bool options_equal(const struct leat_config *a, const struct leat_config *b);
 /* "name: value" lines of what was set, sorted, secrets as "***"; for plan and status. */
 int options_print(const struct leat_config *c, struct buf *out, struct err *e);
 
-/* ---- the configuration ---------------------------------------------------------------------------------------- */
+/* ---- the configuration
+ * ---------------------------------------------------------------------------------------- */
 
 /* What config needs of the plugin host: a connector's descriptor by kind and type or alias. NULL: none. */
 struct connector_catalog {
@@ -75,7 +80,8 @@ struct connector_catalog {
 enum converter { CONVERTER_BYTES, CONVERTER_STRING, CONVERTER_JSON };
 
 struct connector_config {
-    char *name;       /* unique in the hub: the pipeline's name for its source, "<pipeline>-<sink name>" for sinks */
+    char
+        *name; /* unique in the hub: the pipeline's name for its source, "<pipeline>-<sink name>" for sinks */
     const struct leat_connector *connector;
     struct leat_config *options;
     int tasks_max;
@@ -83,20 +89,20 @@ struct connector_config {
     bool paused;
     /* failures: */
     int64_t retry_backoff_ms, retry_backoff_max_ms;
-    int retry_max;                /* -1: for ever */
-    char *file;                   /* where it stands, for messages */
+    int retry_max; /* -1: for ever */
+    char *file;    /* where it stands, for messages */
     int line;
 };
 
 struct pipeline_config {
     char *name;
-    struct connector_config *source;  /* NULL: reads topics that exist */
-    char **topics;                    /* what the sinks read; topics[0] is the source's topic when there is one */
+    struct connector_config *source; /* NULL: reads topics that exist */
+    char **topics; /* what the sinks read; topics[0] is the source's topic when there is one */
     size_t topic_count;
-    int32_t partitions;               /* of topics[0] when it has to be made */
+    int32_t partitions; /* of topics[0] when it has to be made */
     struct topic_config_entry *topic_config;
     size_t topic_config_count;
-    enum codec codec;                 /* of batches that the source writes */
+    enum codec codec; /* of batches that the source writes */
     struct connector_config **sinks;
     size_t sink_count;
     char *file;
@@ -107,7 +113,7 @@ struct hub_config {
     char *data_dir;
     char **plugin_path;
     size_t plugin_path_count;
-    char *http_listen;   /* "127.0.0.1:8083"-like; NULL: Unix socket only */
+    char *http_listen; /* "127.0.0.1:8083"-like; NULL: Unix socket only */
     char *log_level;
     char *log_format;
     int64_t shutdown_ms; /* how long SIGTERM drains */
@@ -122,8 +128,8 @@ struct config {
 };
 
 /*
- * Reads a file, or every *.yaml and *.yml of a directory in name order. ERR_INVALID_CONFIG: see `problems`, `*out` is
- * NULL. Secrets ${env:NAME} and ${file:PATH} are resolved here (docs/configuration.md).
+ * Reads a file, or every *.yaml and *.yml of a directory in name order. ERR_INVALID_CONFIG: see `problems`,
+ * `*out` is NULL. Secrets ${env:NAME} and ${file:PATH} are resolved here (docs/configuration.md).
  */
 int config_load(const char *path, const struct connector_catalog *catalog, struct config **out,
                 struct problems *problems, struct err *e);
@@ -138,13 +144,15 @@ void config_free(struct config *c);
 bool connector_config_equal(const struct connector_config *a, const struct connector_config *b);
 bool pipeline_config_equal(const struct pipeline_config *a, const struct pipeline_config *b);
 
-/* What changes from `from` to `to`, one line each ("~ pipeline web: sink archive: flush.size: 100 -> 200"), "" if nothing. */
+/* What changes from `from` to `to`, one line each ("~ pipeline web: sink archive: flush.size: 100 -> 200"),
+ * "" if nothing. */
 int config_plan(const struct config *from, const struct config *to, struct buf *out, struct err *e);
 
 /* The option tables of hub and pipeline, for docs. */
 const struct leat_option *hub_options(size_t *n);
 const struct leat_option *pipeline_options(size_t *n);
-const struct leat_option *connector_common_options(size_t *n); /* name, type, tasks.max, converters, retries */
+const struct leat_option *
+connector_common_options(size_t *n); /* name, type, tasks.max, converters, retries */
 
 /* JSON Schema (draft 2020-12) of the whole configuration with the catalog's connectors. */
 int config_json_schema(const struct connector_catalog *catalog, struct buf *out, struct err *e);

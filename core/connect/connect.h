@@ -13,7 +13,8 @@
 #include "client/client.h"
 #include "config/config.h"
 
-/* ---- plugin host --------------------------------------------------------------------------------------------- */
+/* ---- plugin host
+ * --------------------------------------------------------------------------------------------- */
 
 /* Loads every *.so of the directories. One that does not fit is refused with the reason, the others load. */
 struct plugins;
@@ -31,21 +32,25 @@ struct plugin_info {
 size_t plugins_count(const struct plugins *p);
 struct plugin_info plugins_at(const struct plugins *p, size_t i);
 
-/* Runs a connector's own validate (and, with `connect`, check) outside a worker. Problems name file and line. */
-int plugins_validate(struct plugins *p, const struct config *c, bool connect, struct problems *problems, struct err *e);
+/* Runs a connector's own validate (and, with `connect`, check) outside a worker. Problems name file and line.
+ */
+int plugins_validate(struct plugins *p, const struct config *c, bool connect, struct problems *problems,
+                     struct err *e);
 
-/* ---- worker -------------------------------------------------------------------------------------------------- */
+/* ---- worker
+ * -------------------------------------------------------------------------------------------------- */
 
 struct worker;
 int worker_new(struct client *client, struct plugins *plugins, struct worker **out, struct err *e);
 
 /*
- * Makes the running pipelines be those of `c`: stops what is gone, starts what is new, replaces what changed and
- * leaves the rest running. Takes over `c` on success; on error (a topic that cannot be made, ...) what ran goes on and
- * `c` stays the caller's. `*plan`, if not NULL, gets config_plan's text.
+ * Makes the running pipelines be those of `c`: stops what is gone, starts what is new, replaces what changed
+ * and leaves the rest running. Takes over `c` on success; on error (a topic that cannot be made, ...) what
+ * ran goes on and `c` stays the caller's. `*plan`, if not NULL, gets config_plan's text.
  */
 int worker_apply(struct worker *w, struct config *c, struct buf *plan, struct err *e);
-/* The configuration in force (worker's own; valid until the next apply; one thread applies). NULL at first. */
+/* The configuration in force (worker's own; valid until the next apply; one thread applies). NULL at first.
+ */
 const struct config *worker_config(struct worker *w);
 
 /* Asks all tasks to stop, waits up to `ms` for them to commit. ERR_TIMEOUT names those that did not. */
@@ -53,7 +58,15 @@ int worker_stop(struct worker *w, int64_t ms, struct err *e);
 void worker_free(struct worker *w);
 
 /* Connect's states, in Connect's words. */
-enum task_state { TASK_UNASSIGNED, TASK_RUNNING, TASK_PAUSED, TASK_RESTARTING, TASK_FAILED, TASK_STOPPED, TASK_COMPLETED };
+enum task_state {
+    TASK_UNASSIGNED,
+    TASK_RUNNING,
+    TASK_PAUSED,
+    TASK_RESTARTING,
+    TASK_FAILED,
+    TASK_STOPPED,
+    TASK_COMPLETED
+};
 const char *task_state_name(enum task_state s);
 
 struct gauge {
@@ -71,7 +84,7 @@ struct task_status {
     int64_t lag_records;               /* sinks: behind the end of their partitions; -1 for sources */
     int64_t last_activity_ms;          /* wall clock; 0: never */
     uint32_t restarts;
-    char *error;                       /* last one; NULL: none */
+    char *error; /* last one; NULL: none */
     int64_t error_ms;
     struct gauge gauges[16];
     size_t gauge_count;
@@ -82,6 +95,7 @@ void task_status_free(struct task_status *list, size_t n);
 /* connector: name; task -1: all of it. ERR_NOT_FOUND. */
 int worker_restart(struct worker *w, const char *connector, int task, struct err *e);
 int worker_pause(struct worker *w, const char *connector, bool pause, struct err *e);
-int worker_wait_idle(struct worker *w, int64_t ms, struct err *e); /* every task completed, failed or stopped */
+int worker_wait_idle(struct worker *w, int64_t ms,
+                     struct err *e); /* every task completed, failed or stopped */
 
 #endif

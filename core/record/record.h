@@ -14,13 +14,13 @@
 #include "base/err.h"
 
 #define BATCH_HEADER_SIZE 61
-#define BATCH_LENGTH_PREFIX 12        /* baseOffset and batchLength, not counted by batchLength */
-#define BATCH_MAX_BYTES (128u << 20)  /* no batch is ever trusted to be larger */
+#define BATCH_LENGTH_PREFIX 12       /* baseOffset and batchLength, not counted by batchLength */
+#define BATCH_MAX_BYTES (128u << 20) /* no batch is ever trusted to be larger */
 #define BATCH_MAX_INFLATED (256u << 20)
 
 enum codec { CODEC_NONE, CODEC_GZIP, CODEC_SNAPPY, CODEC_LZ4, CODEC_ZSTD, CODEC_COUNT };
-const char *codec_name(enum codec c);                    /* "none", "gzip", ... */
-bool codec_parse(const char *name, enum codec *c);       /* also "uncompressed" as none */
+const char *codec_name(enum codec c);              /* "none", "gzip", ... */
+bool codec_parse(const char *name, enum codec *c); /* also "uncompressed" as none */
 
 /* codec_level_default: what Kafka's compression.*.level defaults mean for the codec. */
 #define CODEC_LEVEL_DEFAULT INT32_MIN
@@ -35,7 +35,7 @@ enum batch_attributes {
 
 struct batch_header {
     int64_t base_offset;
-    int32_t batch_length;      /* bytes after the length field; whole batch = + BATCH_LENGTH_PREFIX */
+    int32_t batch_length; /* bytes after the length field; whole batch = + BATCH_LENGTH_PREFIX */
     int32_t leader_epoch;
     uint32_t crc;
     int16_t attributes;
@@ -62,8 +62,8 @@ static inline enum codec batch_codec(const struct batch_header *h)
 }
 
 /*
- * Decodes the header and checks what can be checked from it alone: magic, bounds of the lengths and counts, a known
- * codec. Needs BATCH_HEADER_SIZE bytes (else ERR_TRUNCATED); the rest of the batch need not be present.
+ * Decodes the header and checks what can be checked from it alone: magic, bounds of the lengths and counts, a
+ * known codec. Needs BATCH_HEADER_SIZE bytes (else ERR_TRUNCATED); the rest of the batch need not be present.
  */
 int batch_header_decode(const void *data, size_t n, struct batch_header *h, struct err *e);
 
@@ -71,12 +71,13 @@ int batch_header_decode(const void *data, size_t n, struct batch_header *h, stru
 int batch_check(const void *data, size_t n, struct batch_header *h, struct err *e);
 
 /*
- * As batch_check, plus every record is walked (inflating if compressed): lengths, offset deltas 0..n-1 without gaps
- * when `strict_offsets` (a producer's batch; compacted ones have gaps), count, max timestamp. What a broker does with
- * a batch from a client. `scratch` is used for inflating and may be reused between calls.
+ * As batch_check, plus every record is walked (inflating if compressed): lengths, offset deltas 0..n-1
+ * without gaps when `strict_offsets` (a producer's batch; compacted ones have gaps), count, max timestamp.
+ * What a broker does with a batch from a client. `scratch` is used for inflating and may be reused between
+ * calls.
  */
-int batch_validate(const void *data, size_t n, bool strict_offsets, struct buf *scratch, struct batch_header *h,
-                   struct err *e);
+int batch_validate(const void *data, size_t n, bool strict_offsets, struct buf *scratch,
+                   struct batch_header *h, struct err *e);
 
 /* Rewrites what lies outside the CRC. `batch` is at least BATCH_HEADER_SIZE bytes. */
 void batch_assign(void *batch, int64_t base_offset, int32_t leader_epoch);
@@ -85,7 +86,7 @@ void batch_assign(void *batch, int64_t base_offset, int32_t leader_epoch);
 void batch_set_log_append_time(void *batch, int64_t now_ms);
 
 struct record_header {
-    const char *key;      /* not NUL-terminated, UTF-8 */
+    const char *key; /* not NUL-terminated, UTF-8 */
     int32_t key_len;
     const uint8_t *value; /* NULL: null */
     int32_t value_len;    /* -1: null */
@@ -93,19 +94,20 @@ struct record_header {
 
 struct record {
     int64_t offset;
-    int64_t timestamp;     /* ms; already the append time where the batch says so */
-    const uint8_t *key;    /* NULL: null */
-    int32_t key_len;       /* -1: null */
+    int64_t timestamp;  /* ms; already the append time where the batch says so */
+    const uint8_t *key; /* NULL: null */
+    int32_t key_len;    /* -1: null */
     const uint8_t *value;
     int32_t value_len;
     int32_t header_count;
-    struct slice headers;  /* encoded; read with record_next_header */
+    struct slice headers; /* encoded; read with record_next_header */
 };
 
 /* Steps through r->headers. ERR_END after the last one. */
 int record_next_header(struct slice *headers, struct record_header *h, struct err *e);
 
-/* Walks the records of one checked batch. Pointers in records stay valid as long as the batch and `scratch`. */
+/* Walks the records of one checked batch. Pointers in records stay valid as long as the batch and `scratch`.
+ */
 struct batch_iter {
     struct batch_header header;
     struct slice left;
@@ -115,12 +117,13 @@ struct batch_iter {
 int batch_iter_init(struct batch_iter *it, const void *batch, size_t n, struct buf *scratch, struct err *e);
 int batch_iter_next(struct batch_iter *it, struct record *r, struct err *e); /* ERR_END after the last */
 
-/* ---- building ---------------------------------------------------------------------------------------------- */
+/* ---- building
+ * ---------------------------------------------------------------------------------------------- */
 
 struct batch_options {
     enum codec codec;
-    int32_t level;       /* or CODEC_LEVEL_DEFAULT */
-    size_t max_bytes;    /* cap of the uncompressed batch; 0: 1 MiB - 12, Kafka's max.message.bytes default */
+    int32_t level;    /* or CODEC_LEVEL_DEFAULT */
+    size_t max_bytes; /* cap of the uncompressed batch; 0: 1 MiB - 12, Kafka's max.message.bytes default */
 };
 
 /* What idempotent and transactional producers stamp on a batch; {-1, -1, -1, false} for plain ones. */
@@ -138,17 +141,20 @@ struct batch_builder *batch_builder_new(const struct batch_options *o, struct er
 void batch_builder_free(struct batch_builder *b);
 
 /*
- * Appends one record; key or value NULL is null. `headers` are `header_count` items. ERR_TOO_LARGE when the record
- * does not fit into what is left (finish and try again) or, in an empty builder, can never fit (err.text says so).
+ * Appends one record; key or value NULL is null. `headers` are `header_count` items. ERR_TOO_LARGE when the
+ * record does not fit into what is left (finish and try again) or, in an empty builder, can never fit
+ * (err.text says so).
  */
-int batch_builder_add(struct batch_builder *b, int64_t timestamp, const void *key, size_t key_len, const void *value,
-                      size_t value_len, const struct record_header *headers, int32_t header_count, struct err *e);
+int batch_builder_add(struct batch_builder *b, int64_t timestamp, const void *key, size_t key_len,
+                      const void *value, size_t value_len, const struct record_header *headers,
+                      int32_t header_count, struct err *e);
 int32_t batch_builder_count(const struct batch_builder *b);
 size_t batch_builder_bytes(const struct batch_builder *b); /* uncompressed, with header */
 
 /*
- * Completes the batch: compression, header, CRC. base_offset and leader_epoch are 0. The bytes are the builder's and
- * valid, and may be written to (batch_assign), until the next call on it; the next add starts a new batch.
+ * Completes the batch: compression, header, CRC. base_offset and leader_epoch are 0. The bytes are the
+ * builder's and valid, and may be written to (batch_assign), until the next call on it; the next add starts a
+ * new batch.
  */
 int batch_builder_finish(struct batch_builder *b, const struct batch_producer *p, uint8_t **data, size_t *n,
                          struct err *e);
@@ -159,14 +165,16 @@ void batch_builder_reset(struct batch_builder *b);
 /* Transaction markers (control batches with one record). */
 #define MARKER_ABORT 0
 #define MARKER_COMMIT 1
-int marker_build(struct buf *out, int64_t producer_id, int16_t producer_epoch, bool commit, int32_t coordinator_epoch,
-                 int64_t now_ms, struct err *e);
+int marker_build(struct buf *out, int64_t producer_id, int16_t producer_epoch, bool commit,
+                 int32_t coordinator_epoch, int64_t now_ms, struct err *e);
 /* Of a control batch: type (MARKER_*, or others of KRaft) and coordinator epoch. */
 int marker_decode(const void *batch, size_t n, int16_t *type, int32_t *coordinator_epoch, struct err *e);
 
-/* ---- codecs, for use outside batches too -------------------------------------------------------------------- */
+/* ---- codecs, for use outside batches too
+ * -------------------------------------------------------------------- */
 
-/* Appends to `out`. ERR_TOO_LARGE past out->max, which bounds a decompression bomb; ERR_CORRUPT on bad input. */
+/* Appends to `out`. ERR_TOO_LARGE past out->max, which bounds a decompression bomb; ERR_CORRUPT on bad input.
+ */
 int codec_compress(enum codec c, int32_t level, const void *data, size_t n, struct buf *out, struct err *e);
 int codec_decompress(enum codec c, const void *data, size_t n, struct buf *out, struct err *e);
 

@@ -1,9 +1,9 @@
 /*
  * log: one partition's log: segments with offset, time and transaction index, producer state, leader epochs.
  *
- * A log starts no thread and knows no socket. Appends, truncation and deletion are serialised by the log's own lock;
- * reads run beside them. Nothing here syncs on append: the owner makes bytes durable, through the journal or
- * log_flush, and then moves the high watermark. Kafka's file names and bytes: docs/disk-format.md.
+ * A log starts no thread and knows no socket. Appends, truncation and deletion are serialised by the log's
+ * own lock; reads run beside them. Nothing here syncs on append: the owner makes bytes durable, through the
+ * journal or log_flush, and then moves the high watermark. Kafka's file names and bytes: docs/disk-format.md.
  */
 #ifndef LEAT_STORAGE_LOG_H
 #define LEAT_STORAGE_LOG_H
@@ -18,14 +18,14 @@
 
 struct log;
 
-struct log_config { /* the log's part of a topic's settings, under Kafka's names and defaults */
-    int64_t segment_bytes;         /* 1 GiB */
-    int64_t segment_ms;            /* 7 d; compares record timestamps, as Kafka does */
-    int32_t segment_index_bytes;   /* 10 MiB */
-    int32_t index_interval_bytes;  /* 4096 */
-    int64_t retention_ms;          /* -1: forever */
-    int64_t retention_bytes;       /* -1: no limit */
-    bool cleanup_delete;           /* cleanup.policy contains delete */
+struct log_config {               /* the log's part of a topic's settings, under Kafka's names and defaults */
+    int64_t segment_bytes;        /* 1 GiB */
+    int64_t segment_ms;           /* 7 d; compares record timestamps, as Kafka does */
+    int32_t segment_index_bytes;  /* 10 MiB */
+    int32_t index_interval_bytes; /* 4096 */
+    int64_t retention_ms;         /* -1: forever */
+    int64_t retention_bytes;      /* -1: no limit */
+    bool cleanup_delete;          /* cleanup.policy contains delete */
     bool preallocate;
 };
 struct log_config log_config_default(void);
@@ -39,9 +39,9 @@ struct log_recovery {
 };
 
 struct log_open_args {
-    const char *dir;          /* "<logs>/<topic>-<partition>"; made if missing */
-    const char *name;         /* "<topic>-<partition>", for messages */
-    struct uuid topic_id;     /* written to partition.metadata, or compared with it (ERR_CORRUPT on mismatch) */
+    const char *dir;      /* "<logs>/<topic>-<partition>"; made if missing */
+    const char *name;     /* "<topic>-<partition>", for messages */
+    struct uuid topic_id; /* written to partition.metadata, or compared with it (ERR_CORRUPT on mismatch) */
     struct log_config config;
     int64_t recovery_point;   /* offsets below are known to be synced */
     int64_t log_start_offset; /* from the checkpoint; 0 if none */
@@ -53,7 +53,8 @@ struct log_open_args {
     int64_t durable_end;
 };
 
-/* Opens or creates. Damage before the recovery point is reported by diag and stays unserved; not an error here. */
+/* Opens or creates. Damage before the recovery point is reported by diag and stays unserved; not an error
+ * here. */
 int log_open(struct log **out, const struct log_open_args *args, struct log_recovery *report, struct err *e);
 
 /*
@@ -67,14 +68,15 @@ int log_delete(struct log *log, struct err *e);
 
 enum log_origin {
     LOG_FROM_CLIENT,      /* validated deeply, producer sequences checked */
-    LOG_FROM_COORDINATOR, /* markers and internal topics of this process: trusted structure, sequences checked */
+    LOG_FROM_COORDINATOR, /* markers and internal topics of this process: trusted structure, sequences checked
+                           */
     LOG_FROM_LEADER,      /* replication: offsets and epochs are already assigned, kept as they are */
 };
 
 struct log_append_args {
     enum log_origin origin;
     int32_t leader_epoch;
-    int64_t now_ms;                /* for LogAppendTime and producer expiry */
+    int64_t now_ms; /* for LogAppendTime and producer expiry */
     int64_t max_message_bytes;
     bool log_append_time;
     int64_t timestamp_before_max_ms; /* INT64_MAX: no limit */
@@ -82,27 +84,28 @@ struct log_append_args {
 };
 
 struct log_appended {
-    int64_t base_offset;   /* of the first batch */
-    int64_t last_offset;   /* of the last batch */
-    int64_t append_time;   /* LogAppendTime, else -1 */
+    int64_t base_offset; /* of the first batch */
+    int64_t last_offset; /* of the last batch */
+    int64_t append_time; /* LogAppendTime, else -1 */
     int64_t log_start_offset;
-    bool duplicate;        /* the producer sent this before: nothing written, offsets are the first time's */
-    int64_t segment_base;  /* where the bytes went: name of the segment, */
-    int64_t position;      /* and byte in it */
+    bool duplicate;       /* the producer sent this before: nothing written, offsets are the first time's */
+    int64_t segment_base; /* where the bytes went: name of the segment, */
+    int64_t position;     /* and byte in it */
     size_t bytes;
 };
 
 /*
- * Appends one or more batches in `data`, which is changed in place (offsets, epoch, perhaps append time). All or
- * nothing: after an error the log is as before. A failed write that cannot be undone puts the log out of service
- * (ERR_LOG_FAILED from then on). Readers do not see the bytes before log_set_high_watermark.
+ * Appends one or more batches in `data`, which is changed in place (offsets, epoch, perhaps append time). All
+ * or nothing: after an error the log is as before. A failed write that cannot be undone puts the log out of
+ * service (ERR_LOG_FAILED from then on). Readers do not see the bytes before log_set_high_watermark.
  */
-int log_append(struct log *log, void *data, size_t n, const struct log_append_args *args, struct log_appended *out,
-               struct err *e);
+int log_append(struct log *log, void *data, size_t n, const struct log_append_args *args,
+               struct log_appended *out, struct err *e);
 
-/* Puts back journaled bytes at their place while recovering, before log_open. Same bytes there: nothing is done. */
-int log_restore(const char *dir, int64_t segment_base, int64_t position, const void *data, size_t n, bool *changed,
-                struct err *e);
+/* Puts back journaled bytes at their place while recovering, before log_open. Same bytes there: nothing is
+ * done. */
+int log_restore(const char *dir, int64_t segment_base, int64_t position, const void *data, size_t n,
+                bool *changed, struct err *e);
 
 int64_t log_start_offset(struct log *log);
 int64_t log_end_offset(struct log *log);
@@ -115,31 +118,33 @@ const char *log_name(struct log *log);
 /* Only moves up, never past the end. Any thread; takes only the log's own lock. */
 void log_set_high_watermark(struct log *log, int64_t offset);
 
-/* Takes the log out of service: every later append and flush answers ERR_LOG_FAILED. Reads below the watermark go on. */
+/* Takes the log out of service: every later append and flush answers ERR_LOG_FAILED. Reads below the
+ * watermark go on. */
 void log_fail(struct log *log, const struct err *why);
 
-/* ---- reading ------------------------------------------------------------------------------------------------ */
+/* ---- reading
+ * ------------------------------------------------------------------------------------------------ */
 
 /* Consecutive bytes of one segment file, held until released even if the segment is deleted meanwhile. */
 struct log_range {
     int fd;
     int64_t position;
-    size_t bytes;         /* whole batches */
-    int64_t base_offset;  /* of the first batch: may be below the offset asked for */
-    int64_t next_offset;  /* after the last batch */
+    size_t bytes;        /* whole batches */
+    int64_t base_offset; /* of the first batch: may be below the offset asked for */
+    int64_t next_offset; /* after the last batch */
     void *hold;
 };
 
 enum isolation { READ_UNCOMMITTED, READ_COMMITTED };
 
 /*
- * Finds the batch with `offset` (or the next one, where compaction left a gap) and what follows it in the same
- * segment: as many whole batches as fit in `max_bytes`, at least one, none beyond the high watermark
+ * Finds the batch with `offset` (or the next one, where compaction left a gap) and what follows it in the
+ * same segment: as many whole batches as fit in `max_bytes`, at least one, none beyond the high watermark
  * (READ_UNCOMMITTED) or last stable offset (READ_COMMITTED). bytes = 0: nothing there yet.
  * `offset` outside [start, end] is ERR_OFFSET_OUT_OF_RANGE. Consecutive reads need no index look-up.
  */
-int log_locate(struct log *log, int64_t offset, size_t max_bytes, enum isolation isolation, struct log_range *out,
-               struct err *e);
+int log_locate(struct log *log, int64_t offset, size_t max_bytes, enum isolation isolation,
+               struct log_range *out, struct err *e);
 /* Reads range bytes [from, from + n) into `dst`. */
 int log_range_read(const struct log_range *r, size_t from, void *dst, size_t n, struct err *e);
 void log_range_release(struct log_range *r);
@@ -149,19 +154,25 @@ struct aborted_txn {
     int64_t first_offset;
     int64_t last_offset; /* of the marker */
 };
-/* Aborted transactions that overlap [from, to). `*list` is the caller's (mem_free), may be NULL if `*n` is 0. */
-int log_aborted(struct log *log, int64_t from, int64_t to, struct aborted_txn **list, size_t *n, struct err *e);
+/* Aborted transactions that overlap [from, to). `*list` is the caller's (mem_free), may be NULL if `*n` is 0.
+ */
+int log_aborted(struct log *log, int64_t from, int64_t to, struct aborted_txn **list, size_t *n,
+                struct err *e);
 
 /*
- * First record with timestamp >= `timestamp` below the high watermark. Not found: *offset = -1, *found_ts = -1.
+ * First record with timestamp >= `timestamp` below the high watermark. Not found: *offset = -1, *found_ts =
+ * -1.
  */
-int log_offset_for_time(struct log *log, int64_t timestamp, int64_t *offset, int64_t *found_ts, struct err *e);
+int log_offset_for_time(struct log *log, int64_t timestamp, int64_t *offset, int64_t *found_ts,
+                        struct err *e);
 /* Record with the largest timestamp; -1/-1 in an empty log. */
 int log_max_timestamp(struct log *log, int64_t *offset, int64_t *timestamp, struct err *e);
 
-/* ---- upkeep ------------------------------------------------------------------------------------------------- */
+/* ---- upkeep
+ * ------------------------------------------------------------------------------------------------- */
 
-/* Syncs segment data up to the end it had when called; then that is the recovery point. Error: fatal, log failed. */
+/* Syncs segment data up to the end it had when called; then that is the recovery point. Error: fatal, log
+ * failed. */
 int log_flush(struct log *log, struct err *e);
 
 /* Starts a new segment if segment_ms says so or `force`; writes a producer snapshot. */
@@ -178,7 +189,8 @@ int log_truncate_to(struct log *log, int64_t offset, struct err *e);
 
 void log_set_config(struct log *log, const struct log_config *config);
 
-/* ---- producers and epochs ----------------------------------------------------------------------------------- */
+/* ---- producers and epochs
+ * ----------------------------------------------------------------------------------- */
 
 struct producer_info {
     int64_t id;

@@ -1,0 +1,108 @@
+/*
+ * hash: checksums and hashes that formats prescribe. No state; any thread.
+ */
+#include "base/hash.h"
+
+#include <isa-l/crc.h>
+#include <string.h>
+
+uint32_t crc32c(uint32_t crc, const void *data, size_t n)
+{
+    /* crc32_iscsi is CRC-32C without the inversions; its length is an int and its pointer not const. */
+    unsigned char *p = (unsigned char *)(uintptr_t)data;
+    crc = ~crc;
+    while (n) {
+        int part = n > 1 << 30 ? 1 << 30 : (int)n;
+        crc = crc32_iscsi(p, part, crc);
+        p += part;
+        n -= (size_t)part;
+    }
+    return ~crc;
+}
+
+static uint32_t le32(const uint8_t *p)
+{
+    uint32_t v;
+    memcpy(&v, p, 4);
+    return v;
+}
+
+uint32_t murmur2(const void *data, size_t n)
+{
+    const uint8_t *p = data;
+    const uint32_t m = 0x5bd1e995;
+    uint32_t h = 0x9747b28c ^ (uint32_t)n;
+    for (; n >= 4; p += 4, n -= 4) {
+        uint32_t k = le32(p);
+        k *= m;
+        k ^= k >> 24;
+        k *= m;
+        h = h * m ^ k;
+    }
+    switch (n) {
+    case 3:
+        h ^= (uint32_t)p[2] << 16;
+        __attribute__((fallthrough));
+    case 2:
+        h ^= (uint32_t)p[1] << 8;
+        __attribute__((fallthrough));
+    case 1:
+        h = (h ^ p[0]) * m;
+        break;
+    default:
+        break;
+    }
+    h ^= h >> 13;
+    h *= m;
+    return h ^ h >> 15;
+}
+
+/* One code point of UTF-8; a byte that does not belong counts as U+FFFD, as Java's decoder has it. */
+static uint32_t next_code_point(const uint8_t **p, const uint8_t *end)
+{
+    uint32_t c = *(*p)++;
+    int more = c < 0x80 ? 0 : (c & 0xe0) == 0xc0 ? 1 : (c & 0xf0) == 0xe0 ? 2 : (c & 0xf8) == 0xf0 ? 3 : -1;
+    if (more <= 0)
+        return more == 0 ? c : 0xfffd;
+    c &= 0x3fu >> more;
+    for (; more && *p < end && (**p & 0xc0) == 0x80; more--)
+        c = c << 6 | (*(*p)++ & 0x3fu);
+    return more ? 0xfffd : c;
+}
+
+int32_t java_string_hash(const char *utf8, size_t n)
+{
+    const uint8_t *p = (const uint8_t *)utf8, *end = p + n;
+    uint32_t h = 0;
+    while (p < end) {
+        uint32_t c = next_code_point(&p, end);
+        if (c > 0xffff) { /* a surrogate pair in UTF-16 */
+            h = 31 * h + (0xd800 + ((c - 0x10000) >> 10));
+            c = 0xdc00 + ((c - 0x10000) & 0x3ff);
+        }
+        h = 31 * h + c;
+    }
+    return (int32_t)h;
+}
+
+int32_t kafka_partition_for_key(const void *key, size_t n, int32_t partitions)
+{
+    return (int32_t)(murmur2(key, n) & 0x7fffffff) % partitions;
+}
+
+int32_t kafka_coordinator_partition(const char *id, int32_t partitions)
+{
+    int32_t h = java_string_hash(id, strlen(id));
+    return h == INT32_MIN ? 0 : (h < 0 ? -h : h) % partitions;
+}
+
+uint64_t hash64(const void *data, size_t n)
+{
+    const uint8_t *p = data;
+    uint64_t h = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ p[i]) * 0x100000001b3u;
+    h ^= h >> 32;
+    h *= 0xd6e8feb86659fd93u;
+    return h ^ h >> 32;
+}

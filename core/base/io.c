@@ -1,0 +1,342 @@
+/*
+ * io: file access with whole transfers, EINTR handled, errors named, and faults injected. Any thread.
+ */
+#include "base/io.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fault.h"
+#include "base/mem.h"
+
+int io_open(int *fd, const char *path, int flags, mode_t mode, struct err *e)
+{
+    *fd = -1;
+    int fault = flags & O_CREAT ? fault_check(FAULT_META) : 0;
+    if (fault)
+        return err_sys(e, fault, "cannot create %s", path);
+    do
+        *fd = open(path, flags | O_CLOEXEC, mode);
+    while (*fd < 0 && errno == EINTR);
+    if (*fd < 0)
+        return err_sys(e, errno, "cannot %s %s", flags & O_CREAT ? "create" : "open", path);
+    return ERR_OK;
+}
+
+void io_close(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
+int io_pread_some(int fd, void *data, size_t n, int64_t offset, size_t *got, const char *path, struct err *e)
+{
+    uint8_t *p = data;
+    *got = 0;
+    int fault = fault_check(FAULT_READ);
+    if (fault)
+        return err_sys(e, fault, "cannot read %s at byte %lld", path, (long long)offset);
+    while (*got < n) {
+        ssize_t r = pread(fd, p + *got, n - *got, offset + (int64_t)*got);
+        if (r < 0 && errno == EINTR)
+            continue;
+        if (r < 0)
+            return err_sys(e, errno, "cannot read %s at byte %lld", path,
+                           (long long)(offset + (int64_t)*got));
+        if (r == 0)
+            break;
+        *got += (size_t)r;
+    }
+    return ERR_OK;
+}
+
+int io_pread(int fd, void *data, size_t n, int64_t offset, const char *path, struct err *e)
+{
+    size_t got;
+    int rc = io_pread_some(fd, data, n, offset, &got, path, e);
+    if (rc == ERR_OK && got < n)
+        rc = err_set(e, ERR_TRUNCATED, "%s ends at byte %lld, %zu bytes wanted at %lld", path,
+                     (long long)(offset + (int64_t)got), n, (long long)offset);
+    return rc;
+}
+
+int io_pwritev(int fd, struct iovec *iov, int iovcnt, int64_t offset, const char *path, struct err *e)
+{
+    int fault = fault_check(FAULT_WRITE);
+    if (fault)
+        return err_sys(e, fault, "cannot write %s at byte %lld", path, (long long)offset);
+    while (iovcnt) {
+        if (iov->iov_len == 0) {
+            iov++, iovcnt--;
+            continue;
+        }
+        ssize_t w = pwritev(fd, iov, iovcnt, offset);
+        if (w < 0 && errno == EINTR)
+            continue;
+        if (w <= 0)
+            return err_sys(e, w < 0 ? errno : EIO, "cannot write %s at byte %lld", path, (long long)offset);
+        offset += w;
+        for (; iovcnt && (size_t)w >= iov->iov_len; iov++, iovcnt--)
+            w -= (ssize_t)iov->iov_len;
+        if (iovcnt) {
+            iov->iov_base = (uint8_t *)iov->iov_base + w;
+            iov->iov_len -= (size_t)w;
+        }
+    }
+    return ERR_OK;
+}
+
+int io_pwrite(int fd, const void *data, size_t n, int64_t offset, const char *path, struct err *e)
+{
+    struct iovec iov = {.iov_base = (void *)(uintptr_t)data, .iov_len = n};
+    return io_pwritev(fd, &iov, 1, offset, path, e);
+}
+
+/* A sync that failed says nothing of what is on disk; trying again may succeed falsely. Hence fatal. */
+static int sync_failed(struct err *e, int errnum, const char *path)
+{
+    err_sys(e, errnum, "cannot sync %s", path);
+    e->fatal = true;
+    return e->code;
+}
+
+int io_sync_data(int fd, const char *path, struct err *e)
+{
+    int fault = fault_check(FAULT_SYNC);
+    if (fault || fdatasync(fd) != 0)
+        return sync_failed(e, fault ? fault : errno, path);
+    return ERR_OK;
+}
+
+int io_sync(int fd, const char *path, struct err *e)
+{
+    int fault = fault_check(FAULT_SYNC);
+    if (fault || fsync(fd) != 0)
+        return sync_failed(e, fault ? fault : errno, path);
+    return ERR_OK;
+}
+
+int io_sync_dir(const char *dir, struct err *e)
+{
+    int fd;
+    int rc = io_open(&fd, dir, O_RDONLY | O_DIRECTORY, 0, e);
+    if (rc == ERR_OK) {
+        rc = io_sync(fd, dir, e);
+        io_close(fd);
+    }
+    return rc;
+}
+
+int io_allocate(int fd, int64_t offset, int64_t length, const char *path, struct err *e)
+{
+    int fault = fault_check(FAULT_WRITE);
+    int rc = 0;
+    do
+        rc = fault ? fault : fallocate(fd, FALLOC_FL_KEEP_SIZE, offset, length) == 0 ? 0 : errno;
+    while (rc == EINTR);
+    return rc ? err_sys(e, rc, "cannot reserve %lld bytes in %s", (long long)length, path) : ERR_OK;
+}
+
+int io_truncate(int fd, int64_t length, const char *path, struct err *e)
+{
+    int fault = fault_check(FAULT_WRITE);
+    int rc = 0;
+    do
+        rc = fault ? fault : ftruncate(fd, length) == 0 ? 0 : errno;
+    while (rc == EINTR);
+    return rc ? err_sys(e, rc, "cannot cut %s to %lld bytes", path, (long long)length) : ERR_OK;
+}
+
+int io_size(int fd, int64_t *size, const char *path, struct err *e)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return err_sys(e, errno, "cannot stat %s", path);
+    *size = st.st_size;
+    return ERR_OK;
+}
+
+int io_rename(const char *from, const char *to, struct err *e)
+{
+    int fault = fault_check(FAULT_META);
+    if (fault || rename(from, to) != 0)
+        return err_sys(e, fault ? fault : errno, "cannot rename %s to %s", from, to);
+    return ERR_OK;
+}
+
+int io_unlink(const char *path, struct err *e)
+{
+    int fault = fault_check(FAULT_META);
+    if (fault || unlink(path) != 0)
+        return err_sys(e, fault ? fault : errno, "cannot remove %s", path);
+    return ERR_OK;
+}
+
+int io_mkdir(const char *path, mode_t mode, struct err *e)
+{
+    int fault = fault_check(FAULT_META);
+    if (!fault && mkdir(path, mode) == 0)
+        return ERR_OK;
+    int errnum = fault ? fault : errno;
+    struct stat st;
+    if (errnum == EEXIST && stat(path, &st) == 0) {
+        if (S_ISDIR(st.st_mode))
+            return ERR_OK;
+        errnum = ENOTDIR;
+    }
+    return err_sys(e, errnum, "cannot make directory %s", path);
+}
+
+int io_mkdirs(const char *path, mode_t mode, struct err *e)
+{
+    char *copy = mem_strdup(path);
+    if (!copy)
+        return err_nomem(e);
+    int rc = ERR_OK;
+    for (char *slash = strchr(copy + 1, '/'); slash && rc == ERR_OK; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        rc = io_exists(copy) ? ERR_OK : io_mkdir(copy, mode, e);
+        *slash = '/';
+    }
+    mem_free(copy);
+    return rc ? rc : io_mkdir(path, mode, e);
+}
+
+bool io_exists(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0;
+}
+
+int io_list(const char *dir, int (*each)(void *arg, const char *name, struct err *e), void *arg,
+            struct err *e)
+{
+    DIR *d = opendir(dir);
+    if (!d)
+        return err_sys(e, errno, "cannot list %s", dir);
+    int rc = ERR_OK;
+    while (rc == ERR_OK) {
+        errno = 0;
+        const struct dirent *entry = readdir(d);
+        if (!entry) {
+            if (errno)
+                rc = err_sys(e, errno, "cannot list %s", dir);
+            break;
+        }
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            rc = each(arg, entry->d_name, e);
+    }
+    closedir(d);
+    return rc;
+}
+
+static int remove_entry(void *arg, const char *name, struct err *e)
+{
+    const char *dir = arg;
+    char *path = mem_printf("%s/%s", dir, name);
+    if (!path)
+        return err_nomem(e);
+    struct stat st;
+    int rc = lstat(path, &st) != 0 ? err_sys(e, errno, "cannot stat %s", path)
+             : S_ISDIR(st.st_mode) ? io_remove_tree(path, e)
+                                   : io_unlink(path, e);
+    mem_free(path);
+    return rc;
+}
+
+int io_remove_tree(const char *path, struct err *e)
+{
+    struct stat st;
+    if (lstat(path, &st) != 0)
+        return errno == ENOENT ? ERR_OK : err_sys(e, errno, "cannot stat %s", path);
+    if (!S_ISDIR(st.st_mode))
+        return io_unlink(path, e);
+    int rc = io_list(path, remove_entry, (void *)(uintptr_t)path, e);
+    if (rc)
+        return rc;
+    int fault = fault_check(FAULT_META);
+    if (fault || rmdir(path) != 0)
+        return err_sys(e, fault ? fault : errno, "cannot remove directory %s", path);
+    return ERR_OK;
+}
+
+int io_read_file(const char *path, size_t max, char **data, size_t *len, struct err *e)
+{
+    int fd;
+    int rc = io_open(&fd, path, O_RDONLY, 0, e);
+    if (rc)
+        return rc;
+    int64_t size;
+    char *p = NULL;
+    rc = io_size(fd, &size, path, e);
+    if (rc)
+        goto opened;
+    if ((uint64_t)size > max) {
+        rc = err_set(e, ERR_TOO_LARGE, "%s has %lld bytes, at most %zu are read", path, (long long)size, max);
+        goto opened;
+    }
+    /* Files such as those in /proc tell no size; read what comes, up to the cap. */
+    size_t room = size ? (size_t)size : (max < 65536 ? max : 65536);
+    p = mem_alloc(room + 1);
+    if (!p) {
+        rc = err_nomem(e);
+        goto opened;
+    }
+    rc = io_pread_some(fd, p, room, 0, len, path, e);
+    if (rc)
+        goto opened;
+    p[*len] = '\0';
+    *data = p;
+    p = NULL;
+opened:
+    mem_free(p);
+    io_close(fd);
+    return rc;
+}
+
+static int write_new(const char *path, const void *data, size_t n, mode_t mode, struct err *e)
+{
+    int fd;
+    int rc = io_open(&fd, path, O_WRONLY | O_CREAT | O_TRUNC, mode, e);
+    if (rc)
+        return rc;
+    rc = io_pwrite(fd, data, n, 0, path, e);
+    if (rc == ERR_OK)
+        rc = io_sync(fd, path, e);
+    io_close(fd);
+    return rc;
+}
+
+/* Makes the rename in the file's directory durable. */
+static int sync_parent(const char *path, struct err *e)
+{
+    const char *slash = strrchr(path, '/');
+    char *dir = slash ? mem_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : mem_strdup(".");
+    if (!dir)
+        return err_nomem(e);
+    int rc = io_sync_dir(dir, e);
+    mem_free(dir);
+    return rc;
+}
+
+int io_replace_file(const char *path, const void *data, size_t n, mode_t mode, struct err *e)
+{
+    char *tmp = mem_printf("%s.tmp", path);
+    if (!tmp)
+        return err_nomem(e);
+    int rc = write_new(tmp, data, n, mode, e);
+    if (rc == ERR_OK)
+        rc = io_rename(tmp, path, e);
+    if (rc)
+        unlink(tmp); /* best effort: the next replacement overwrites it */
+    else
+        rc = sync_parent(path, e);
+    mem_free(tmp);
+    return rc;
+}

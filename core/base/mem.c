@@ -1,0 +1,92 @@
+/*
+ * mem: the C library's allocator behind one door, so that tests can let any allocation fail. Any thread.
+ */
+#include "base/mem.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fault.h"
+
+void *mem_alloc(size_t size)
+{
+    return fault_check(FAULT_ALLOC) ? NULL : malloc(size ? size : 1);
+}
+
+void *mem_calloc(size_t count, size_t size)
+{
+    if (fault_check(FAULT_ALLOC))
+        return NULL;
+    return count && size ? calloc(count, size) : calloc(1, 1);
+}
+
+void *mem_realloc(void *old, size_t size)
+{
+    return fault_check(FAULT_ALLOC) ? NULL : realloc(old, size ? size : 1);
+}
+
+void *mem_realloc_array(void *old, size_t count, size_t size)
+{
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes))
+        return NULL;
+    return mem_realloc(old, bytes);
+}
+
+void *mem_aligned(size_t alignment, size_t size)
+{
+    void *p;
+    if (fault_check(FAULT_ALLOC) || posix_memalign(&p, alignment, size ? size : 1) != 0)
+        return NULL;
+    return p;
+}
+
+void *mem_dup(const void *data, size_t n)
+{
+    void *p = mem_alloc(n);
+    if (p && n)
+        memcpy(p, data, n);
+    return p;
+}
+
+static char *dup_text(const char *s, size_t len)
+{
+    char *p = mem_alloc(len + 1);
+    if (p) {
+        memcpy(p, s, len);
+        p[len] = '\0';
+    }
+    return p;
+}
+
+char *mem_strndup(const char *s, size_t n)
+{
+    return dup_text(s, strnlen(s, n));
+}
+
+char *mem_strdup(const char *s)
+{
+    return dup_text(s, strlen(s));
+}
+
+char *mem_printf(const char *fmt, ...)
+{
+    va_list ap, again;
+    va_start(ap, fmt);
+    va_copy(again, ap);
+    int n = vsnprintf(NULL, 0, fmt, ap);
+    va_end(ap);
+    char *p = n < 0 ? NULL : mem_alloc((size_t)n + 1);
+    if (p)
+        vsnprintf(p, (size_t)n + 1, fmt, again);
+    va_end(again);
+    return p;
+}
+
+void mem_free(void *p)
+{
+    free(p);
+}
