@@ -5,6 +5,8 @@ say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(BUILD)/%,%,$@)';)
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wformat=2 \
         -Wundef -Wvla -Wwrite-strings -Wcast-qual -Wimplicit-fallthrough
+# gcc cannot see that a non-zero error code means an unset result; the sanitizers and clang's analysis can.
+WARN += $(if $(findstring clang,$(CC)),,-Wno-maybe-uninitialized)
 OPT  := $(if $(SANITIZE),-O1,-O2)
 SAN  := $(if $(filter address,$(SANITIZE)),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all) \
         $(if $(filter thread,$(SANITIZE)),-fsanitize=thread)
