@@ -1,6 +1,7 @@
 # The rules behind the Makefile: one static library a layer, so that a layer's unit tests link nothing above it.
 
 Q := $(if $(V),,@)
+comma := ,
 say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(BUILD)/%,%,$@)';)
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wformat=2 \
@@ -10,7 +11,6 @@ WARN += $(if $(findstring clang,$(CC)),,-Wno-maybe-uninitialized)
 OPT  := $(if $(SANITIZE),-O1,-O2)
 SAN  := $(if $(filter address,$(SANITIZE)),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all) \
         $(if $(filter thread,$(SANITIZE)),-fsanitize=thread)
-comma := ,
 CFLAGS_ALL := -std=gnu11 -g $(OPT) -fno-omit-frame-pointer -fPIC -fvisibility=hidden -pthread $(WARN) $(SAN) \
         -D_GNU_SOURCE -DLEAT_VERSION='"$(VERSION)"' -DLEAT_PREFIX='"$(PREFIX)"' -Icore -Iplugins/include -Iplugins -I. \
         $(CFLAGS)

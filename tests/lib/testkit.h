@@ -1,0 +1,49 @@
+/*
+ * testkit: what every unit test includes: cmocka with its prerequisites, private directories, fault loops.
+ */
+#ifndef LEAT_TESTS_TESTKIT_H
+#define LEAT_TESTS_TESTKIT_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/err.h"
+#include "base/fault.h"
+
+/* A fresh private directory below $TMPDIR or /tmp; removed by testkit_remove_dir. Caller frees with free().
+ */
+char *testkit_dir(void);
+void testkit_remove_dir(char *dir); /* also frees */
+
+/* Fails the test with the error's text unless rc is ERR_OK. */
+#define assert_ok(rc, e)                                                                                     \
+    do {                                                                                                     \
+        int assert_ok_rc = (rc);                                                                             \
+        if (assert_ok_rc != ERR_OK)                                                                          \
+            fail_msg("%s:%d: %s: %s", __FILE__, __LINE__, err_name(assert_ok_rc), (e)->text);                \
+    } while (0)
+
+/* Fails the test unless rc is the code named. */
+#define assert_code(rc, expected, e)                                                                         \
+    do {                                                                                                     \
+        int assert_code_rc = (rc);                                                                           \
+        if (assert_code_rc != (expected))                                                                    \
+            fail_msg("%s:%d: %s instead of %s: %s", __FILE__, __LINE__, err_name(assert_code_rc),            \
+                     err_name(expected), assert_code_rc ? (e)->text : "");                                   \
+    } while (0)
+
+/*
+ * Runs `once(arg)` with the 1st, 2nd, 3rd ... pass through `point` failing, until a run passes the point less
+ * often than that. `once` checks for itself what must hold, whether or not the fault was met. Returns how
+ * many faults were met.
+ */
+uint64_t testkit_each_fault(enum fault_point point, int errnum, void (*once)(void *arg), void *arg);
+
+#endif
