@@ -92,6 +92,9 @@ enum leat_type {
     LEAT_TYPE_TIME,      /* ms since midnight */
     LEAT_TYPE_TIMESTAMP, /* ms since 1970, UTC */
 };
+/* key.converter, value.converter: raw bytes, UTF-8 text, or JSON text without schemas. */
+enum leat_converter { LEAT_CONVERTER_BYTES, LEAT_CONVERTER_STRING, LEAT_CONVERTER_JSON };
+
 struct leat_schema; /* immutable, reference-counted by the host */
 struct leat_value;  /* a typed value, with or without schema */
 
@@ -223,6 +226,8 @@ struct leat_host {
     const char *(*value_to_json)(struct leat_task *t, const struct leat_value *v, size_t *n);
     /* The record's value typed: value_value as it is, else its bytes through the configured converter. NULL after fail. */
     const struct leat_value *(*record_value)(struct leat_task *t, const struct leat_record *r);
+    /* What the bytes of this task's keys or values are taken for: its key.converter or value.converter. */
+    enum leat_converter (*converter)(struct leat_task *t, bool key);
 };
 
 /* ---- connectors --------------------------------------------------------------------------------------------- */
