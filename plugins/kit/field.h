@@ -47,7 +47,8 @@ bool record_value_is_null(const struct record_view *v, const struct leat_record 
 
 /*
  * The field at `path` (dots between nested names) of the record's value. Its text may live in `scratch`
- * (which it resets) or in the record. A value that is no object, map or struct gives FIELD_ABSENT. Errors:
+ * (which it resets) or in the record. A value that is no object, map or struct gives FIELD_ABSENT
+ * (bytes are looked into as JSON only where value.converter says that they are). Errors:
  * ERR_NO_MEMORY, ERR_INVALID_RECORD.
  */
 int record_field(const struct record_view *v, const struct leat_record *r, const char *path,

@@ -54,7 +54,10 @@ bool json_next(const void *text, size_t n, size_t *pos, struct json_token *name,
 /* Appends what an escaped string (JSON_STRING's p, n) stands for, as UTF-8; lone surrogates become U+FFFD. */
 int json_unescape(struct buf *out, const char *p, size_t n, struct err *e);
 
-/* Appends a JSON string with the base64 (RFC 4648, padded) of the bytes, quotes included if `quoted`. */
+/* Appends the bytes as a JSON string with its quotes; what is no UTF-8 becomes U+FFFD. */
+int json_string(struct buf *out, const void *text, size_t n, struct err *e);
+
+/* Appends the base64 (RFC 4648, padded) of the bytes, as a JSON string if `quoted`. */
 int json_base64(struct buf *out, const void *data, size_t n, bool quoted, struct err *e);
 
 #endif
