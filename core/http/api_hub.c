@@ -1,0 +1,152 @@
+/*
+ * api_hub: health, status, reload, plan and the handling of connectors. Handlers; any thread.
+ */
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "http/internal.h"
+
+/* Connect's answer (KIP-1017): 200 while this process can serve. */
+int api_health(struct call *c, struct err *e)
+{
+    return call_reply(c,
+                      json_pack("{s:s, s:s}", "status", "healthy", "message",
+                                "Worker has completed startup and is "
+                                "ready to handle requests."),
+                      e);
+}
+
+static json_t *task_json(const struct task_status *t)
+{
+    json_t *gauges = json_object();
+    for (size_t i = 0; i < t->gauge_count; i++)
+        json_object_set_new(gauges, t->gauges[i].name, json_real(t->gauges[i].value));
+    json_t *o =
+        json_pack("{s:s, s:s, s:s, s:s, s:i, s:s, s:I, s:I, s:f, s:f, s:I, s:I, s:i, s:o}", "pipeline",
+                  t->pipeline, "connector", t->connector, "kind", t->kind == LEAT_SOURCE ? "source" : "sink",
+                  "type", t->type, "task", t->index, "state", task_state_name(t->state), "records",
+                  (json_int_t)t->records, "bytes", (json_int_t)t->bytes, "records_per_s", t->records_per_s,
+                  "bytes_per_s", t->bytes_per_s, "lag", (json_int_t)t->lag_records, "last_activity_ms",
+                  (json_int_t)t->last_activity_ms, "restarts", (int)t->restarts, "gauges", gauges);
+    if (o && t->error) {
+        json_object_set_new(o, "error", json_string(t->error));
+        json_object_set_new(o, "error_ms", json_integer(t->error_ms));
+    }
+    return o;
+}
+
+static int tasks_json(struct worker *w, json_t **out, struct err *e)
+{
+    *out = json_array();
+    if (!*out)
+        return err_nomem(e);
+    if (!w)
+        return ERR_OK;
+    struct task_status *list = NULL;
+    size_t n = 0;
+    int rc = worker_status(w, &list, &n, e);
+    for (size_t i = 0; rc == ERR_OK && i < n; i++)
+        if (json_array_append_new(*out, task_json(&list[i])) != 0)
+            rc = err_nomem(e);
+    task_status_free(list, n);
+    if (rc)
+        json_decref(*out);
+    return rc;
+}
+
+int api_status(struct call *c, struct err *e)
+{
+    const struct api_options *o = &c->api->o;
+    struct broker_stats s;
+    json_t *tasks;
+    int rc = tasks_json(o->worker, &tasks, e);
+    if (rc)
+        return rc;
+    broker_stats(o->broker, &s);
+    json_t *store =
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "topics", (json_int_t)s.topics,
+                  "partitions", (json_int_t)s.partitions, "append_records", (json_int_t)s.append_records,
+                  "append_bytes", (json_int_t)s.append_bytes, "fetch_bytes", (json_int_t)s.fetch_bytes,
+                  "syncs", (json_int_t)s.syncs, "journal_bytes", (json_int_t)s.journal_bytes,
+                  "recovered_bytes", (json_int_t)s.recovered_bytes, "cut_bytes", (json_int_t)s.cut_bytes);
+    return call_reply(c,
+                      json_pack("{s:s, s:b, s:i, s:I, s:s, s:s, s:I, s:o, s:o}", "version", LEAT_VERSION,
+                                "running", o->worker != NULL, "pid", (int)getpid(), "uptime_ms",
+                                (json_int_t)(clock_wall_ms() - o->started_ms), "data_dir",
+                                broker_data_dir(o->broker), "cluster_id", broker_cluster_id(o->broker),
+                                "store_open_ms", (json_int_t)s.start_ms, "store", store, "tasks", tasks),
+                      e);
+}
+
+static int reply_text(struct call *c, struct buf *text, struct err *e)
+{
+    json_t *o = json_pack("{s:s%}", "changes", text->data ? (const char *)text->data : "", text->len);
+    return call_reply(c, o, e);
+}
+
+int api_reload(struct call *c, struct err *e)
+{
+    int rc = call_need_worker(c, e);
+    if (rc)
+        return rc;
+    struct buf text;
+    buf_init(&text, 1 << 20);
+    rc = c->api->o.reload(c->api->o.arg, &text, e);
+    if (rc == ERR_OK)
+        rc = reply_text(c, &text, e);
+    buf_free(&text);
+    return rc;
+}
+
+int api_plan(struct call *c, struct err *e)
+{
+    json_t *body;
+    int rc = call_need_worker(c, e);
+    if (rc == ERR_OK)
+        rc = call_body(c, &body, e);
+    if (rc)
+        return rc;
+    const char *path = json_string_value(json_object_get(body, "path"));
+    struct buf text;
+    buf_init(&text, 1 << 20);
+    rc = path ? c->api->o.plan(c->api->o.arg, path, &text, e)
+              : err_set(e, ERR_INVALID, "path: is missing or not text");
+    if (rc == ERR_OK)
+        rc = reply_text(c, &text, e);
+    buf_free(&text);
+    json_decref(body);
+    return rc;
+}
+
+int api_restart(struct call *c, struct err *e)
+{
+    int64_t task;
+    int rc = call_need_worker(c, e);
+    if (rc == ERR_OK)
+        rc = call_query_int(c, "task", -1, 0, INT32_MAX, &task, e);
+    if (rc == ERR_OK)
+        rc = worker_restart(c->api->o.worker, c->args[0], (int)task, e);
+    return rc ? rc : call_reply_empty(c);
+}
+
+static int pause_or_resume(struct call *c, bool pause, struct err *e)
+{
+    int rc = call_need_worker(c, e);
+    if (rc == ERR_OK)
+        rc = worker_pause(c->api->o.worker, c->args[0], pause, e);
+    if (rc)
+        return rc;
+    c->response->status = 202;
+    return ERR_OK;
+}
+
+int api_pause(struct call *c, struct err *e)
+{
+    return pause_or_resume(c, true, e);
+}
+
+int api_resume(struct call *c, struct err *e)
+{
+    return pause_or_resume(c, false, e);
+}

@@ -1,0 +1,181 @@
+/*
+ * api_topics: topics over the hub's interface. Handlers; any thread.
+ */
+#include <string.h>
+
+#include "base/mem.h"
+#include "http/internal.h"
+
+static json_t *partition_json(const struct partition_info *p)
+{
+    return json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:i, s:b}", "partition", p->partition,
+                     "log_start_offset", (json_int_t)p->log_start_offset, "high_watermark",
+                     (json_int_t)p->high_watermark, "last_stable_offset", (json_int_t)p->last_stable_offset,
+                     "end_offset", (json_int_t)p->end_offset, "size", (json_int_t)p->size, "segments",
+                     p->segments, "failed", p->failed);
+}
+
+static json_t *topic_json(const struct topic_info *t)
+{
+    char id[UUID_TEXT_SIZE];
+    json_t *config = json_object(), *o;
+    for (size_t i = 0; i < t->config_count; i++)
+        json_object_set_new(config, t->config[i].name, json_string(t->config[i].value));
+    o = json_pack("{s:s, s:s, s:b, s:i, s:o}", "name", t->name, "id", uuid_text(&t->id, id), "internal",
+                  t->internal, "partition_count", t->partition_count, "config", config);
+    if (!o || !t->partitions)
+        return o;
+    json_t *list = json_array();
+    for (int32_t i = 0; i < t->partition_count; i++)
+        if (json_array_append_new(list, partition_json(&t->partitions[i])) != 0) {
+            json_decref(list);
+            json_decref(o);
+            return NULL;
+        }
+    json_object_set_new(o, "partitions", list);
+    return o;
+}
+
+int api_topics_list(struct call *c, struct err *e)
+{
+    struct topic_info *list;
+    size_t n;
+    int rc = client_topics(c->api->o.client, &list, &n, e);
+    if (rc)
+        return rc;
+    bool internal = call_query(c, "internal") != NULL;
+    json_t *out = json_array();
+    for (size_t i = 0; i < n && out; i++)
+        if ((internal || !list[i].internal) && json_array_append_new(out, topic_json(&list[i])) != 0) {
+            json_decref(out);
+            out = NULL;
+        }
+    topic_infos_free(list, n);
+    return call_reply(c, out, e);
+}
+
+int api_topic_get(struct call *c, struct err *e)
+{
+    struct topic_info t;
+    int rc = client_topic(c->api->o.client, c->args[0], &t, e);
+    if (rc)
+        return rc;
+    json_t *o = topic_json(&t);
+    topic_info_free(&t);
+    return call_reply(c, o, e);
+}
+
+/* {"config": {name: value}} as entries that point into the JSON; null values are back-to-default. */
+static int config_entries(const json_t *body, struct topic_config_entry **entries, size_t *n, struct err *e)
+{
+    const json_t *config = json_object_get(body, "config");
+    *entries = NULL;
+    *n = 0;
+    if (!config)
+        return ERR_OK;
+    if (!json_is_object(config))
+        return err_set(e, ERR_INVALID, "config: is not an object of names and values");
+    *entries = mem_calloc(json_object_size(config) + 1, sizeof **entries);
+    if (!*entries)
+        return err_nomem(e);
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)config, name, value)
+    {
+        if (!json_is_string(value) && !json_is_null(value)) {
+            mem_free(*entries);
+            return err_set(e, ERR_INVALID, "config: the value of %s is neither text nor null", name);
+        }
+        (*entries)[(*n)++] = (struct topic_config_entry){name, json_string_value(value)};
+    }
+    return ERR_OK;
+}
+
+static int body_int(const json_t *body, const char *name, int64_t fallback, int64_t min, int64_t max,
+                    int64_t *out, struct err *e)
+{
+    const json_t *v = json_object_get(body, name);
+    *out = fallback;
+    if (!v)
+        return ERR_OK;
+    if (!json_is_integer(v) || json_integer_value(v) < min || json_integer_value(v) > max)
+        return err_set(e, ERR_INVALID, "%s: is not a whole number from %lld to %lld", name, (long long)min,
+                       (long long)max);
+    *out = json_integer_value(v);
+    return ERR_OK;
+}
+
+int api_topic_create(struct call *c, struct err *e)
+{
+    json_t *body;
+    struct topic_config_entry *config;
+    size_t n;
+    int64_t partitions;
+    int rc = call_body(c, &body, e);
+    if (rc)
+        return rc;
+    const char *name = json_string_value(json_object_get(body, "name"));
+    if (!name) {
+        rc = err_set(e, ERR_INVALID, "name: is missing or not text");
+        goto have_body;
+    }
+    rc = body_int(body, "partitions", -1, -1, INT32_MAX, &partitions, e);
+    if (rc == ERR_OK)
+        rc = config_entries(body, &config, &n, e);
+    if (rc)
+        goto have_body;
+    rc = client_create_topic(c->api->o.client, name, (int32_t)partitions, config, n, e);
+    mem_free(config);
+    if (rc == ERR_OK) {
+        char *args0 = mem_strdup(name); /* answer as GET of the new topic does */
+        c->args[0] = args0;
+        c->response->status = 201;
+        rc = args0 ? api_topic_get(c, e) : err_nomem(e);
+    }
+have_body:
+    json_decref(body);
+    return rc;
+}
+
+int api_topic_delete(struct call *c, struct err *e)
+{
+    int rc = client_delete_topic(c->api->o.client, c->args[0], e);
+    return rc ? rc : call_reply_empty(c);
+}
+
+int api_topic_alter(struct call *c, struct err *e)
+{
+    json_t *body;
+    struct topic_config_entry *config;
+    size_t n;
+    int64_t partitions;
+    int rc = call_body(c, &body, e);
+    if (rc)
+        return rc;
+    rc = body_int(body, "partitions", -1, 1, INT32_MAX, &partitions, e);
+    if (rc == ERR_OK)
+        rc = config_entries(body, &config, &n, e);
+    if (rc)
+        goto have_body;
+    if (partitions != -1)
+        rc = client_add_partitions(c->api->o.client, c->args[0], (int32_t)partitions, e);
+    if (rc == ERR_OK && n)
+        rc = client_alter_topic(c->api->o.client, c->args[0], config, n, e);
+    mem_free(config);
+    if (rc == ERR_OK)
+        rc = api_topic_get(c, e);
+have_body:
+    json_decref(body);
+    return rc;
+}
+
+int api_records_delete(struct call *c, struct err *e)
+{
+    int64_t partition, before, low;
+    int rc = call_query_int(c, "partition", 0, 0, INT32_MAX, &partition, e);
+    if (rc == ERR_OK)
+        rc = call_query_int(c, "before", -1, -1, INT64_MAX, &before, e);
+    if (rc == ERR_OK)
+        rc = broker_delete_records(c->api->o.broker, c->args[0], (int32_t)partition, before, &low, e);
+    return rc ? rc : call_reply(c, json_pack("{s:I}", "log_start_offset", (json_int_t)low), e);
+}

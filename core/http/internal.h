@@ -1,0 +1,61 @@
+/*
+ * internal: what the handlers of core/http share. Not for other layers.
+ */
+#ifndef LEAT_HTTP_INTERNAL_H
+#define LEAT_HTTP_INTERNAL_H
+
+#include <jansson.h>
+#include <stdatomic.h>
+
+#include "http/api.h"
+
+#define API_ARGS_MAX 4
+#define API_QUERY_MAX 16
+
+struct api {
+    struct api_options o;
+    _Atomic bool interrupted;
+};
+
+struct api_query {
+    char *name, *value;
+};
+
+/* One request on its way through a handler. */
+struct call {
+    struct api *api;
+    const struct api_request *request;
+    struct api_response *response;
+    char *args[API_ARGS_MAX]; /* decoded path segments that stood for {} */
+    struct api_query query[API_QUERY_MAX];
+    size_t query_count;
+};
+
+/* Handlers answer ERR_OK after filling in the response, or an error that becomes the answer. */
+typedef int api_handler(struct call *c, struct err *e);
+
+const char *call_query(const struct call *c, const char *name); /* NULL: not given */
+/* Whole decimal number in [min, max]; `fallback` if not given. */
+int call_query_int(const struct call *c, const char *name, int64_t fallback, int64_t min, int64_t max,
+                   int64_t *out, struct err *e);
+/* The body as a JSON object. */
+int call_body(const struct call *c, json_t **object, struct err *e);
+/* Writes `json` as the answer and gives up the reference. NULL is out of memory. */
+int call_reply(struct call *c, json_t *json, struct err *e);
+int call_reply_empty(struct call *c);
+/* ERR_BUSY with a text that says that a running hub is needed. */
+int call_need_worker(const struct call *c, struct err *e);
+
+/* Bytes as JSON: a string where they are UTF-8, null, else {"base64": ...}. Appends text. */
+int json_put_bytes(struct buf *out, const void *data, int64_t n, struct err *e);
+/* The reverse; `*data` is the caller's (mem_free), NULL for null. */
+int json_get_bytes(const json_t *v, const char *what, uint8_t **data, size_t *n, struct err *e);
+
+api_handler api_health, api_status, api_metrics, api_reload, api_plan, api_restart, api_pause, api_resume;
+api_handler api_topics_list, api_topic_get, api_topic_create, api_topic_delete, api_topic_alter,
+    api_records_delete;
+api_handler api_records_read, api_records_write, api_offset_for;
+api_handler api_groups_list, api_group_get, api_group_reset, api_group_delete;
+api_handler api_txns_list;
+
+#endif

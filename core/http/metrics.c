@@ -1,0 +1,180 @@
+/*
+ * metrics: figures in Prometheus' text format 0.0.4. Names follow its conventions: leat_, base units, _total
+ * for counters.
+ */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "http/internal.h"
+
+static int family(struct buf *out, const char *name, const char *type, const char *help, struct err *e)
+{
+    return buf_printf(out, e, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static int simple(struct buf *out, const char *name, const char *type, const char *help, double value,
+                  struct err *e)
+{
+    int rc = family(out, name, type, help, e);
+    return rc ? rc : buf_printf(out, e, "%s %.17g\n", name, value);
+}
+
+/* Label values: backslash, quote and newline are escaped. */
+static int label(struct buf *out, const char *name, const char *value, struct err *e)
+{
+    int rc = buf_printf(out, e, "%s=\"", name);
+    for (; rc == ERR_OK && *value; value++) {
+        if (*value == '\\' || *value == '"')
+            rc = buf_u8(out, '\\', e);
+        if (rc == ERR_OK)
+            rc = *value == '\n' ? buf_str(out, "\\n", e) : buf_u8(out, (uint8_t)*value, e);
+    }
+    return rc ? rc : buf_str(out, "\"", e);
+}
+
+static int store_metrics(struct buf *out, const struct api_options *o, struct err *e)
+{
+    struct broker_stats s;
+    broker_stats(o->broker, &s);
+    const struct {
+        const char *name, *type, *help;
+        double value;
+    } rows[] = {
+        {"leat_uptime_seconds", "gauge", "Time since this process opened the data directory.",
+         (double)(clock_wall_ms() - o->started_ms) / 1e3},
+        {"leat_topics", "gauge", "Topics, internal ones included.", (double)s.topics},
+        {"leat_partitions", "gauge", "Partitions of all topics.", (double)s.partitions},
+        {"leat_append_batches_total", "counter", "Record batches appended.", (double)s.append_batches},
+        {"leat_append_records_total", "counter", "Records appended.", (double)s.append_records},
+        {"leat_append_bytes_total", "counter", "Bytes of batches appended.", (double)s.append_bytes},
+        {"leat_fetch_bytes_total", "counter", "Bytes of batches read.", (double)s.fetch_bytes},
+        {"leat_journal_syncs_total", "counter", "Syncs of the shared journal.", (double)s.syncs},
+        {"leat_journal_sync_seconds_total", "counter", "Time spent in syncs of the journal.",
+         (double)s.sync_ns_total / 1e9},
+        {"leat_journal_appends_total", "counter", "Appends that those syncs made durable.",
+         (double)s.commits_grouped},
+        {"leat_journal_bytes_total", "counter", "Bytes written to the journal.", (double)s.journal_bytes},
+        {"leat_recovered_bytes", "gauge", "Bytes that were read again when the directory was opened.",
+         (double)s.recovered_bytes},
+        {"leat_cut_bytes", "gauge", "Bytes of torn tails that were cut when the directory was opened.",
+         (double)s.cut_bytes},
+    };
+    int rc = ERR_OK;
+    for (size_t i = 0; rc == ERR_OK && i < sizeof rows / sizeof rows[0]; i++)
+        rc = simple(out, rows[i].name, rows[i].type, rows[i].help, rows[i].value, e);
+    return rc;
+}
+
+/* Log size and offsets of every partition that is not internal. */
+static int partition_metrics(struct buf *out, const struct api_options *o, struct err *e)
+{
+    struct topic_info *list;
+    size_t n;
+    int rc = client_topics(o->client, &list, &n, e);
+    if (rc)
+        return rc;
+    static const char *const names[] = {"leat_partition_log_end_offset", "leat_partition_log_start_offset",
+                                        "leat_partition_size_bytes"};
+    static const char *const help[] = {"First offset that is not yet written.",
+                                       "First offset that can be read.",
+                                       "Bytes in the partition's segments."};
+    for (int m = 0; rc == ERR_OK && m < 3; m++) {
+        rc = family(out, names[m], "gauge", help[m], e);
+        for (size_t i = 0; rc == ERR_OK && i < n; i++) {
+            struct topic_info t;
+            struct err gone; /* deleted meanwhile: then there is nothing to tell */
+            if (list[i].internal || client_topic(o->client, list[i].name, &t, &gone) != ERR_OK)
+                continue;
+            for (int32_t p = 0; rc == ERR_OK && p < t.partition_count; p++) {
+                const struct partition_info *pi = &t.partitions[p];
+                int64_t v = m == 0 ? pi->end_offset : m == 1 ? pi->log_start_offset : pi->size;
+                rc = buf_printf(out, e, "%s{topic=\"%s\",partition=\"%d\"} %lld\n", names[m], t.name, p,
+                                (long long)v);
+            }
+            topic_info_free(&t);
+        }
+    }
+    topic_infos_free(list, n);
+    return rc;
+}
+
+static int task_labels(struct buf *out, const char *name, const struct task_status *t, struct err *e)
+{
+    int rc = buf_printf(out, e, "%s{", name);
+    if (rc == ERR_OK)
+        rc = label(out, "pipeline", t->pipeline, e);
+    if (rc == ERR_OK)
+        rc = buf_str(out, ",", e);
+    if (rc == ERR_OK)
+        rc = label(out, "connector", t->connector, e);
+    return rc ? rc
+              : buf_printf(out, e, ",kind=\"%s\",task=\"%d\"", t->kind == LEAT_SOURCE ? "source" : "sink",
+                           t->index);
+}
+
+enum task_figure { FIGURE_RECORDS, FIGURE_BYTES, FIGURE_LAG, FIGURE_RESTARTS, FIGURE_UP, FIGURES };
+
+static int task_metric(struct buf *out, enum task_figure f, const struct task_status *list, size_t n,
+                       struct err *e)
+{
+    static const struct {
+        const char *name, *type, *help;
+    } rows[FIGURES] = {
+        {"leat_task_records_total", "counter", "Records that the task read or wrote."},
+        {"leat_task_bytes_total", "counter", "Bytes of keys and values that the task read or wrote."},
+        {"leat_task_lag_records", "gauge", "Sinks: records between the task and the end of its partitions."},
+        {"leat_task_restarts_total", "counter", "Restarts after failures."},
+        {"leat_task_running", "gauge", "1 while the task runs, 0 when it is failed, paused or stopped."},
+    };
+    int rc = family(out, rows[f].name, rows[f].type, rows[f].help, e);
+    for (size_t i = 0; rc == ERR_OK && i < n; i++) {
+        if (f == FIGURE_LAG && list[i].lag_records < 0)
+            continue;
+        double v = f == FIGURE_RECORDS    ? (double)list[i].records
+                   : f == FIGURE_BYTES    ? (double)list[i].bytes
+                   : f == FIGURE_LAG      ? (double)list[i].lag_records
+                   : f == FIGURE_RESTARTS ? (double)list[i].restarts
+                                          : list[i].state == TASK_RUNNING;
+        rc = task_labels(out, rows[f].name, &list[i], e);
+        if (rc == ERR_OK)
+            rc = buf_printf(out, e, "} %.17g\n", v);
+    }
+    return rc;
+}
+
+/* Gauges that connectors set: leat_connector_gauge{...,name="bytes_behind"}. */
+static int gauge_metrics(struct buf *out, const struct task_status *list, size_t n, struct err *e)
+{
+    int rc = family(out, "leat_connector_gauge", "gauge", "Figures that connectors report of themselves.", e);
+    for (size_t i = 0; rc == ERR_OK && i < n; i++)
+        for (size_t g = 0; rc == ERR_OK && g < list[i].gauge_count; g++) {
+            rc = task_labels(out, "leat_connector_gauge", &list[i], e);
+            if (rc == ERR_OK)
+                rc = buf_str(out, ",", e);
+            if (rc == ERR_OK)
+                rc = label(out, "name", list[i].gauges[g].name, e);
+            if (rc == ERR_OK)
+                rc = buf_printf(out, e, "} %.17g\n", list[i].gauges[g].value);
+        }
+    return rc;
+}
+
+int api_metrics(struct call *c, struct err *e)
+{
+    struct buf *out = &c->response->body;
+    struct task_status *list = NULL;
+    size_t n = 0;
+    int rc = store_metrics(out, &c->api->o, e);
+    if (rc == ERR_OK)
+        rc = partition_metrics(out, &c->api->o, e);
+    if (rc == ERR_OK && c->api->o.worker)
+        rc = worker_status(c->api->o.worker, &list, &n, e);
+    for (int f = 0; rc == ERR_OK && f < FIGURES; f++)
+        rc = task_metric(out, (enum task_figure)f, list, n, e);
+    if (rc == ERR_OK)
+        rc = gauge_metrics(out, list, n, e);
+    task_status_free(list, n);
+    c->response->content_type = "text/plain; version=0.0.4; charset=utf-8";
+    return rc;
+}
