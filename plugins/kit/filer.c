@@ -213,8 +213,7 @@ static int grow(void **array, size_t n, size_t *cap, struct err *e)
     return ERR_OK;
 }
 
-int filer_assign(struct filer *f, const char *topic, int32_t partition, int64_t committed, int64_t next,
-                 struct err *e)
+int filer_assign(struct filer *f, const char *topic, int32_t partition, int64_t next, struct err *e)
 {
     char key[PART_KEY_MAX];
     size_t n;
@@ -227,8 +226,8 @@ int filer_assign(struct filer *f, const char *topic, int32_t partition, int64_t 
     if (!p)
         return err_nomem(e);
     p->partition = partition;
-    p->skip_below = p->next = p->stored = next > committed ? next : committed;
-    p->reported = p->reported_before = committed;
+    p->skip_below = p->next = p->stored = next;
+    p->reported = p->reported_before = -1;
     rotation_init(&p->rotation, &f->rotation);
     p->topic = mem_strdup(topic);
     rc = p->topic ? map_put(f->index, key, n, p, e) : err_nomem(e);
@@ -238,6 +237,16 @@ int filer_assign(struct filer *f, const char *topic, int32_t partition, int64_t 
     }
     f->parts[f->part_n++] = p;
     return ERR_OK;
+}
+
+int filer_set_committed(struct filer *f, const char *topic, int32_t partition, int64_t committed,
+                        struct err *e)
+{
+    struct part *p;
+    int rc = part_find(f, topic, partition, &p, e);
+    if (rc == ERR_OK)
+        p->reported = p->reported_before = committed;
+    return rc;
 }
 
 /* ---- completing
