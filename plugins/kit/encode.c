@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 #include "kit/encode_impl.h"
-#include "kit/json.h"
+#include "kit/jtext.h"
 
 static int hex_digit(char c)
 {
@@ -114,10 +114,10 @@ int encode_json(const struct encoder *x, const struct part *p, struct buf *out, 
     if (!p->bytes)
         return buf_append(out, "null", 4, e);
     if (p->converter == LEAT_CONVERTER_JSON)
-        return json_compact(out, p->bytes, p->n, e);
+        return jtext_compact(out, p->bytes, p->n, e);
     if (p->converter == LEAT_CONVERTER_STRING)
-        return json_string(out, p->bytes, p->n, e);
-    return json_base64(out, p->bytes, p->n, true, e);
+        return jtext_string(out, p->bytes, p->n, e);
+    return jtext_base64(out, p->bytes, p->n, true, e);
 }
 
 int encode_raw(const struct encoder *x, const struct part *p, struct buf *out, struct err *e)

@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "kit/json.h"
+#include "kit/jtext.h"
 
 enum csv_kind { CSV_KEY, CSV_VALUE, CSV_TOPIC, CSV_PARTITION, CSV_OFFSET, CSV_TIMESTAMP, CSV_FIELD };
 
@@ -102,7 +102,7 @@ static int append_part(struct encoder *x, const struct part *p, struct buf *out,
     if (rc != ERR_OK)
         return rc;
     if (x->csv_base64)
-        return json_base64(out, x->scratch.data, x->scratch.len, false, e);
+        return jtext_base64(out, x->scratch.data, x->scratch.len, false, e);
     return append_cell(out, (const char *)x->scratch.data, x->scratch.len, e);
 }
 

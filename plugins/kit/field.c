@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kit/json.h"
+#include "kit/jtext.h"
 
 void record_view_init(struct record_view *v, const struct leat_host *host, struct leat_task *task)
 {
@@ -36,7 +36,7 @@ bool record_value_is_null(const struct record_view *v, const struct leat_record 
     return v->value == LEAT_CONVERTER_JSON && r->value_len == 4 && memcmp(r->value, "null", 4) == 0;
 }
 
-static void json_number(const struct json_token *t, struct field *out)
+static void json_number(const struct jtext_token *t, struct field *out)
 {
     char text[32];
     out->kind = FIELD_FLOAT;
@@ -52,30 +52,30 @@ static void json_number(const struct json_token *t, struct field *out)
     out->i = v;
 }
 
-static int from_json(const struct json_token *t, struct buf *scratch, struct field *out, struct err *e)
+static int from_json(const struct jtext_token *t, struct buf *scratch, struct field *out, struct err *e)
 {
     *out = (struct field){.kind = FIELD_OTHER, .text = t->p, .n = t->n};
     switch (t->type) {
-    case JSON_NULL:
+    case JTEXT_NULL:
         out->kind = FIELD_NULL;
         return ERR_OK;
-    case JSON_TRUE:
-    case JSON_FALSE:
+    case JTEXT_TRUE:
+    case JTEXT_FALSE:
         out->kind = FIELD_BOOL;
-        out->i = t->type == JSON_TRUE;
+        out->i = t->type == JTEXT_TRUE;
         return ERR_OK;
-    case JSON_NUMBER:
+    case JTEXT_NUMBER:
         json_number(t, out);
         return ERR_OK;
-    case JSON_STRING:
+    case JTEXT_STRING:
         out->kind = FIELD_STRING;
         if (!memchr(t->p, '\\', t->n))
             return ERR_OK;
-        if (json_unescape(scratch, t->p, t->n, e) != ERR_OK)
+        if (jtext_unescape(scratch, t->p, t->n, e) != ERR_OK)
             return e->code;
         break;
     default:
-        if (json_compact(scratch, t->p, t->n, e) != ERR_OK)
+        if (jtext_compact(scratch, t->p, t->n, e) != ERR_OK)
             return e->code;
         break;
     }
@@ -153,8 +153,8 @@ int record_field(const struct record_view *v, const struct leat_record *r, const
         const struct leat_value *found = find_typed(v, r->value_value, path);
         return found ? from_typed(v, found, scratch, out, e) : ERR_OK;
     }
-    struct json_token t;
-    if (v->value != LEAT_CONVERTER_JSON || !r->value || !json_find(r->value, r->value_len, path, &t))
+    struct jtext_token t;
+    if (v->value != LEAT_CONVERTER_JSON || !r->value || !jtext_find(r->value, r->value_len, path, &t))
         return ERR_OK;
     return from_json(&t, scratch, out, e);
 }

@@ -1,8 +1,8 @@
 /*
- * kit/json: one iterative scanner serves compaction, search and walking. Strings are skimmed eight bytes at a
- * time. Any thread.
+ * kit/jtext: one iterative scanner serves compaction, search and walking. Strings are skimmed eight bytes at
+ * a time. Any thread.
  */
-#include "kit/json.h"
+#include "kit/jtext.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -212,13 +212,13 @@ static bool scan_name(struct scan *s)
 
 /* Containers that are open: a bit each, set for an object. */
 struct nesting {
-    uint64_t bits[(JSON_DEPTH_MAX + 63) / 64];
+    uint64_t bits[(JTEXT_DEPTH_MAX + 63) / 64];
     unsigned depth;
 };
 
 static bool nesting_push(struct nesting *n, bool object)
 {
-    if (n->depth == JSON_DEPTH_MAX)
+    if (n->depth == JTEXT_DEPTH_MAX)
         return false;
     uint64_t bit = UINT64_C(1) << (n->depth % 64), *word = &n->bits[n->depth / 64];
     *word = object ? *word | bit : *word & ~bit;
@@ -287,7 +287,7 @@ static bool scan_value(struct scan *s)
     return true;
 }
 
-int json_compact(struct buf *out, const void *text, size_t n, struct err *e)
+int jtext_compact(struct buf *out, const void *text, size_t n, struct err *e)
 {
     int rc = buf_reserve(out, n, e);
     if (rc != ERR_OK)
@@ -309,33 +309,33 @@ int json_compact(struct buf *out, const void *text, size_t n, struct err *e)
                    (size_t)(s.p - s.begin));
 }
 
-static enum json_type type_at(const uint8_t *p)
+static enum jtext_type type_at(const uint8_t *p)
 {
     switch (*p) {
     case '"':
-        return JSON_STRING;
+        return JTEXT_STRING;
     case '{':
-        return JSON_OBJECT;
+        return JTEXT_OBJECT;
     case '[':
-        return JSON_ARRAY;
+        return JTEXT_ARRAY;
     case 't':
-        return JSON_TRUE;
+        return JTEXT_TRUE;
     case 'f':
-        return JSON_FALSE;
+        return JTEXT_FALSE;
     case 'n':
-        return JSON_NULL;
+        return JTEXT_NULL;
     default:
-        return JSON_NUMBER;
+        return JTEXT_NUMBER;
     }
 }
 
-static void token_set(struct json_token *t, enum json_type type, const uint8_t *p, const uint8_t *end)
+static void token_set(struct jtext_token *t, enum jtext_type type, const uint8_t *p, const uint8_t *end)
 {
-    size_t quote = type == JSON_STRING;
-    *t = (struct json_token){.type = type, .p = (const char *)p + quote, .n = (size_t)(end - p) - 2 * quote};
+    size_t quote = type == JTEXT_STRING;
+    *t = (struct jtext_token){.type = type, .p = (const char *)p + quote, .n = (size_t)(end - p) - 2 * quote};
 }
 
-bool json_next(const void *text, size_t n, size_t *pos, struct json_token *name, struct json_token *value)
+bool jtext_next(const void *text, size_t n, size_t *pos, struct jtext_token *name, struct jtext_token *value)
 {
     const uint8_t *begin = text;
     struct scan s = {.begin = begin, .p = begin + *pos, .end = begin + n};
@@ -347,7 +347,7 @@ bool json_next(const void *text, size_t n, size_t *pos, struct json_token *name,
     const uint8_t *name_at = s.p;
     if (s.p == s.end || *s.p != '"' || !scan_string(&s))
         return false;
-    token_set(name, JSON_STRING, name_at, s.p);
+    token_set(name, JTEXT_STRING, name_at, s.p);
     skip_space(&s);
     if (s.p == s.end || *s.p != ':')
         return false;
@@ -425,7 +425,7 @@ static const uint8_t *decode_escape(const uint8_t *p, const uint8_t *end, uint8_
 }
 
 /* Whether the escaped string stands for `name`. */
-static bool escaped_equals(const struct json_token *t, const char *name, size_t name_n)
+static bool escaped_equals(const struct jtext_token *t, const char *name, size_t name_n)
 {
     if (!memchr(t->p, '\\', t->n))
         return t->n == name_n && memcmp(t->p, name, name_n) == 0;
@@ -442,12 +442,12 @@ static bool escaped_equals(const struct json_token *t, const char *name, size_t 
     return at == name_n;
 }
 
-static bool find_member(const void *text, size_t n, const char *name, size_t name_n, struct json_token *out)
+static bool find_member(const void *text, size_t n, const char *name, size_t name_n, struct jtext_token *out)
 {
-    struct json_token key, value;
+    struct jtext_token key, value;
     size_t pos = 0;
     bool found = false;
-    while (json_next(text, n, &pos, &key, &value)) {
+    while (jtext_next(text, n, &pos, &key, &value)) {
         if (escaped_equals(&key, name, name_n)) {
             *out = value;
             found = true;
@@ -456,7 +456,7 @@ static bool find_member(const void *text, size_t n, const char *name, size_t nam
     return found;
 }
 
-bool json_find(const void *text, size_t n, const char *path, struct json_token *out)
+bool jtext_find(const void *text, size_t n, const char *path, struct jtext_token *out)
 {
     for (;;) {
         size_t name_n = strcspn(path, ".");
@@ -465,14 +465,14 @@ bool json_find(const void *text, size_t n, const char *path, struct json_token *
         if (path[name_n] == '\0')
             return true;
         path += name_n + 1;
-        if (out->type != JSON_OBJECT)
+        if (out->type != JTEXT_OBJECT)
             return false;
         text = out->p;
         n = out->n;
     }
 }
 
-int json_unescape(struct buf *out, const char *text, size_t n, struct err *e)
+int jtext_unescape(struct buf *out, const char *text, size_t n, struct err *e)
 {
     int rc = buf_reserve(out, n, e); /* an escape is never shorter than what it stands for */
     if (rc != ERR_OK)
@@ -509,7 +509,7 @@ static int append_escaped(struct buf *out, uint8_t c, struct err *e)
     return buf_append(out, pair, 2, e);
 }
 
-int json_string(struct buf *out, const void *text, size_t n, struct err *e)
+int jtext_string(struct buf *out, const void *text, size_t n, struct err *e)
 {
     const uint8_t *p = text, *end = p + n, *run = p;
     size_t before = out->len;
@@ -536,7 +536,7 @@ int json_string(struct buf *out, const void *text, size_t n, struct err *e)
     return rc;
 }
 
-int json_base64(struct buf *out, const void *data, size_t n, bool quoted, struct err *e)
+int jtext_base64(struct buf *out, const void *data, size_t n, bool quoted, struct err *e)
 {
     if (n > INT32_MAX / 2)
         return err_set(e, ERR_TOO_LARGE, "%zu bytes are too many for base64", n);
