@@ -1,5 +1,6 @@
 /*
- * s3_answer: what S3's XML answers say. Every text is bounded; too long or malformed is ERR_CORRUPT. Any thread.
+ * s3_answer: what S3's XML answers say. Every text is bounded; too long or malformed is ERR_CORRUPT. Any
+ * thread.
  */
 #ifndef LEAT_S3_ANSWER_H
 #define LEAT_S3_ANSWER_H
@@ -20,7 +21,8 @@ struct s3_error {
     char server_time[40];
 };
 
-/* Never fails: a body that is no error document, or malformed, leaves everything empty but what was read of it. */
+/* Never fails: a body that is no error document, or malformed, leaves everything empty but what was read of
+ * it. */
 void answer_error(const void *body, size_t n, struct s3_error *out);
 
 /* InitiateMultipartUploadResult. */
@@ -35,7 +37,8 @@ struct s3_uploads_page {
     char next_upload_id[S3_UPLOAD_ID_SIZE];
 };
 
-/* ListMultipartUploadsResult: calls `each` with key and upload id of every upload; stops at its first error. */
+/* ListMultipartUploadsResult: calls `each` with key and upload id of every upload; stops at its first error.
+ */
 int answer_uploads(const void *body, size_t n, struct s3_uploads_page *page,
                    int (*each)(void *arg, const char *key, const char *upload_id, struct err *e), void *arg,
                    struct err *e);

@@ -20,10 +20,11 @@ static int check_bucket_name(const char *bucket, struct err *e)
 
     for (size_t i = 0; i < n; i++)
         if (!isalnum((unsigned char)bucket[i]) && !strchr(".-_", bucket[i]))
-            return err_set(e, ERR_INVALID_CONFIG, "s3.bucket.name: %s is no bucket name: %c is not allowed", bucket,
-                           bucket[i]);
+            return err_set(e, ERR_INVALID_CONFIG, "s3.bucket.name: %s is no bucket name: %c is not allowed",
+                           bucket, bucket[i]);
     if (n < 3 || n > 255)
-        return err_set(e, ERR_INVALID_CONFIG, "s3.bucket.name: %s is no bucket name: 3 to 63 characters", bucket);
+        return err_set(e, ERR_INVALID_CONFIG, "s3.bucket.name: %s is no bucket name: 3 to 63 characters",
+                       bucket);
     return ERR_OK;
 }
 
@@ -62,7 +63,8 @@ static int parse_endpoint(const char *url, struct endpoint *p, struct err *e)
         rc = curl_url_get(u, CURLUPART_HOST, &p->host, 0);
     if (rc == CURLUE_OK)
         rc = curl_url_get(u, CURLUPART_PATH, &p->path, 0);
-    if (rc == CURLUE_OK && curl_url_get(u, CURLUPART_PORT, &p->port, CURLU_NO_DEFAULT_PORT) == CURLUE_OUT_OF_MEMORY)
+    if (rc == CURLUE_OK &&
+        curl_url_get(u, CURLUPART_PORT, &p->port, CURLU_NO_DEFAULT_PORT) == CURLUE_OUT_OF_MEMORY)
         rc = CURLUE_OUT_OF_MEMORY;
     if (rc == CURLUE_OUT_OF_MEMORY)
         code = err_nomem(e);
@@ -90,10 +92,11 @@ static int place_bucket(struct s3_api *a, const struct endpoint *p, struct err *
     while (path_len && p->path[path_len - 1] == '/')
         path_len--;
     if (!c->path_style && is_address(p->host))
-        return err_set(e, ERR_INVALID_CONFIG,
-                       "s3.path.style.access.enabled: must be true where store.url has an address (%s): the bucket "
-                       "cannot go in front of it",
-                       p->host);
+        return err_set(
+            e, ERR_INVALID_CONFIG,
+            "s3.path.style.access.enabled: must be true where store.url has an address (%s): the bucket "
+            "cannot go in front of it",
+            p->host);
     if (c->path_style) {
         a->host = mem_printf("%s%s%s", p->host, colon, port);
         a->root = mem_printf("%.*s/%s", (int)path_len, p->path, c->bucket);
@@ -210,4 +213,9 @@ const char *s3_api_where(const struct s3_api *a)
 const struct s3_counts *s3_api_counts(const struct s3_api *a)
 {
     return &a->counts;
+}
+
+bool s3_access_denied(const struct s3_api *a)
+{
+    return a->response.status == 403 && strcmp(a->error.code, "AccessDenied") == 0;
 }

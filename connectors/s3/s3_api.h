@@ -1,9 +1,9 @@
 /*
  * s3_api: the operations of S3 that the sink needs, each with retries. One client a task, task thread only.
  *
- * Results of every operation: ERR_OK; ERR_EXISTS (a conditional write found an object); ERR_NOT_FOUND where said; else an
- * error that names bucket, key and endpoint, with e->retriable telling whether the task may be started anew. What the
- * store itself answered is kept in s3_last().
+ * Results of every operation: ERR_OK; ERR_EXISTS (a conditional write found an object); ERR_NOT_FOUND where
+ * said; else an error that names bucket, key and endpoint, with e->retriable telling whether the task may be
+ * started anew.
  */
 #ifndef LEAT_S3_API_H
 #define LEAT_S3_API_H
@@ -26,8 +26,8 @@ struct s3_config {
     bool path_style;       /* http://host/bucket/key, else http://bucket.host/key */
     const char *access_key;
     const char *secret_key;
-    const char *session_token;                /* NULL: none */
-    const struct sigv4_pair *object_headers;  /* for new objects: encryption, access list, storage class */
+    const char *session_token;               /* NULL: none */
+    const struct sigv4_pair *object_headers; /* for new objects: encryption, access list, storage class */
     size_t object_header_count;
     struct retry_policy retry;
     struct http_options http;
@@ -40,7 +40,8 @@ struct s3_config {
 
 struct s3_api;
 
-/* Copies the configuration with its strings. ERR_INVALID_CONFIG: store.url or bucket cannot be used. Connects nowhere. */
+/* Copies the configuration with its strings. ERR_INVALID_CONFIG: store.url or bucket cannot be used. Connects
+ * nowhere. */
 int s3_api_new(const struct s3_config *c, struct s3_api **out, struct err *e);
 void s3_api_free(struct s3_api *a);
 
@@ -53,11 +54,16 @@ struct s3_counts {
 };
 const struct s3_counts *s3_api_counts(const struct s3_api *a);
 
+/* Did the store know the caller and deny the last request to it? Another kind of request may be allowed then.
+ */
+bool s3_access_denied(const struct s3_api *a);
+
 /* Credentials, region, endpoint and bucket are right: lists nothing of the bucket. */
 int s3_check_bucket(struct s3_api *a, struct err *e);
 
 /* `if_absent`: ERR_EXISTS rather than replacing another object, where the store knows conditional writes. */
-int s3_put_object(struct s3_api *a, const char *key, const void *data, size_t n, bool if_absent, struct err *e);
+int s3_put_object(struct s3_api *a, const char *key, const void *data, size_t n, bool if_absent,
+                  struct err *e);
 
 struct s3_object_info {
     int64_t size;
@@ -68,11 +74,11 @@ int s3_head_object(struct s3_api *a, const char *key, struct s3_object_info *out
 
 int s3_create_upload(struct s3_api *a, const char *key, char upload_id[S3_UPLOAD_ID_SIZE], struct err *e);
 /* `number` from 1. */
-int s3_upload_part(struct s3_api *a, const char *key, const char *upload_id, int number, const void *data, size_t n,
-                   char etag[S3_ETAG_SIZE], struct err *e);
+int s3_upload_part(struct s3_api *a, const char *key, const char *upload_id, int number, const void *data,
+                   size_t n, char etag[S3_ETAG_SIZE], struct err *e);
 /* `etags` of parts 1..n; `size` of the whole object. */
-int s3_complete_upload(struct s3_api *a, const char *key, const char *upload_id, char (*etags)[S3_ETAG_SIZE], size_t n,
-                       int64_t size, bool if_absent, struct err *e);
+int s3_complete_upload(struct s3_api *a, const char *key, const char *upload_id, char (*etags)[S3_ETAG_SIZE],
+                       size_t n, int64_t size, bool if_absent, struct err *e);
 /* One that is gone already counts as aborted. */
 int s3_abort_upload(struct s3_api *a, const char *key, const char *upload_id, struct err *e);
 /* All unfinished uploads with the prefix; what `each` returns other than ERR_OK ends the walk. */

@@ -25,16 +25,15 @@ static int build_url(struct s3_api *a, const struct s3_call *c, struct err *e)
 {
     buf_reset(&a->path);
     buf_reset(&a->url);
-    if (buf_str(&a->path, a->root, e) || buf_u8(&a->path, '/', e) || (c->key && buf_str(&a->path, c->key, e)) ||
-        buf_u8(&a->path, '\0', e))
+    if (buf_str(&a->path, a->root, e) || buf_u8(&a->path, '/', e) ||
+        (c->key && buf_str(&a->path, c->key, e)) || buf_u8(&a->path, '\0', e))
         return e->code;
     /* A bucket in path style is /bucket, without the slash that a key would follow. */
     if (!c->key && a->root[0])
         a->path.data[a->path.len - 2] = '\0';
     if (buf_str(&a->url, a->base, e) || sigv4_encode(&a->url, (const char *)a->path.data, true, e))
         return e->code;
-    if (c->query_count &&
-        (buf_u8(&a->url, '?', e) || sigv4_query(&a->url, c->query, c->query_count, e)))
+    if (c->query_count && (buf_u8(&a->url, '?', e) || sigv4_query(&a->url, c->query, c->query_count, e)))
         return e->code;
     return buf_u8(&a->url, '\0', e);
 }
@@ -80,8 +79,8 @@ static void wait_before(struct s3_api *a, int attempt, const struct err *e)
     int64_t ms = retry_delay_ms(&a->config.retry, attempt, a->response.retry_after_s, arc4random());
     char text[1024];
 
-    snprintf(text, sizeof text, "%s; try %d of %d in %lld ms", e->text, attempt + 1, a->config.retry.retries + 1,
-             (long long)ms);
+    snprintf(text, sizeof text, "%s; try %d of %d in %lld ms", e->text, attempt + 1,
+             a->config.retry.retries + 1, (long long)ms);
     a->config.notice(a->config.arg, text);
     a->counts.repeated++;
     a->config.wait(a->config.arg, ms);

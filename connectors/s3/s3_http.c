@@ -1,8 +1,8 @@
 /*
  * s3_http: libcurl behind http_perform. See s3_http.h.
  *
- * Redirects are never followed: a signature holds for one host only, and S3's redirects mean a wrong region, which the
- * user should know of. Proxies are libcurl's own business unless set.
+ * Redirects are never followed: a signature holds for one host only, and S3's redirects mean a wrong region,
+ * which the user should know of. Proxies are libcurl's own business unless set.
  */
 #include "s3_http.h"
 
@@ -180,8 +180,8 @@ int http_client_new(const struct http_options *o, struct http_client **out, stru
     }
     rc = set_fixed_options(c, o);
     if (rc) {
-        err_set(e, rc == CURLE_OUT_OF_MEMORY ? ERR_NO_MEMORY : ERR_INVALID_CONFIG, "libcurl refuses a setting: %s",
-                curl_easy_strerror(rc));
+        err_set(e, rc == CURLE_OUT_OF_MEMORY ? ERR_NO_MEMORY : ERR_INVALID_CONFIG,
+                "libcurl refuses a setting: %s", curl_easy_strerror(rc));
         http_client_free(c);
         return e->code;
     }
@@ -238,7 +238,8 @@ static int make_headers(const struct http_client *c, const struct http_request *
         if (strcmp(q->headers[i].name, "host") == 0)
             continue;
         buf_reset(&line);
-        rc = buf_printf(&line, e, "%s: %s", q->headers[i].name, q->headers[i].value ? q->headers[i].value : "");
+        rc = buf_printf(&line, e, "%s: %s", q->headers[i].name,
+                        q->headers[i].value ? q->headers[i].value : "");
         if (rc == ERR_OK)
             rc = buf_u8(&line, '\0', e);
         if (rc == ERR_OK && !add_header(list, (const char *)line.data))

@@ -1,6 +1,6 @@
 /*
- * s3_http: one HTTP request after another over libcurl. One easy handle per client, so that connections, DNS and TLS
- * sessions are reused. Knows nothing of S3 but the few headers it keeps. Task thread only.
+ * s3_http: one HTTP request after another over libcurl. One easy handle per client, so that connections, DNS
+ * and TLS sessions are reused. Knows nothing of S3 but the few headers it keeps. Task thread only.
  */
 #ifndef LEAT_S3_HTTP_H
 #define LEAT_S3_HTTP_H
@@ -57,8 +57,9 @@ void http_response_init(struct http_response *r);
 void http_response_free(struct http_response *r);
 
 /*
- * Sends and receives. ERR_OK: a whole answer came, whatever its status. Else the connection failed (e->retriable tells
- * whether another try may help), or ERR_INTERRUPTED after `cancelled`. `r` is emptied first.
+ * Sends and receives. ERR_OK: a whole answer came, whatever its status. Else the connection failed
+ * (e->retriable tells whether another try may help), or ERR_INTERRUPTED after `cancelled`. `r` is emptied
+ * first.
  */
 int http_perform(struct http_client *c, const struct http_request *q, struct http_response *r, struct err *e);
 

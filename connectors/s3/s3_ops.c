@@ -1,9 +1,9 @@
 /*
  * s3_ops: the operations of s3_api.h, one function each.
  *
- * Two of them are not idempotent for the store: completing an upload, and a conditional write. When their answer was
- * lost, the repetition finds its own work done (NoSuchUpload, 412); whether it is ours is told by size and ETag of
- * the object that is there.
+ * Two of them are not idempotent for the store: completing an upload, and a conditional write. When their
+ * answer was lost, the repetition finds its own work done (NoSuchUpload, 412); whether it is ours is told by
+ * size and ETag of the object that is there.
  */
 #include <stdio.h>
 #include <string.h>
@@ -68,8 +68,8 @@ static bool is_md5_etag(const char *etag, size_t parts)
 }
 
 /*
- * ERR_OK if the object at `key` is what we would have written: size and, where the store builds ETags by MD5, ETag.
- * ERR_EXISTS: another one. ERR_NOT_FOUND: none.
+ * ERR_OK if the object at `key` is what we would have written: size and, where the store builds ETags by MD5,
+ * ETag. ERR_EXISTS: another one. ERR_NOT_FOUND: none.
  */
 static int compare_object(struct s3_api *a, const char *key, int64_t size, const char *etag, size_t parts,
                           struct err *e)
@@ -79,8 +79,8 @@ static int compare_object(struct s3_api *a, const char *key, int64_t size, const
     if (s3_head_object(a, key, &info, e))
         return e->code;
     if (info.size != size || (is_md5_etag(info.etag, parts) && etag[0] && strcmp(info.etag, etag) != 0))
-        return err_set(e, ERR_EXISTS, "another object is at %s/%s already (%lld bytes, ours has %lld)", a->where, key,
-                       (long long)info.size, (long long)size);
+        return err_set(e, ERR_EXISTS, "another object is at %s/%s already (%lld bytes, ours has %lld)",
+                       a->where, key, (long long)info.size, (long long)size);
     return ERR_OK;
 }
 
@@ -93,10 +93,12 @@ static bool conditional_refused(const struct s3_api *a)
 static void give_up_conditions(struct s3_api *a)
 {
     a->unconditional = true;
-    a->config.notice(a->config.arg, "the store does not know conditional writes (If-None-Match): objects are replaced");
+    a->config.notice(a->config.arg,
+                     "the store does not know conditional writes (If-None-Match): objects are replaced");
 }
 
-int s3_put_object(struct s3_api *a, const char *key, const void *data, size_t n, bool if_absent, struct err *e)
+int s3_put_object(struct s3_api *a, const char *key, const void *data, size_t n, bool if_absent,
+                  struct err *e)
 {
     struct s3_call c = {.what = "put", .method = "PUT", .key = key, .body = data, .body_len = n};
     char etag[2 * MD5_LEN + 1];
@@ -128,8 +130,11 @@ static int read_upload_id(void *arg, const struct http_response *r, struct err *
 
 int s3_create_upload(struct s3_api *a, const char *key, char upload_id[S3_UPLOAD_ID_SIZE], struct err *e)
 {
-    struct s3_call c = {
-        .what = "begin a multipart upload of", .method = "POST", .key = key, .read = read_upload_id, .read_arg = upload_id};
+    struct s3_call c = {.what = "begin a multipart upload of",
+                        .method = "POST",
+                        .key = key,
+                        .read = read_upload_id,
+                        .read_arg = upload_id};
 
     add_object_headers(a, &c);
     call_query(&c, "uploads", "");
@@ -144,12 +149,17 @@ static int read_etag(void *arg, const struct http_response *r, struct err *e)
     return ERR_OK;
 }
 
-int s3_upload_part(struct s3_api *a, const char *key, const char *upload_id, int number, const void *data, size_t n,
-                   char etag[S3_ETAG_SIZE], struct err *e)
+int s3_upload_part(struct s3_api *a, const char *key, const char *upload_id, int number, const void *data,
+                   size_t n, char etag[S3_ETAG_SIZE], struct err *e)
 {
     char text[16], what[48];
-    struct s3_call c = {
-        .what = what, .method = "PUT", .key = key, .body = data, .body_len = n, .read = read_etag, .read_arg = etag};
+    struct s3_call c = {.what = what,
+                        .method = "PUT",
+                        .key = key,
+                        .body = data,
+                        .body_len = n,
+                        .read = read_etag,
+                        .read_arg = etag};
 
     snprintf(text, sizeof text, "%d", number);
     snprintf(what, sizeof what, "upload part %d of", number);
@@ -174,8 +184,8 @@ static int write_parts(struct buf *out, char (*etags)[S3_ETAG_SIZE], size_t n, s
     if (buf_str(out, "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">", e))
         return e->code;
     for (size_t i = 0; i < n; i++)
-        if (buf_printf(out, e, "<Part><PartNumber>%zu</PartNumber><ETag>\"", i + 1) || append_escaped(out, etags[i], e) ||
-            buf_str(out, "\"</ETag></Part>", e))
+        if (buf_printf(out, e, "<Part><PartNumber>%zu</PartNumber><ETag>\"", i + 1) ||
+            append_escaped(out, etags[i], e) || buf_str(out, "\"</ETag></Part>", e))
             return e->code;
     return buf_str(out, "</CompleteMultipartUpload>", e);
 }
@@ -196,7 +206,8 @@ static bool add_part_md5(EVP_MD_CTX *ctx, const char *etag)
     return EVP_DigestUpdate(ctx, md, sizeof md) == 1;
 }
 
-/* ETag that S3 gives the whole: MD5 of the parts' MD5s, "-", number of parts. "" if the parts' ETags are no MD5s. */
+/* ETag that S3 gives the whole: MD5 of the parts' MD5s, "-", number of parts. "" if the parts' ETags are no
+ * MD5s. */
 static void whole_etag(char (*etags)[S3_ETAG_SIZE], size_t n, char out[S3_ETAG_SIZE])
 {
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
@@ -220,8 +231,8 @@ static int read_complete(void *arg, const struct http_response *r, struct err *e
 }
 
 /* The store says that the upload is gone or the name taken: it may be our own earlier try that did it. */
-static int resolve_complete(struct s3_api *a, const char *key, char (*etags)[S3_ETAG_SIZE], size_t n, int64_t size,
-                            struct err *e)
+static int resolve_complete(struct s3_api *a, const char *key, char (*etags)[S3_ETAG_SIZE], size_t n,
+                            int64_t size, struct err *e)
 {
     char etag[S3_ETAG_SIZE];
     struct err first = *e, other;
@@ -233,10 +244,11 @@ static int resolve_complete(struct s3_api *a, const char *key, char (*etags)[S3_
     return e->code;
 }
 
-int s3_complete_upload(struct s3_api *a, const char *key, const char *upload_id, char (*etags)[S3_ETAG_SIZE], size_t n,
-                       int64_t size, bool if_absent, struct err *e)
+int s3_complete_upload(struct s3_api *a, const char *key, const char *upload_id, char (*etags)[S3_ETAG_SIZE],
+                       size_t n, int64_t size, bool if_absent, struct err *e)
 {
-    struct s3_call c = {.what = "complete the upload of", .method = "POST", .key = key, .read = read_complete};
+    struct s3_call c = {
+        .what = "complete the upload of", .method = "POST", .key = key, .read = read_complete};
     struct buf body;
     int rc;
 
@@ -281,8 +293,9 @@ static int keep_upload(void *arg, const char *key, const char *upload_id, struct
 {
     struct upload_list *l = arg;
 
-    return buf_append(&l->items, key, strlen(key) + 1, e) ? e->code
-                                                          : buf_append(&l->items, upload_id, strlen(upload_id) + 1, e);
+    return buf_append(&l->items, key, strlen(key) + 1, e)
+               ? e->code
+               : buf_append(&l->items, upload_id, strlen(upload_id) + 1, e);
 }
 
 static int read_uploads(void *arg, const struct http_response *r, struct err *e)
@@ -294,8 +307,8 @@ static int read_uploads(void *arg, const struct http_response *r, struct err *e)
 }
 
 /* Calls `each` with what the page holds. */
-static int walk_page(const struct upload_list *l, int (*each)(void *, const char *, const char *, struct err *),
-                     void *arg, struct err *e)
+static int walk_page(const struct upload_list *l,
+                     int (*each)(void *, const char *, const char *, struct err *), void *arg, struct err *e)
 {
     const char *p = (const char *)l->items.data, *end = p + l->items.len;
     int rc = ERR_OK;
@@ -319,7 +332,8 @@ int s3_each_upload(struct s3_api *a, const char *prefix,
 
     buf_init(&list.items, HTTP_RESPONSE_MAX);
     for (int page = 0; page < UPLOAD_PAGES_MAX && rc == ERR_OK; page++) {
-        struct s3_call c = {.what = "list unfinished uploads of", .method = "GET", .read = read_uploads, .read_arg = &list};
+        struct s3_call c = {
+            .what = "list unfinished uploads of", .method = "GET", .read = read_uploads, .read_arg = &list};
 
         call_query(&c, "uploads", "");
         call_query(&c, "encoding-type", "url");

@@ -1,5 +1,6 @@
 /*
- * s3_retry: verdicts and backoff. See s3_retry.h. The codes are those of "Error responses", Amazon S3 API reference.
+ * s3_retry: verdicts and backoff. See s3_retry.h. The codes are those of "Error responses", Amazon S3 API
+ * reference.
  */
 #include "s3_retry.h"
 

@@ -1,6 +1,6 @@
 /*
- * s3_retry: what an answer of the object store means for the next step, and how long to wait before another try.
- * Pure functions, any thread.
+ * s3_retry: what an answer of the object store means for the next step, and how long to wait before another
+ * try. Pure functions, any thread.
  */
 #ifndef LEAT_S3_RETRY_H
 #define LEAT_S3_RETRY_H
@@ -28,8 +28,9 @@ enum s3_verdict {
 enum s3_verdict retry_verdict(int status, const char *code);
 
 /*
- * Wait before try number `attempt` (1: the first repetition): uniformly random in [0, backoff * 2^(attempt-1)] ("full
- * jitter"), capped; at least what the server asked for. `random` is any 32-bit random number.
+ * Wait before try number `attempt` (1: the first repetition): uniformly random in [0, backoff *
+ * 2^(attempt-1)] ("full jitter"), capped; at least what the server asked for. `random` is any 32-bit random
+ * number.
  */
 int64_t retry_delay_ms(const struct retry_policy *p, int attempt, int64_t retry_after_s, uint32_t random);
 

@@ -85,7 +85,8 @@ static int add_code_point(struct xml *x, unsigned long c, struct err *e)
     return add_text(x, u, n, e);
 }
 
-/* At '&': the five predefined entities and character references; there is no document type to declare others. */
+/* At '&': the five predefined entities and character references; there is no document type to declare others.
+ */
 static int read_reference(struct xml *x, struct err *e)
 {
     static const struct {
@@ -110,7 +111,8 @@ static int read_reference(struct xml *x, struct err *e)
     x->p += 2;
     hex = x->p < x->end && *x->p == 'x';
     x->p += hex;
-    semicolon = memchr(x->p, ';', (size_t)(x->end - x->p) < sizeof digits ? (size_t)(x->end - x->p) : sizeof digits);
+    semicolon =
+        memchr(x->p, ';', (size_t)(x->end - x->p) < sizeof digits ? (size_t)(x->end - x->p) : sizeof digits);
     if (!semicolon || semicolon == x->p)
         return corrupt(e, "unfinished character reference");
     n = (size_t)(semicolon - x->p);

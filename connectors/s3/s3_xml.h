@@ -1,8 +1,8 @@
 /*
- * s3_xml: reads the XML answers of object stores. A pull scanner over bytes that are already in memory, tolerant of
- * what S3-like servers do (prefixes, attributes, comments, CDATA, leading white space that keeps a connection alive),
- * strict about what must never pass: a document that ends early, names that do not match, document type declarations,
- * depth and lengths beyond the caps. Any thread.
+ * s3_xml: reads the XML answers of object stores. A pull scanner over bytes that are already in memory,
+ * tolerant of what S3-like servers do (prefixes, attributes, comments, CDATA, leading white space that keeps
+ * a connection alive), strict about what must never pass: a document that ends early, names that do not
+ * match, document type declarations, depth and lengths beyond the caps. Any thread.
  */
 #ifndef LEAT_S3_XML_H
 #define LEAT_S3_XML_H
@@ -27,15 +27,17 @@ struct xml {
     bool closing;      /* CLOSE was given; the next call leaves the element */
     bool done;         /* the root was closed */
     char names[XML_DEPTH_MAX][XML_NAME_MAX];
-    char text[XML_TEXT_MAX]; /* of the element that CLOSE ends, if it has no children; else of its last piece */
+    char text[XML_TEXT_MAX]; /* of the element that CLOSE ends, if it has no children; else of its last piece
+                              */
     size_t text_len;
 };
 
 void xml_init(struct xml *x, const void *data, size_t n);
 
 /*
- * The next event. OPEN: depth counts the new element, xml_name() is its name. CLOSE: depth still counts it, its text is
- * in `text`. END: the root was closed and only white space and comments follow. ERR_CORRUPT otherwise.
+ * The next event. OPEN: depth counts the new element, xml_name() is its name. CLOSE: depth still counts it,
+ * its text is in `text`. END: the root was closed and only white space and comments follow. ERR_CORRUPT
+ * otherwise.
  */
 int xml_next(struct xml *x, enum xml_event *event, struct err *e);
 

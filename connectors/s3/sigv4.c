@@ -44,8 +44,8 @@ void sigv4_date(int64_t unix_s, char out[SIGV4_DATE_SIZE])
 
 static bool unreserved(unsigned char c)
 {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
-           c == '_' || c == '~';
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '.' || c == '_' || c == '~';
 }
 
 int sigv4_encode(struct buf *out, const char *s, bool path, struct err *e)
@@ -83,7 +83,8 @@ static int compare_pairs(const void *a, const void *b)
 static int sort_pairs(struct sigv4_pair *out, const struct sigv4_pair *in, size_t n, struct err *e)
 {
     if (n > SIGV4_PAIRS_MAX)
-        return err_set(e, ERR_TOO_LARGE, "a request has %zu parameters or headers, more than %d", n, SIGV4_PAIRS_MAX);
+        return err_set(e, ERR_TOO_LARGE, "a request has %zu parameters or headers, more than %d", n,
+                       SIGV4_PAIRS_MAX);
     if (n) {
         memcpy(out, in, n * sizeof *out);
         qsort(out, n, sizeof *out, compare_pairs);
@@ -148,7 +149,8 @@ int sigv4_canonical(struct buf *out, const struct sigv4_request *r, struct err *
         if (buf_str(out, headers[i].name, e) || buf_u8(out, ':', e) ||
             append_header_value(out, value_of(&headers[i]), e) || buf_u8(out, '\n', e))
             return e->code;
-    if (buf_u8(out, '\n', e) || append_signed_headers(out, headers, r->header_count, e) || buf_u8(out, '\n', e))
+    if (buf_u8(out, '\n', e) || append_signed_headers(out, headers, r->header_count, e) ||
+        buf_u8(out, '\n', e))
         return e->code;
     return buf_str(out, r->payload_hash, e);
 }
@@ -171,7 +173,8 @@ static int signing_key(const struct sigv4_scope *s, uint8_t key[HASH_LEN], struc
     rc = buf_printf(&secret, e, "AWS4%s", s->secret_key);
     if (rc == ERR_OK) {
         bool ok = hmac(secret.data, secret.len, s->date, 8, step) &&
-                  hmac(step, HASH_LEN, s->region, strlen(s->region), key) && hmac(key, HASH_LEN, "s3", 2, step) &&
+                  hmac(step, HASH_LEN, s->region, strlen(s->region), key) &&
+                  hmac(key, HASH_LEN, "s3", 2, step) &&
                   hmac(step, HASH_LEN, "aws4_request", strlen("aws4_request"), key);
 
         if (!ok)
@@ -196,7 +199,8 @@ static int sign(struct buf *text, const struct sigv4_request *r, const struct si
         return rc;
     sigv4_hash(text->data, text->len, hash);
     buf_reset(text);
-    rc = buf_printf(text, e, "AWS4-HMAC-SHA256\n%s\n%.8s/%s/s3/aws4_request\n%s", s->date, s->date, s->region, hash);
+    rc = buf_printf(text, e, "AWS4-HMAC-SHA256\n%s\n%.8s/%s/s3/aws4_request\n%s", s->date, s->date, s->region,
+                    hash);
     if (rc == ERR_OK)
         rc = signing_key(s, key, e);
     if (rc == ERR_OK && !hmac(key, HASH_LEN, text->data, text->len, mac))
@@ -207,7 +211,8 @@ static int sign(struct buf *text, const struct sigv4_request *r, const struct si
     return rc;
 }
 
-int sigv4_authorization(struct buf *out, const struct sigv4_request *r, const struct sigv4_scope *s, struct err *e)
+int sigv4_authorization(struct buf *out, const struct sigv4_request *r, const struct sigv4_scope *s,
+                        struct err *e)
 {
     struct sigv4_pair headers[SIGV4_PAIRS_MAX];
     char signature[SIGV4_HASH_SIZE];
@@ -223,8 +228,8 @@ int sigv4_authorization(struct buf *out, const struct sigv4_request *r, const st
         return rc;
     if (sort_pairs(headers, r->headers, r->header_count, e))
         return e->code;
-    if (buf_printf(out, e, "AWS4-HMAC-SHA256 Credential=%s/%.8s/%s/s3/aws4_request,SignedHeaders=", s->access_key,
-                   s->date, s->region) ||
+    if (buf_printf(out, e, "AWS4-HMAC-SHA256 Credential=%s/%.8s/%s/s3/aws4_request,SignedHeaders=",
+                   s->access_key, s->date, s->region) ||
         append_signed_headers(out, headers, r->header_count, e))
         return e->code;
     return buf_printf(out, e, ",Signature=%s", signature);

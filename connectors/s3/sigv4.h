@@ -1,8 +1,8 @@
 /*
- * sigv4: AWS Signature Version 4 for S3, by OpenSSL's HMAC and SHA-256. libcurl 7.88 signs wrongly where the path or
- * the query needs canonical form; the text built here is both what is signed and what goes over the wire.
- * Reference: "Authenticating Requests: Using the Authorization Header (AWS Signature Version 4)", Amazon S3 API.
- * Pure functions, any thread.
+ * sigv4: AWS Signature Version 4 for S3, by OpenSSL's HMAC and SHA-256. libcurl 7.88 signs wrongly where the
+ * path or the query needs canonical form; the text built here is both what is signed and what goes over the
+ * wire. Reference: "Authenticating Requests: Using the Authorization Header (AWS Signature Version 4)",
+ * Amazon S3 API. Pure functions, any thread.
  */
 #ifndef LEAT_S3_SIGV4_H
 #define LEAT_S3_SIGV4_H
@@ -23,8 +23,8 @@ struct sigv4_pair {
 
 struct sigv4_request {
     const char *method;
-    const char *path;                /* starts with '/', not yet encoded */
-    const struct sigv4_pair *query;  /* not encoded, any order */
+    const char *path;               /* starts with '/', not yet encoded */
+    const struct sigv4_pair *query; /* not encoded, any order */
     size_t query_count;
     const struct sigv4_pair *headers; /* names in lower case, any order; all are signed; must contain host */
     size_t header_count;
@@ -44,7 +44,8 @@ void sigv4_hash(const void *data, size_t n, char out[SIGV4_HASH_SIZE]);
 /* Seconds since 1970 as x-amz-date. */
 void sigv4_date(int64_t unix_s, char out[SIGV4_DATE_SIZE]);
 
-/* Appends `s` with everything but A-Z a-z 0-9 - . _ ~ (and '/' if `path`) percent-encoded, hex in upper case. */
+/* Appends `s` with everything but A-Z a-z 0-9 - . _ ~ (and '/' if `path`) percent-encoded, hex in upper case.
+ */
 int sigv4_encode(struct buf *out, const char *s, bool path, struct err *e);
 
 /* Appends the query sorted and encoded, without '?': "list-type=2&prefix=a%2Fb". */
@@ -54,6 +55,7 @@ int sigv4_query(struct buf *out, const struct sigv4_pair *query, size_t n, struc
 int sigv4_canonical(struct buf *out, const struct sigv4_request *r, struct err *e);
 
 /* Appends the value of the Authorization header. */
-int sigv4_authorization(struct buf *out, const struct sigv4_request *r, const struct sigv4_scope *s, struct err *e);
+int sigv4_authorization(struct buf *out, const struct sigv4_request *r, const struct sigv4_scope *s,
+                        struct err *e);
 
 #endif

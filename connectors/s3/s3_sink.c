@@ -1,0 +1,273 @@
+/*
+ * s3_sink: the sink's task: start-up checks, cleaning up, and the kit's filer over s3_target.
+ *
+ * Exactly once: a stored offset covers only objects that are complete; what comes after it is read again, and
+ * gives objects of the same names and bytes, as names come from offsets and rotation from the records.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "kit/options.h"
+#include "leat/plugin.h"
+#include "s3_recover.h"
+#include "s3_settings.h"
+#include "s3_sink.h"
+#include "s3_target.h"
+
+#define STOP_GRACE_MS 5000 /* a request may go on for so long after the task was asked to stop */
+
+struct s3_sink {
+    const struct leat_host *host;
+    struct leat_task *task;
+    struct s3_settings settings;
+    struct record_view view;
+    struct s3_api *api;
+    struct s3_target *target;
+    struct filer *filer;
+    int64_t stop_seen_ms; /* when the wish to stop was first seen; 0: not yet */
+    bool final;           /* the last flush: it may take its time */
+};
+
+/* ---- what the parts below ask of the task
+ * --------------------------------------------------------------------- */
+
+static void on_wait(void *arg, int64_t ms)
+{
+    struct s3_sink *s = arg;
+
+    s->host->wait(s->task, -1, ms);
+}
+
+static void on_notice(void *arg, const char *text)
+{
+    struct s3_sink *s = arg;
+
+    s->host->log(s->task, LEAT_WARN, "%s", text);
+}
+
+static bool on_stopping(void *arg)
+{
+    struct s3_sink *s = arg;
+
+    return !s->final && s->host->stopping(s->task);
+}
+
+static bool on_cancelled(void *arg)
+{
+    struct s3_sink *s = arg;
+
+    if (s->final || !s->host->stopping(s->task))
+        return false;
+    if (!s->stop_seen_ms)
+        s->stop_seen_ms = clock_mono_ms();
+    return clock_mono_ms() - s->stop_seen_ms > STOP_GRACE_MS;
+}
+
+/* ---- opening
+ * -------------------------------------------------------------------------------------------------- */
+
+static int give_up(struct s3_sink *s, struct err *e)
+{
+    if (e->code == ERR_INTERRUPTED)
+        e->retriable = true; /* the task stops: nothing is wrong with it */
+    return kit_fail(s->host, s->task, e);
+}
+
+static int connect_store(struct s3_sink *s, struct err *e)
+{
+    struct s3_config c = s->settings.s3;
+    struct s3_creds creds;
+    int rc;
+
+    if (creds_find(&s->settings.creds, &creds, e))
+        return e->code;
+    c.access_key = creds.access_key;
+    c.secret_key = creds.secret_key;
+    c.session_token = creds.session_token;
+    c.wait = on_wait;
+    c.notice = on_notice;
+    c.stopping = on_stopping;
+    c.http.cancelled = on_cancelled;
+    c.arg = c.http.cancelled_arg = s;
+    rc = s3_api_new(&c, &s->api, e);
+    creds_free(&creds);
+    return rc;
+}
+
+/* Begins an upload and aborts it: shows that keys may write, and leaves nothing. */
+static int try_writing(struct s3_sink *s, struct err *e)
+{
+    const struct layout *l = &s->settings.layout;
+    char upload_id[S3_UPLOAD_ID_SIZE];
+    bool dir = l->prefix && *l->prefix;
+    char *key = mem_printf("%s%s.leat-check", dir ? l->prefix : "", dir ? l->directory_delim : "");
+    int rc;
+
+    if (!key)
+        return err_nomem(e);
+    rc = s3_create_upload(s->api, key, upload_id, e);
+    if (rc == ERR_OK)
+        rc = s3_abort_upload(s->api, key, upload_id, e);
+    mem_free(key);
+    return rc;
+}
+
+/* Keys, bucket and region are right. Who may write but not list is asked to write instead. */
+static int try_store(struct s3_sink *s, bool write, struct err *e)
+{
+    int rc = s3_check_bucket(s->api, e);
+
+    if (rc == ERR_AUTHENTICATION && s3_access_denied(s->api)) {
+        on_notice(s, e->text);
+        rc = ERR_OK;
+        write = true;
+    }
+    return rc == ERR_OK && write ? try_writing(s, e) : rc;
+}
+
+static int clean_up(struct s3_sink *s, const struct leat_offset *assigned, size_t n, struct err *e)
+{
+    size_t aborted = 0;
+    int rc = recover_uploads(s->api, &s->settings.layout, assigned, n, &aborted, e);
+
+    if (aborted)
+        s->host->log(s->task, LEAT_INFO, "aborted %zu unfinished uploads of an earlier run", aborted);
+    if (rc == ERR_OK || rc == ERR_NO_MEMORY || rc == ERR_INTERRUPTED || e->retriable)
+        return rc;
+    s->host->log(s->task, LEAT_WARN, "unfinished uploads of earlier runs stay: %s", e->text);
+    return ERR_OK;
+}
+
+static int start_writing(struct s3_sink *s, const struct leat_offset *assigned, size_t n, struct err *e)
+{
+    struct s3_target_config c = {.settings = &s->settings, .api = s->api, .log = on_notice, .log_arg = s};
+
+    if (s3_target_new(&c, &s->target, e) ||
+        filer_new(&s->settings.filer, &s->view, &s3_filer_target, s->target, &s->filer, e))
+        return e->code;
+    s3_target_set_conditional(s->target, s->settings.conditional && !filer_is_deterministic(s->filer));
+    for (size_t i = 0; i < n; i++)
+        if (filer_assign(s->filer, assigned[i].topic, assigned[i].partition, assigned[i].offset, -1, e))
+            return e->code;
+    return ERR_OK;
+}
+
+static void sink_close(void *self)
+{
+    struct s3_sink *s = self;
+
+    filer_free(s->filer);
+    s3_target_free(s->target);
+    s3_api_free(s->api);
+    mem_free(s);
+}
+
+static int new_sink(struct leat_task *t, const struct leat_host *h, const struct leat_config *c,
+                    struct s3_sink **out, struct err *e)
+{
+    struct s3_sink *s = mem_calloc(1, sizeof *s);
+
+    *out = s;
+    if (!s)
+        return err_nomem(e);
+    s->host = h;
+    s->task = t;
+    record_view_init(&s->view, h, t);
+    return s3_settings_read(h, c, &s->settings, e);
+}
+
+static int sink_open(struct leat_task *t, const struct leat_host *h, const struct leat_config *c,
+                     const struct leat_offset *assigned, size_t n, void **self)
+{
+    struct s3_sink *s = NULL;
+    struct err e;
+    int rc = new_sink(t, h, c, &s, &e);
+
+    if (rc == ERR_OK)
+        rc = connect_store(s, &e);
+    if (rc == ERR_OK)
+        rc = try_store(s, false, &e);
+    if (rc == ERR_OK)
+        rc = clean_up(s, assigned, n, &e);
+    if (rc == ERR_OK)
+        rc = start_writing(s, assigned, n, &e);
+    if (rc == ERR_OK) {
+        *self = s;
+        return LEAT_OK;
+    }
+    rc = kit_fail(h, t, &e);
+    if (s)
+        sink_close(s);
+    return rc;
+}
+
+/* ---- running
+ * -------------------------------------------------------------------------------------------------- */
+
+static int sink_put(void *self, const struct leat_record *records, size_t n)
+{
+    struct s3_sink *s = self;
+    struct err e;
+
+    return filer_put(s->filer, records, n, &e) ? give_up(s, &e) : LEAT_OK;
+}
+
+static void show_figures(struct s3_sink *s)
+{
+    const struct s3_counts *counts = s3_api_counts(s->api);
+
+    s->host->gauge(s->task, "objects_written", (double)s3_target_objects(s->target));
+    s->host->gauge(s->task, "files_open", (double)filer_stats(s->filer).open);
+    s->host->gauge(s->task, "buffer_bytes", (double)s3_target_memory(s->target));
+    s->host->gauge(s->task, "requests", (double)counts->requests);
+    s->host->gauge(s->task, "requests_repeated", (double)counts->repeated);
+    s->host->gauge(s->task, "bytes_sent", (double)counts->bytes_sent);
+}
+
+static int sink_flush(void *self, bool final, struct leat_offset *assigned, size_t n, int64_t *next_ms)
+{
+    struct s3_sink *s = self;
+    struct err e;
+    int rc;
+
+    s->final = final;
+    rc = filer_flush(s->filer, final, assigned, n, next_ms, &e);
+    s->final = false;
+    show_figures(s);
+    return rc ? give_up(s, &e) : LEAT_OK;
+}
+
+/* ---- the connector
+ * -------------------------------------------------------------------------------------------- */
+
+int s3_sink_validate(struct leat_task *t, const struct leat_host *h, const struct leat_config *c)
+{
+    struct s3_sink *s = NULL;
+    struct err e;
+    int rc = new_sink(t, h, c, &s, &e);
+
+    rc = rc ? kit_fail(h, t, &e) : LEAT_OK;
+    mem_free(s);
+    return rc;
+}
+
+int s3_sink_check(struct leat_task *t, const struct leat_host *h, const struct leat_config *c)
+{
+    struct s3_sink *s = NULL;
+    struct err e;
+    int rc = new_sink(t, h, c, &s, &e);
+
+    if (rc == ERR_OK)
+        rc = connect_store(s, &e);
+    if (rc == ERR_OK)
+        rc = try_store(s, true, &e);
+    rc = rc ? kit_fail(h, t, &e) : LEAT_OK;
+    if (s)
+        sink_close(s);
+    return rc;
+}
+
+const struct leat_sink_ops s3_sink_ops = {
+    .open = sink_open, .put = sink_put, .flush = sink_flush, .close = sink_close};
