@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "http/api.h"
+#include "http/json_bytes.h"
 
 #define API_ARGS_MAX 4
 #define API_QUERY_MAX 16
@@ -45,11 +46,6 @@ int call_reply(struct call *c, json_t *json, struct err *e);
 int call_reply_empty(struct call *c);
 /* ERR_BUSY with a text that says that a running hub is needed. */
 int call_need_worker(const struct call *c, struct err *e);
-
-/* Bytes as JSON: a string where they are UTF-8, null, else {"base64": ...}. Appends text. */
-int json_put_bytes(struct buf *out, const void *data, int64_t n, struct err *e);
-/* The reverse; `*data` is the caller's (mem_free), NULL for null. */
-int json_get_bytes(const json_t *v, const char *what, uint8_t **data, size_t *n, struct err *e);
 
 api_handler api_health, api_status, api_metrics, api_reload, api_plan, api_restart, api_pause, api_resume;
 api_handler api_topics_list, api_topic_get, api_topic_create, api_topic_delete, api_topic_alter,

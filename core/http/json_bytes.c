@@ -1,13 +1,14 @@
 /*
- * json_bytes: keys, values and header values as JSON: text where the bytes are UTF-8, {"base64": ...} where
- * not, so that nothing is lost either way.
+ * json_bytes: see json_bytes.h.
  */
+#include "http/json_bytes.h"
+
 #include <openssl/evp.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "http/internal.h"
 
 /* jansson's own check, so that what we call text is what it reads as text. */
 static bool is_utf8(const void *data, size_t n)

@@ -1,0 +1,177 @@
+/*
+ * leat status, pause, resume, restart, reload: the running hub.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "cli/cli.h"
+
+static const char *text_of(const json_t *o, const char *name)
+{
+    const char *s = json_string_value(json_object_get(o, name));
+    return s ? s : "-";
+}
+
+static double number_of(const json_t *o, const char *name)
+{
+    return json_number_value(json_object_get(o, name));
+}
+
+static void print_errors(const json_t *tasks)
+{
+    size_t i;
+    json_t *t;
+    json_array_foreach(tasks, i, t)
+    {
+        if (json_object_get(t, "error"))
+            printf("\n%s/%lld: %s  (%s)\n", text_of(t, "connector"),
+                   (long long)json_integer_value(json_object_get(t, "task")), text_of(t, "error"),
+                   show_ago(json_integer_value(json_object_get(t, "error_ms"))));
+    }
+}
+
+static void print_status(const json_t *s)
+{
+    static const char *const titles[] = {"PIPELINE", "CONNECTOR", "TYPE",    "TASK", "STATE",
+                                         "RECORDS",  "REC/S",     "BYTES/S", "LAG",  "ACTIVE"};
+    const json_t *store = json_object_get(s, "store");
+    size_t i;
+    json_t *task;
+    printf("leat %s  pid %lld  up %lld s  %s\nstore: %.0f topics, %.0f partitions, %s appended, %s syncs\n\n",
+           text_of(s, "version"), (long long)json_integer_value(json_object_get(s, "pid")),
+           (long long)json_integer_value(json_object_get(s, "uptime_ms")) / 1000, text_of(s, "data_dir"),
+           number_of(store, "topics"), number_of(store, "partitions"),
+           show_bytes(number_of(store, "append_bytes")), show_count(number_of(store, "syncs")));
+    struct table *t = table_new("lllrlrrrrl", titles);
+    json_array_foreach(json_object_get(s, "tasks"), i, task)
+    {
+        char type[64];
+        int64_t lag = json_integer_value(json_object_get(task, "lag"));
+        snprintf(type, sizeof type, "%s %s", text_of(task, "type"), text_of(task, "kind"));
+        table_row(t, text_of(task, "pipeline"), text_of(task, "connector"), type,
+                  show_int(json_integer_value(json_object_get(task, "task"))), text_of(task, "state"),
+                  show_count(number_of(task, "records")), show_count(number_of(task, "records_per_s")),
+                  show_bytes(number_of(task, "bytes_per_s")), lag < 0 ? "-" : show_count((double)lag),
+                  show_ago(json_integer_value(json_object_get(task, "last_activity_ms"))));
+    }
+    table_print(t);
+    print_errors(json_object_get(s, "tasks"));
+}
+
+static int show_once(struct cli *c, struct hub *h)
+{
+    int rc;
+    json_t *s = hub_json(h, "GET", "/hub/status", NULL, &rc);
+    if (!s || cli_json(c))
+        return s ? print_json(s) : rc;
+    print_status(s);
+    json_decref(s);
+    return fflush(stdout) == 0 ? EXIT_FINE : EXIT_FAILED;
+}
+
+/* Only a running hub will do. */
+static struct hub *running_hub(struct cli *c, int *rc)
+{
+    struct hub *h = hub_open(c, false, rc);
+    if (h && !hub_is_running(h)) {
+        *rc = cli_error(EXIT_BUSY, "no hub runs on %s", cli_data_dir(c));
+        hub_close(h);
+        return NULL;
+    }
+    return h;
+}
+
+int cmd_status(struct cli *c)
+{
+    int rc;
+    struct hub *h = running_hub(c, &rc);
+    if (!h)
+        return rc;
+    rc = show_once(c, h);
+    while (rc == EXIT_FINE && cli_flag(c, "watch")) {
+        sleep(1);
+        if (!cli_json(c))
+            fputs(isatty(STDOUT_FILENO) ? "\033[H\033[J" : "\n", stdout);
+        rc = show_once(c, h);
+    }
+    hub_close(h);
+    return rc;
+}
+
+/* One request about the connector of the command line, without an answer worth showing. */
+static int connector_call(struct cli *c, const char *method, const char *action)
+{
+    int rc;
+    struct hub *h = running_hub(c, &rc);
+    if (!h)
+        return rc;
+    char *target = hub_target("/hub/connectors/", c->args[0], action);
+    json_decref(hub_json(h, method, target, NULL, &rc));
+    mem_free(target);
+    hub_close(h);
+    return rc;
+}
+
+int cmd_pause(struct cli *c)
+{
+    return connector_call(c, "PUT", "/pause");
+}
+
+int cmd_resume(struct cli *c)
+{
+    return connector_call(c, "PUT", "/resume");
+}
+
+int cmd_restart(struct cli *c)
+{
+    int64_t task;
+    char action[64] = "/restart";
+    if (!cli_number(c, "task", -1, 0, INT32_MAX, &task))
+        return EXIT_USAGE;
+    if (task >= 0)
+        snprintf(action, sizeof action, "/restart?task=%lld", (long long)task);
+    return connector_call(c, "POST", action);
+}
+
+/* Prints the "changes" of an answer. */
+static int show_changes(struct cli *c, json_t *answer, int when_changed)
+{
+    const char *changes = json_string_value(json_object_get(answer, "changes"));
+    int rc = changes && *changes ? when_changed : EXIT_FINE;
+    if (cli_json(c))
+        return print_json(answer) == EXIT_FINE ? rc : EXIT_FAILED;
+    printf("%s", changes && *changes ? changes : "no changes\n");
+    json_decref(answer);
+    return rc;
+}
+
+int cmd_reload(struct cli *c)
+{
+    int rc;
+    struct hub *h = running_hub(c, &rc);
+    if (!h)
+        return rc;
+    json_t *answer = hub_json(h, "POST", "/hub/reload", NULL, &rc);
+    hub_close(h);
+    return answer ? show_changes(c, answer, EXIT_FINE) : rc;
+}
+
+int cmd_plan(struct cli *c)
+{
+    int rc;
+    char *path = realpath(c->args[0], NULL);
+    if (!path)
+        return cli_error(EXIT_MISSING, "there is no %s", c->args[0]);
+    struct hub *h = running_hub(c, &rc);
+    if (h) {
+        json_t *answer = hub_json(h, "POST", "/hub/plan", json_pack("{s:s}", "path", path), &rc);
+        hub_close(h);
+        if (answer)
+            rc = show_changes(c, answer, cli_flag(c, "detailed-exit-code") ? EXIT_CHANGES : EXIT_FINE);
+    }
+    free(path);
+    return rc;
+}

@@ -1,0 +1,138 @@
+/*
+ * commands: the table of subcommands. Parsing, help, completion and docs/command-line.md come from it.
+ */
+#include "cli/cli.h"
+
+#define OPTIONS(list) .options = (list), .option_count = sizeof(list) / sizeof((list)[0])
+
+static const struct cli_option run_options[] = {
+    {"plugin-path", 'p', "DIR", "look for plugins here (repeatable; default: beside the program)", NULL},
+    {"http-listen", 'l', "HOST:PORT", "also serve health, metrics and reads on this address", NULL},
+    {"log-level", 0, "LEVEL", "diagnostics from this level on", "debug info warn error off"},
+    {"log-format", 0, "FORMAT", "diagnostics as text or json", "text json"},
+    {"progress", 0, NULL, "print a line of figures every two seconds", NULL},
+    {"until-done", 0, NULL, "stop when every task has completed, failed or stopped", NULL},
+};
+static const struct cli_option validate_options[] = {
+    {"plugin-path", 'p', "DIR", "look for plugins here (repeatable)", NULL},
+    {"connect", 'c', NULL, "also try sources and targets", NULL},
+};
+static const struct cli_option plan_options[] = {
+    {"detailed-exit-code", 0, NULL, "exit with 6 when something would change", NULL},
+};
+static const struct cli_option plugin_options[] = {
+    {"plugin-path", 'p', "DIR", "look for plugins here (repeatable)", NULL},
+    {"kind", 'k', "KIND", "only sources or sinks", "source sink"},
+};
+static const struct cli_option schema_options[] = {
+    {"plugin-path", 'p', "DIR", "look for plugins here (repeatable)", NULL},
+};
+static const struct cli_option topics_list_options[] = {
+    {"internal", 'i', NULL, "show internal topics too", NULL},
+};
+static const struct cli_option topics_create_options[] = {
+    {"partitions", 'n', "N", "number of partitions (default 1)", NULL},
+    {"config", 'c', "NAME=VALUE", "topic setting (repeatable)", NULL},
+    {"if-not-exists", 0, NULL, "an existing topic is fine", NULL},
+};
+static const struct cli_option topics_delete_options[] = {
+    {"if-exists", 0, NULL, "a missing topic is fine", NULL},
+};
+static const struct cli_option topics_configure_options[] = {
+    {"config", 'c', "NAME=VALUE", "set (repeatable)", NULL},
+    {"reset", 'r', "NAME", "back to the default (repeatable)", NULL},
+    {"partitions", 'n', "N", "grow to this many partitions", NULL},
+};
+static const struct cli_option produce_options[] = {
+    {"key-separator", 'k', "TEXT", "split each line at the first TEXT into key and value", NULL},
+    {"header", 'H', "NAME=VALUE", "header of every record (repeatable)", NULL},
+    {"partition", 'p', "N", "write to this partition", NULL},
+    {"format", 'f', "FORMAT", "lines, or json: one object a line as consume prints them", "lines json"},
+    {"compression", 'z', "CODEC", "compress batches", "none gzip snappy lz4 zstd"},
+};
+static const struct cli_option consume_options[] = {
+    {"from", 's', "WHERE", "beginning, end, an offset, or a time (2026-11-20T19:00:00Z, -15m, @MS)", NULL},
+    {"partition", 'p', "N", "only this partition (repeatable)", NULL},
+    {"max", 'n', "N", "stop after N records", NULL},
+    {"exit-at-end", 'e', NULL, "stop at the end instead of waiting for more", NULL},
+    {"format", 'f', "FORMAT", "value, key-value (tab between) or json (one object a line)",
+     "value key-value json"},
+    {"isolation", 0, "LEVEL", "read_committed or read_uncommitted", "read_committed read_uncommitted"},
+};
+static const struct cli_option groups_reset_options[] = {
+    {"topic", 't', "TOPIC", "the topic", NULL},
+    {"partition", 'p', "N", "only this partition (repeatable)", NULL},
+    {"to", 's', "WHERE", "beginning, end, an offset, or a time", NULL},
+};
+static const struct cli_option status_options[] = {
+    {"watch", 'w', NULL, "show again every second until interrupted", NULL},
+};
+static const struct cli_option restart_options[] = {
+    {"task", 't', "N", "only this task", NULL},
+};
+static const struct cli_option docs_options[] = {
+    {"plugin-path", 'p', "DIR", "look for plugins here (repeatable)", NULL},
+    {"write", 'w', "DIR", "write the generated pages below DIR", NULL},
+    {"check", 0, "DIR", "fail if the pages below DIR differ from what would be written", NULL},
+};
+
+static const struct cli_command commands[] = {
+    {"run", "FILE|DIR", 1, 1, "run the pipelines of a YAML file or of a directory of them",
+     "SIGTERM and Ctrl-C drain and commit, a second one stops at once; SIGHUP reads the files again and "
+     "changes only\n"
+     "what changed. The data directory is hub: data.dir of the file unless --data-dir is given.",
+     OPTIONS(run_options), .run = cmd_run},
+    {"validate", "FILE|DIR", 1, 1, "check pipelines without running them", NULL, OPTIONS(validate_options),
+     .run = cmd_validate},
+    {"plan", "FILE|DIR", 1, 1, "show what a changed file would change in the running hub", NULL,
+     OPTIONS(plan_options), .run = cmd_plan},
+    {"reload", "", 0, 0, "let the running hub read its files again", NULL, NULL, 0, .run = cmd_reload},
+    {"status", "", 0, 0, "pipelines, tasks, rates, lag and last errors of the running hub", NULL,
+     OPTIONS(status_options), .run = cmd_status},
+    {"pause", "CONNECTOR", 1, 1, "stop a connector's tasks until resumed", NULL, NULL, 0, .run = cmd_pause},
+    {"resume", "CONNECTOR", 1, 1, "start a paused connector again", NULL, NULL, 0, .run = cmd_resume},
+    {"restart", "CONNECTOR", 1, 1, "restart a connector's tasks, failed ones too", NULL,
+     OPTIONS(restart_options), .run = cmd_restart},
+    {"topics list", "", 0, 0, "list topics", NULL, OPTIONS(topics_list_options), .run = cmd_topics_list},
+    {"topics create", "TOPIC", 1, 1, "create a topic", NULL, OPTIONS(topics_create_options),
+     .run = cmd_topics_create},
+    {"topics describe", "TOPIC", 1, 1, "show a topic's partitions and settings", NULL, NULL, 0,
+     .run = cmd_topics_describe},
+    {"topics configure", "TOPIC", 1, 1, "change a topic's settings or number of partitions", NULL,
+     OPTIONS(topics_configure_options), .run = cmd_topics_configure},
+    {"topics delete", "TOPIC", 1, 1, "delete a topic and its records", NULL, OPTIONS(topics_delete_options),
+     .run = cmd_topics_delete},
+    {"produce", "TOPIC", 1, 1, "write the lines of standard input as records",
+     "With --format json each line is an object: partition, key, value, headers, timestamp, all optional. A "
+     "value that is\n"
+     "not text is {\"base64\": ...}.",
+     OPTIONS(produce_options), .run = cmd_produce},
+    {"consume", "TOPIC", 1, 1, "print records",
+     "Starts at the end, or with --exit-at-end at the beginning, unless --from says otherwise. With --format "
+     "json a key,\n"
+     "value or header that is not UTF-8 is {\"base64\": ...}.",
+     OPTIONS(consume_options), .run = cmd_consume},
+    {"groups list", "", 0, 0, "list consumer groups", NULL, NULL, 0, .run = cmd_groups_list},
+    {"groups lag", "GROUP", 1, 1, "show a group's offsets and how far it is behind", NULL, NULL, 0,
+     .run = cmd_groups_lag},
+    {"groups reset", "GROUP", 1, 1, "set a group's offsets", NULL, OPTIONS(groups_reset_options),
+     .run = cmd_groups_reset},
+    {"groups delete", "GROUP", 1, 1, "forget a group's offsets", NULL, NULL, 0, .run = cmd_groups_delete},
+    {"plugins list", "", 0, 0, "list plugins and their connectors", NULL, OPTIONS(plugin_options),
+     .run = cmd_plugins_list},
+    {"plugins describe", "TYPE", 1, 1, "show a connector's options", NULL, OPTIONS(plugin_options),
+     .run = cmd_plugins_describe},
+    {"schema", "", 0, 0, "print the JSON Schema of the configuration, for editors", NULL,
+     OPTIONS(schema_options), .run = cmd_schema},
+    {"completion", "SHELL", 1, 1, "print completion for bash or zsh", "bash: source <(leat completion bash)",
+     NULL, 0, .run = cmd_completion},
+    {"version", "", 0, 0, "print the version", NULL, NULL, 0, .run = cmd_version},
+    {"docs", "", 0, 0, "write or check the generated pages of docs", NULL, OPTIONS(docs_options),
+     .hidden = true, .run = cmd_docs},
+};
+
+const struct cli_command *cli_commands(size_t *n)
+{
+    *n = sizeof commands / sizeof commands[0];
+    return commands;
+}

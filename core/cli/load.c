@@ -1,0 +1,91 @@
+/*
+ * load: see load.h.
+ */
+#include "cli/load.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/mem.h"
+
+/* "<directory of the program>/plugins", or "<PREFIX>/lib/leat/plugins". */
+static char *default_dir(void)
+{
+    char exe[4096];
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    if (n > 0) {
+        exe[n] = '\0';
+        char *slash = strrchr(exe, '/');
+        char *beside = slash ? mem_printf("%.*s/plugins", (int)(slash - exe), exe) : NULL;
+        char *installed = slash ? mem_printf("%.*s/../lib/leat/plugins", (int)(slash - exe), exe) : NULL;
+        char *found = beside && io_exists(beside)         ? beside
+                      : installed && io_exists(installed) ? installed
+                                                          : NULL;
+        if (found != beside)
+            mem_free(beside);
+        if (found != installed)
+            mem_free(installed);
+        if (found)
+            return found;
+    }
+    return mem_strdup(LEAT_PREFIX "/lib/leat/plugins");
+}
+
+int load_plugins(const struct cli *c, const struct hub_config *hub, struct plugins **out, struct err *e)
+{
+    const char *const *dirs;
+    size_t n = cli_values(c, "plugin-path", &dirs);
+    char *fallback = NULL;
+    if (n == 0 && hub && hub->plugin_path_count) {
+        dirs = (const char *const *)hub->plugin_path;
+        n = hub->plugin_path_count;
+    }
+    if (n == 0) {
+        fallback = default_dir();
+        if (!fallback)
+            return err_nomem(e);
+        dirs = (const char *const[]){fallback};
+        n = 1;
+    }
+    int rc = plugins_open(dirs, n, out, e);
+    mem_free(fallback);
+    for (size_t i = 0; rc == ERR_OK && i < plugins_count(*out); i++) {
+        struct plugin_info p = plugins_at(*out, i);
+        if (p.refused)
+            cli_error(EXIT_FAILED, "plugin %s is not used: %s", p.file, p.refused);
+    }
+    return rc;
+}
+
+int load_problems_text(const struct problems *p, struct buf *out, struct err *e)
+{
+    int rc = ERR_OK;
+    for (size_t i = 0; rc == ERR_OK && i < p->count; i++) {
+        const struct problem *x = &p->items[i];
+        rc = x->line ? buf_printf(out, e, "%s:%d:%d: %s\n", x->file, x->line, x->column, x->text)
+                     : buf_printf(out, e, "%s: %s\n", x->file, x->text);
+    }
+    return rc;
+}
+
+void load_show_problems(const struct cli *c, struct problems *p)
+{
+    struct err e;
+    struct buf text;
+    buf_init(&text, 16 << 20);
+    problems_sort(p);
+    if (cli_json(c)) {
+        json_t *list = json_array();
+        for (size_t i = 0; i < p->count; i++)
+            json_array_append_new(list, json_pack("{s:s, s:i, s:i, s:s}", "file", p->items[i].file, "line",
+                                                  p->items[i].line, "column", p->items[i].column, "message",
+                                                  p->items[i].text));
+        print_json(json_pack("{s:o}", "problems", list));
+    } else if (load_problems_text(p, &text, &e) == ERR_OK) {
+        fwrite(text.data ? text.data : (const uint8_t *)"", 1, text.len, stderr);
+    }
+    buf_free(&text);
+    problems_free(p);
+}
