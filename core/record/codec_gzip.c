@@ -50,7 +50,6 @@ static int open_fast(struct gzip_encoder *enc, int32_t level, struct err *e)
     enc->fast->level = level == 1 ? 1 : ISAL_LEVEL;
     enc->fast->level_buf = enc->fast_buffer;
     enc->fast->level_buf_size = ISAL_BUFFER;
-    enc->fast->gzip_flag = IGZIP_GZIP;
     enc->fast->end_of_stream = 1;
     return ERR_OK;
 }
@@ -107,6 +106,7 @@ static size_t gzip_bound(const void *state, size_t n)
 static int fast_compress(struct isal_zstream *z, const void *data, size_t n, struct buf *out, struct err *e)
 {
     isal_deflate_reset(z);
+    z->gzip_flag = IGZIP_GZIP; /* writing a header has turned it off */
     z->next_in = (uint8_t *)(uintptr_t)data; /* only read */
     z->avail_in = (uint32_t)n;
     z->next_out = out->data + out->len;
