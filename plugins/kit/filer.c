@@ -519,6 +519,11 @@ bool filer_is_deterministic(const struct filer *f)
            partitioner_is_deterministic(f->partitioner);
 }
 
+const struct zone *filer_zone(const struct filer *f)
+{
+    return partitioner_zone(f->partitioner);
+}
+
 struct filer_stats filer_stats(const struct filer *f)
 {
     return f->stats;

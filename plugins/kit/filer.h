@@ -105,6 +105,7 @@ int filer_flush(struct filer *f, bool final, struct leat_offset *assigned, size_
                 struct err *e);
 
 bool filer_is_deterministic(const struct filer *f);
+const struct zone *filer_zone(const struct filer *f); /* the partitioner's, for names with times */
 
 struct filer_stats {
     uint64_t files, records, bytes_in, bytes_out; /* completed */

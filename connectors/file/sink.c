@@ -1,0 +1,192 @@
+/*
+ * file sink: the connector. Records go to files in a directory (the kit's filer over sink_files.c) or to one growing file
+ * (sink_append.c); either way exactly once over crashes. Task thread only.
+ */
+#include <string.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/mem.h"
+#include "connectors/file/file.h"
+#include "connectors/file/sink.h"
+#include "kit/options.h"
+
+struct sink {
+    const struct leat_host *host;
+    struct leat_task *task;
+    struct record_view view;
+    struct sink_settings settings;
+    struct rounds *rounds;
+    struct append *append; /* or the three below */
+    struct template *names;
+    struct files *files;
+    struct filer *filer;
+};
+
+static void sink_free(struct sink *s)
+{
+    if (!s)
+        return;
+    filer_free(s->filer); /* before its target */
+    append_free(s->append);
+    files_free(s->files);
+    template_free(s->names);
+    rounds_free(s->rounds);
+    mem_free(s);
+}
+
+/* The directory of `path`, "." if it names none. mem_free; NULL: out of memory. */
+static char *directory_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? mem_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : mem_strdup(".");
+}
+
+static int open_append(struct sink *s, const struct leat_offset *assigned, size_t n, struct err *e)
+{
+    if (s->host->task_count(s->task) > 1)
+        return err_set(e, ERR_INVALID_CONFIG, "file: one growing file needs tasks.max 1");
+    char *directory = directory_of(s->settings.file);
+    if (!directory)
+        return err_nomem(e);
+    int rc = rounds_open(directory, s->host->task_name(s->task), &s->rounds, e);
+    mem_free(directory);
+    if (rc == ERR_OK)
+        rc = append_open(&s->settings, &s->view, s->rounds, assigned, n, &s->append, e);
+    return rc;
+}
+
+static int assign(struct sink *s, const struct leat_offset *o, struct err *e)
+{
+    int64_t next;
+    int rc = rounds_recover(s->rounds, o->topic, o->partition, o->offset, &next, e);
+    if (rc == ERR_OK)
+        rc = filer_assign(s->filer, o->topic, o->partition, next, e);
+    if (rc == ERR_OK)
+        rc = filer_set_committed(s->filer, o->topic, o->partition, o->offset, e);
+    if (rc == ERR_OK && next >= 0)
+        s->host->log(s->task, LEAT_INFO,
+                     "%s-%d: records from %lld to %lld are in files already (a crash before their offset was "
+                     "committed); they are not written again",
+                     o->topic, (int)o->partition, (long long)o->offset, (long long)next - 1);
+    return rc;
+}
+
+static int open_directory(struct sink *s, const struct leat_offset *assigned, size_t n, struct err *e)
+{
+    const char *name = s->host->task_name(s->task);
+    int rc = rounds_open(s->settings.directory, name, &s->rounds, e);
+    if (rc == ERR_OK)
+        rc = files_new(s->rounds, name, &s->files, e);
+    if (rc == ERR_OK)
+        rc = filer_new(&s->settings.filer, &s->view, &files_target, s->files, &s->filer, e);
+    if (rc == ERR_OK)
+        rc = template_parse(s->settings.path, filer_zone(s->filer), &s->names, e);
+    if (rc != ERR_OK)
+        return rc;
+    files_set_names(s->files, s->names);
+    for (size_t i = 0; i < n && rc == ERR_OK; i++)
+        rc = assign(s, &assigned[i], e);
+    if (rc == ERR_OK)
+        rc = rounds_sweep(s->rounds, assigned, n, s->host->task_count(s->task) == 1, e);
+    return rc;
+}
+
+static int sink_open(struct leat_task *t, const struct leat_host *h, const struct leat_config *c,
+                     const struct leat_offset *assigned, size_t n, void **self)
+{
+    struct err e;
+    struct sink *s = mem_calloc(1, sizeof(*s));
+    int rc = s ? ERR_OK : err_nomem(&e);
+    if (rc == ERR_OK) {
+        s->host = h;
+        s->task = t;
+        record_view_init(&s->view, h, t);
+        rc = sink_settings_read(&s->settings, h, c, &e);
+    }
+    if (rc == ERR_OK)
+        rc = s->settings.file ? open_append(s, assigned, n, &e) : open_directory(s, assigned, n, &e);
+    if (rc != ERR_OK) {
+        sink_free(s);
+        return kit_fail(h, t, &e);
+    }
+    *self = s;
+    return LEAT_OK;
+}
+
+static int sink_put(void *self, const struct leat_record *records, size_t n)
+{
+    struct sink *s = self;
+    struct err e;
+    int rc = s->append ? append_put(s->append, records, n, &e) : filer_put(s->filer, records, n, &e);
+    return rc == ERR_OK ? LEAT_OK : kit_fail(s->host, s->task, &e);
+}
+
+static void show(struct sink *s)
+{
+    struct filer_stats stats = filer_stats(s->filer);
+    s->host->gauge(s->task, "files_completed", (double)stats.files);
+    s->host->gauge(s->task, "files_open", (double)stats.open);
+    s->host->gauge(s->task, "bytes_written", (double)stats.bytes_out);
+}
+
+static int sink_flush(void *self, bool final, struct leat_offset *assigned, size_t n, int64_t *next_ms)
+{
+    struct sink *s = self;
+    struct err e;
+    int rc = s->append ? append_flush(s->append, final, assigned, n, next_ms, &e)
+                       : filer_flush(s->filer, final, assigned, n, next_ms, &e);
+    if (rc != ERR_OK)
+        return kit_fail(s->host, s->task, &e);
+    if (s->filer)
+        show(s);
+    return LEAT_OK;
+}
+
+static void sink_close(void *self)
+{
+    sink_free(self);
+}
+
+/* Everything that can be said without looking outside: builds the engine and throws it away. */
+int sink_validate(struct leat_task *t, const struct leat_host *h, const struct leat_config *c)
+{
+    struct err e;
+    struct sink_settings s;
+    struct record_view view = {h, t, LEAT_CONVERTER_BYTES, LEAT_CONVERTER_BYTES};
+    struct filer *f = NULL;
+    int rc = sink_settings_read(&s, h, c, &e);
+    if (rc == ERR_OK)
+        rc = filer_new(&s.filer, &view, &files_target, NULL, &f, &e);
+    filer_free(f);
+    return rc == ERR_OK ? LEAT_OK : kit_fail(h, t, &e);
+}
+
+/* Whether the nearest directory that exists can be written to. */
+int sink_check(struct leat_task *t, const struct leat_host *h, const struct leat_config *c)
+{
+    struct err e;
+    struct sink_settings s;
+    if (sink_settings_read(&s, h, c, &e) != ERR_OK)
+        return kit_fail(h, t, &e);
+    char *path = s.directory ? mem_strdup(s.directory) : directory_of(s.file);
+    while (path && !io_exists(path)) {
+        char *up = directory_of(path);
+        mem_free(path);
+        path = up;
+    }
+    int rc = path ? LEAT_OK : LEAT_RETRY;
+    if (!path)
+        h->fail(t, LEAT_RETRY, "out of memory");
+    else if (access(path, W_OK | X_OK) != 0)
+        rc = h->fail(t, LEAT_FAIL, "%s cannot be written to", path);
+    mem_free(path);
+    return rc;
+}
+
+const struct leat_sink_ops sink_ops = {
+    .open = sink_open,
+    .put = sink_put,
+    .flush = sink_flush,
+    .close = sink_close,
+};

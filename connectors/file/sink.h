@@ -1,0 +1,101 @@
+/*
+ * file sink, inside: what its parts share. One `struct sink` a task, used by that task's thread only.
+ *
+ *   sink.c          connector, open, put, flush, close     sink_rounds.c   rounds that survive a crash
+ *   sink_options.c  option table, descriptor                sink_append.c   one file that only grows
+ *   sink_files.c    files in a directory (filer's target)
+ */
+#ifndef LEAT_FILE_SINK_H
+#define LEAT_FILE_SINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "kit/filer.h"
+#include "kit/template.h"
+#include "leat/plugin.h"
+
+/* ---- options --------------------------------------------------------------------------------------------------- */
+
+/* Strings are borrowed from the task's configuration. */
+struct sink_settings {
+    const char *directory; /* NULL: `file` is set */
+    const char *file;
+    const char *path; /* template */
+    int64_t sync_interval_ms;
+    struct filer_config filer;
+};
+/* ERR_INVALID_CONFIG names the option. Touches nothing outside. */
+int sink_settings_read(struct sink_settings *s, const struct leat_host *h, const struct leat_config *c,
+                       struct err *e);
+
+/* ---- rounds: the hidden directory ------------------------------------------------------------------------------ */
+
+/*
+ * <directory>/.leat/<connector>/ holds unfinished files (*.tmp) and a round record for each topic-partition
+ * (<topic>-<partition>.round): which finished temporaries become which files, and the offset that is stored with them.
+ * The record is the commit point; what it says is done again after a crash.
+ */
+struct rounds;
+int rounds_open(const char *directory, const char *connector, struct rounds **out, struct err *e);
+void rounds_free(struct rounds *r);
+const char *rounds_directory(const struct rounds *r);
+
+/*
+ * Finishes the last round of a topic-partition if a crash came between. *next: the offset up to which records are in files,
+ * if that is beyond `committed` and the difference is a crash's and not an operator's; else -1.
+ */
+int rounds_recover(struct rounds *r, const char *topic, int32_t partition, int64_t committed, int64_t *next,
+                   struct err *e);
+/* Removes left-over temporaries of the topic-partitions, or of everybody. Only after rounds_recover of each. */
+int rounds_sweep(struct rounds *r, const struct leat_offset *assigned, size_t n, bool everybody,
+                 struct err *e);
+
+/* A new temporary's full path, unique over all lives of the task. mem_free; NULL: out of memory. */
+char *rounds_temporary(struct rounds *r, const char *topic, int32_t partition);
+
+/* A finished, synced temporary and the path of its file relative to the directory. */
+struct round_file {
+    const char *temporary; /* as rounds_temporary gave it */
+    const char *path;
+    int64_t bytes;
+};
+/*
+ * Commits a round. *sealed turns true as soon as the record may be on disk: from then on the temporaries belong to the
+ * record, even if an error follows; recovery finishes them.
+ */
+int rounds_commit(struct rounds *r, const struct filer_round *round, const struct round_file *files,
+                  bool *sealed, struct err *e);
+
+/* A small durable state file in the hidden directory, for the append mode. *data NULL: there is none. mem_free. */
+int rounds_load(struct rounds *r, const char *name, char **data, size_t *n, struct err *e);
+int rounds_store(struct rounds *r, const char *name, const void *data, size_t n, struct err *e);
+
+/* ---- files in a directory -------------------------------------------------------------------------------------- */
+
+struct files;
+/* All that is handed in must outlive it; `names` before the first file. */
+int files_new(struct rounds *rounds, const char *connector, struct files **out, struct err *e);
+void files_set_names(struct files *f, const struct template *names);
+void files_free(struct files *f);
+extern const struct filer_target files_target; /* its `arg` is the struct files */
+
+/* ---- one file that only grows ---------------------------------------------------------------------------------- */
+
+struct append;
+int append_open(const struct sink_settings *s, const struct record_view *view, struct rounds *rounds,
+                const struct leat_offset *assigned, size_t n, struct append **out, struct err *e);
+void append_free(struct append *a);
+int append_put(struct append *a, const struct leat_record *records, size_t n, struct err *e);
+int append_flush(struct append *a, bool final, struct leat_offset *assigned, size_t n, int64_t *next_ms,
+                 struct err *e);
+
+/* ---- the connector (sink.c), for its descriptor ---------------------------------------------------------------- */
+
+extern const struct leat_sink_ops sink_ops;
+int sink_validate(struct leat_task *t, const struct leat_host *h, const struct leat_config *c);
+int sink_check(struct leat_task *t, const struct leat_host *h, const struct leat_config *c);
+
+#endif

@@ -1,0 +1,351 @@
+/*
+ * file sink: rounds that survive a crash. See sink.h for the layout; README.md tells why this is exact. Task thread only.
+ */
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <jansson.h>
+
+#include "base/io.h"
+#include "base/mem.h"
+#include "base/uuid.h"
+#include "connectors/file/sink.h"
+
+#define RECORD_MAX (64u << 20) /* of a round record: 100,000 files of 300 bytes are half of it */
+
+struct rounds {
+    char *directory;
+    char *hidden; /* <directory>/.leat/<connector> */
+    char token
+        [UUID_TEXT_SIZE]; /* of this life; a round record never names another life's temporaries by chance */
+    uint64_t counter;
+};
+
+/* ---- directories ----------------------------------------------------------------------------------------------- */
+
+/* A name that is one path segment. */
+static int append_segment(struct buf *out, const char *name, struct err *e)
+{
+    int rc = ERR_OK;
+    for (const char *p = name; *p && rc == ERR_OK; p++) {
+        bool plain = *p != '/' && *p != '%' && (uint8_t)*p > ' ' && (*p != '.' || p != name);
+        rc = plain ? buf_u8(out, (uint8_t)*p, e) : buf_printf(out, e, "%%%02X", (uint8_t)*p);
+    }
+    return rc;
+}
+
+static int set_hidden(struct rounds *r, const char *connector, struct err *e)
+{
+    struct buf b;
+    buf_init(&b, 4096 + strlen(r->directory));
+    int rc = buf_printf(&b, e, "%s/.leat/", r->directory);
+    if (rc == ERR_OK)
+        rc = append_segment(&b, connector, e);
+    if (rc == ERR_OK) {
+        r->hidden = mem_strndup((const char *)b.data, b.len);
+        rc = r->hidden ? ERR_OK : err_nomem(e);
+    }
+    buf_free(&b);
+    return rc;
+}
+
+/* Syncs `dir` and everything above it up to the sink's directory. `dir` is changed. */
+static int sync_upwards(const struct rounds *r, char *dir, struct err *e)
+{
+    size_t top = strlen(r->directory);
+    int rc = io_sync_dir(dir, e);
+    while (rc == ERR_OK && strlen(dir) > top) {
+        char *slash = strrchr(dir, '/');
+        *slash = '\0';
+        rc = io_sync_dir(dir, e);
+    }
+    return rc;
+}
+
+/* Makes `path` with its parents, each name durable in its parent. */
+static int make_durable(const char *path, struct err *e)
+{
+    if (io_exists(path))
+        return ERR_OK;
+    const char *slash = strrchr(path, '/');
+    char *parent = slash ? mem_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : mem_strdup(".");
+    if (!parent)
+        return err_nomem(e);
+    int rc = make_durable(parent, e);
+    if (rc == ERR_OK)
+        rc = io_mkdir(path, 0755, e);
+    if (rc == ERR_OK)
+        rc = io_sync_dir(parent, e);
+    mem_free(parent);
+    return rc;
+}
+
+int rounds_open(const char *directory, const char *connector, struct rounds **out, struct err *e)
+{
+    *out = NULL;
+    struct rounds *r = mem_calloc(1, sizeof(*r));
+    if (!r)
+        return err_nomem(e);
+    struct uuid token = uuid_random();
+    uuid_text(&token, r->token);
+    r->directory = mem_strdup(directory);
+    int rc = r->directory ? ERR_OK : err_nomem(e);
+    for (size_t n = rc == ERR_OK ? strlen(r->directory) : 0; n > 1 && r->directory[n - 1] == '/';)
+        r->directory[--n] = '\0';
+    if (rc == ERR_OK)
+        rc = set_hidden(r, connector, e);
+    if (rc == ERR_OK)
+        rc = make_durable(r->hidden, e);
+    char *copy = rc == ERR_OK ? mem_strdup(r->hidden) : NULL;
+    if (rc == ERR_OK)
+        rc = copy ? sync_upwards(r, copy, e) : err_nomem(e);
+    mem_free(copy);
+    if (rc != ERR_OK) {
+        rounds_free(r);
+        return rc;
+    }
+    *out = r;
+    return ERR_OK;
+}
+
+void rounds_free(struct rounds *r)
+{
+    if (!r)
+        return;
+    mem_free(r->directory);
+    mem_free(r->hidden);
+    mem_free(r);
+}
+
+const char *rounds_directory(const struct rounds *r)
+{
+    return r->directory;
+}
+
+char *rounds_temporary(struct rounds *r, const char *topic, int32_t partition)
+{
+    return mem_printf("%s/%s-%" PRId32 ".%s.%" PRIu64 ".tmp", r->hidden, topic, partition, r->token,
+                      r->counter++);
+}
+
+/* ---- small files ----------------------------------------------------------------------------------------------- */
+
+int rounds_load(struct rounds *r, const char *name, char **data, size_t *n, struct err *e)
+{
+    *data = NULL;
+    char *path = mem_printf("%s/%s", r->hidden, name);
+    if (!path)
+        return err_nomem(e);
+    int rc = io_read_file(path, RECORD_MAX, data, n, e);
+    mem_free(path);
+    return rc == ERR_NOT_FOUND ? ERR_OK : rc;
+}
+
+int rounds_store(struct rounds *r, const char *name, const void *data, size_t n, struct err *e)
+{
+    char *path = mem_printf("%s/%s", r->hidden, name);
+    if (!path)
+        return err_nomem(e);
+    int rc = io_replace_file(path, data, n, 0644, e);
+    mem_free(path);
+    return rc;
+}
+
+/* ---- finishing ------------------------------------------------------------------------------------------------- */
+
+/* Moves a temporary to its place. In a recovery it may have been moved already, even taken away by a reader since. */
+static int finish_file(struct rounds *r, const char *temporary, const char *path, int64_t bytes, bool again,
+                       struct err *e)
+{
+    struct stat st;
+    if (again && stat(temporary, &st) != 0)
+        return ERR_OK;
+    if (again && st.st_size != bytes)
+        return err_set(e, ERR_CORRUPT, "%s has %lld bytes instead of %lld", temporary, (long long)st.st_size,
+                       (long long)bytes);
+    char *target = mem_printf("%s/%s", r->directory, path);
+    if (!target)
+        return err_nomem(e);
+    char *slash = strrchr(target, '/');
+    *slash = '\0';
+    int rc = io_mkdirs(target, 0755, e);
+    *slash = '/';
+    if (rc == ERR_OK)
+        rc = io_rename(temporary, target, e);
+    mem_free(target);
+    return rc;
+}
+
+static bool same_directory(const char *a, const char *b)
+{
+    const char *x = strrchr(a, '/'), *y = strrchr(b, '/');
+    size_t n = x ? (size_t)(x - a) : 0;
+    return n == (y ? (size_t)(y - b) : 0) && memcmp(a, b, n) == 0;
+}
+
+static int sync_directory_of(struct rounds *r, const char *path, struct err *e)
+{
+    char *dir = mem_printf("%s/%s", r->directory, path);
+    if (!dir)
+        return err_nomem(e);
+    *strrchr(dir, '/') = '\0';
+    int rc = sync_upwards(r, dir, e);
+    mem_free(dir);
+    return rc;
+}
+
+/* Every file to its place, then the directories. */
+static int finish(struct rounds *r, const struct round_file *files, size_t n, bool again, struct err *e)
+{
+    int rc = ERR_OK;
+    for (size_t i = 0; i < n && rc == ERR_OK; i++)
+        rc = finish_file(r, files[i].temporary, files[i].path, files[i].bytes, again, e);
+    for (size_t i = 0; i < n && rc == ERR_OK; i++) {
+        if (i == 0 || !same_directory(files[i].path, files[i - 1].path))
+            rc = sync_directory_of(r, files[i].path, e);
+    }
+    return rc;
+}
+
+/* ---- the record ------------------------------------------------------------------------------------------------ */
+
+static json_t *record_json(const struct filer_round *round, const struct round_file *files)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < round->count; i++) {
+        const char *name = strrchr(files[i].temporary, '/') + 1;
+        json_array_append_new(list, json_pack("{s:s, s:s%, s:I}", "temporary", name, "path", files[i].path,
+                                              strlen(files[i].path), "bytes", (json_int_t)files[i].bytes));
+    }
+    json_t *record =
+        json_pack("{s:s, s:i, s:I, s:I, s:o}", "topic", round->topic, "partition", (int)round->partition,
+                  "committed", (json_int_t)round->committed, "next", (json_int_t)round->next, "files", list);
+    if (record && json_array_size(json_object_get(record, "files")) == round->count)
+        return record;
+    json_decref(record);
+    return NULL;
+}
+
+int rounds_commit(struct rounds *r, const struct filer_round *round, const struct round_file *files,
+                  bool *sealed, struct err *e)
+{
+    *sealed = false;
+    json_t *record = record_json(round, files);
+    char *text = record ? json_dumps(record, JSON_COMPACT) : NULL;
+    json_decref(record);
+    char *name = mem_printf("%s-%" PRId32 ".round", round->topic, round->partition);
+    int rc;
+    if (!text || !name) {
+        rc = err_set(e, ERR_INVALID_RECORD, "%s-%d: a file name that is no UTF-8, or out of memory",
+                     round->topic, (int)round->partition);
+    } else {
+        *sealed = true;
+        rc = rounds_store(r, name, text, strlen(text), e);
+    }
+    if (rc == ERR_OK)
+        rc = finish(r, files, round->count, false, e);
+    mem_free(name);
+    free(text);
+    return rc;
+}
+
+static int finish_again(struct rounds *r, json_t *list, struct err *e)
+{
+    size_t n = json_array_size(list), i = 0;
+    struct round_file *files = mem_calloc(n ? n : 1, sizeof(*files));
+    if (!files)
+        return err_nomem(e);
+    int rc = ERR_OK;
+    for (; i < n && rc == ERR_OK; i++) {
+        const char *temporary, *path;
+        json_int_t bytes;
+        if (json_unpack(json_array_get(list, i), "{s:s, s:s, s:I}", "temporary", &temporary, "path", &path,
+                        "bytes", &bytes) != 0)
+            rc = err_set(e, ERR_CORRUPT, "a file's entry is not understood");
+        else if (!(files[i].temporary = mem_printf("%s/%s", r->hidden, temporary)))
+            rc = err_nomem(e);
+        files[i].path = path;
+        files[i].bytes = (int64_t)bytes;
+    }
+    if (rc == ERR_OK)
+        rc = finish(r, files, n, true, e);
+    for (size_t k = 0; k < i; k++)
+        mem_free((void *)(uintptr_t)files[k].temporary);
+    mem_free(files);
+    return rc;
+}
+
+int rounds_recover(struct rounds *r, const char *topic, int32_t partition, int64_t committed, int64_t *next,
+                   struct err *e)
+{
+    *next = -1;
+    char *name = mem_printf("%s-%" PRId32 ".round", topic, partition);
+    if (!name)
+        return err_nomem(e);
+    char *data;
+    size_t n;
+    json_t *record = NULL, *files;
+    json_int_t was_committed, was_next;
+    int rc = rounds_load(r, name, &data, &n, e);
+    if (rc != ERR_OK || !data)
+        goto named;
+    record = json_loadb(data, n, 0, NULL);
+    if (!record || json_unpack(record, "{s:I, s:I, s:o}", "committed", &was_committed, "next", &was_next,
+                               "files", &files) != 0)
+        rc = err_set(e, ERR_CORRUPT, "not a round record");
+    else
+        rc = finish_again(r, files, e);
+    if (rc != ERR_OK)
+        err_wrap(e, "%s/%s", r->hidden, name);
+    else if (committed >= was_committed && committed < was_next)
+        *next = (int64_t)was_next;
+    json_decref(record);
+    mem_free(data);
+named:
+    mem_free(name);
+    return rc;
+}
+
+/* ---- left-overs ------------------------------------------------------------------------------------------------ */
+
+struct sweep {
+    struct rounds *rounds;
+    const struct leat_offset *assigned;
+    size_t n;
+    bool everybody;
+};
+
+static bool is_assigned(const struct sweep *s, const char *name)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        char prefix[512];
+        int len = snprintf(prefix, sizeof(prefix), "%s-%" PRId32 ".", s->assigned[i].topic,
+                           s->assigned[i].partition);
+        if (strncmp(name, prefix, (size_t)len) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int sweep_one(void *arg, const char *name, struct err *e)
+{
+    struct sweep *s = arg;
+    size_t n = strlen(name);
+    if (n < 4 || strcmp(name + n - 4, ".tmp") != 0 || !(s->everybody || is_assigned(s, name)))
+        return ERR_OK;
+    char *path = mem_printf("%s/%s", s->rounds->hidden, name);
+    if (!path)
+        return err_nomem(e);
+    int rc = io_unlink(path, e);
+    mem_free(path);
+    return rc == ERR_NOT_FOUND ? ERR_OK : rc;
+}
+
+int rounds_sweep(struct rounds *r, const struct leat_offset *assigned, size_t n, bool everybody,
+                 struct err *e)
+{
+    struct sweep s = {r, assigned, n, everybody};
+    return io_list(r->hidden, sweep_one, &s, e);
+}
