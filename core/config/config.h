@@ -36,6 +36,7 @@ void problems_free(struct problems *p);
 int problems_add(struct problems *p, const char *file, int line, int column, const char *fmt, ...)
     __attribute__((format(printf, 5, 6))); /* ERR_OK or ERR_NO_MEMORY */
 void problems_sort(struct problems *p);    /* by file, line, column */
+int problem_print(const struct problem *p, struct buf *out, struct err *e); /* "file:line:column: text", no newline */
 
 /* The nearest of `names` to a misspelt one, or NULL if none is near (Damerau-Levenshtein, length-scaled). */
 const char *config_nearest(const char *name, const char *const *names, size_t n);
@@ -84,6 +85,7 @@ struct connector_config {
         *name; /* unique in the hub: the pipeline's name for its source, "<pipeline>-<sink name>" for sinks */
     const struct leat_connector *connector;
     struct leat_config *options;
+    struct leat_config *common;   /* as connector_common_options; the members below come from it */
     int tasks_max;
     enum converter key_converter, value_converter;
     bool paused;
@@ -110,6 +112,7 @@ struct pipeline_config {
 };
 
 struct hub_config {
+    struct leat_config *options; /* as hub_options; the members below come from it. May be NULL */
     char *data_dir;
     char **plugin_path;
     size_t plugin_path_count;
@@ -136,7 +139,7 @@ int config_load(const char *path, const struct connector_catalog *catalog, struc
 /* The same from text; `name` stands in messages. */
 int config_parse(const char *text, size_t n, const char *name, const struct connector_catalog *catalog,
                  struct config **out, struct problems *problems, struct err *e);
-/* Only the hub section, before plugins can be found: everything else is skipped. */
+/* Only the hub section, before plugins can be found: everything else is skipped, but must be YAML. */
 int config_load_hub(const char *path, struct hub_config *out, struct problems *problems, struct err *e);
 void hub_config_free(struct hub_config *h);
 void config_free(struct config *c);
@@ -144,7 +147,7 @@ void config_free(struct config *c);
 bool connector_config_equal(const struct connector_config *a, const struct connector_config *b);
 bool pipeline_config_equal(const struct pipeline_config *a, const struct pipeline_config *b);
 
-/* What changes from `from` to `to`, one line each ("~ pipeline web: sink archive: flush.size: 100 -> 200"),
+/* What changes from `from` (NULL: nothing was there) to `to`, one line each ("~ pipeline web: sink archive: flush.size: 100 -> 200"),
  * "" if nothing. */
 int config_plan(const struct config *from, const struct config *to, struct buf *out, struct err *e);
 

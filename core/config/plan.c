@@ -1,0 +1,179 @@
+/*
+ * plan: what changes between two configurations, as text for people: one line each, secrets as ***. Any thread.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "config/internal.h"
+
+#define PREFIX_MAX 512 /* of a line: two names of at most 100 and words */
+
+static const char *connector_label(const struct pipeline_config *p, const struct connector_config *c)
+{
+    return c->connector->kind == LEAT_SOURCE ? p->name : c->name + strlen(p->name) + 1;
+}
+
+/* "+ pipeline web: source file -> topic app-logs -> sinks archive (s3), local (file)" */
+static int print_new(const struct pipeline_config *p, struct buf *out, struct err *e)
+{
+    int rc = buf_printf(out, e, "+ pipeline %s:", p->name);
+    if (rc == ERR_OK && p->source)
+        rc = buf_printf(out, e, " source %s ->", p->source->connector->type);
+    rc = rc ? rc : buf_str(out, p->topic_count == 1 ? " topic " : " topics ", e);
+    for (size_t i = 0; i < p->topic_count && rc == ERR_OK; i++)
+        rc = buf_printf(out, e, "%s%s", i ? ", " : "", p->topics[i]);
+    if (rc == ERR_OK && p->sink_count)
+        rc = buf_str(out, p->sink_count == 1 ? " -> sink " : " -> sinks ", e);
+    for (size_t i = 0; i < p->sink_count && rc == ERR_OK; i++)
+        rc = buf_printf(out, e, "%s%s (%s)", i ? ", " : "", connector_label(p, p->sinks[i]),
+                        p->sinks[i]->connector->type);
+    return rc ? rc : buf_u8(out, '\n', e);
+}
+
+/* `label`: "source" or "sink archive". */
+static int diff_connector(const char *pipeline, const char *label, const struct connector_config *a,
+                          const struct connector_config *b, struct buf *out, struct err *e)
+{
+    char prefix[PREFIX_MAX];
+    snprintf(prefix, sizeof(prefix), "~ pipeline %s: %s: ", pipeline, label);
+    bool same = strcmp(a->connector->type, b->connector->type) == 0;
+    int rc = same ? ERR_OK : buf_printf(out, e, "%stype: %s -> %s\n", prefix, a->connector->type, b->connector->type);
+    const struct leat_option *row;
+    /* `type` and `name` may be spelt in different ways and still mean the same */
+    for (size_t i = 0; (row = options_row(a->common, i)) && rc == ERR_OK; i++)
+        if (strcmp(row->name, "type") != 0 && strcmp(row->name, "name") != 0)
+            rc = options_diff_one(a->common, b->common, i, prefix, out, e);
+    /* options of another type have other meanings: the type alone is said */
+    for (size_t i = 0; same && rc == ERR_OK && options_row(a->options, i); i++)
+        rc = options_diff_one(a->options, b->options, i, prefix, out, e);
+    return rc;
+}
+
+static int diff_source(const struct pipeline_config *a, const struct pipeline_config *b, struct buf *out, struct err *e)
+{
+    if (a->source && b->source)
+        return diff_connector(a->name, "source", a->source, b->source, out, e);
+    if (b->source)
+        return buf_printf(out, e, "+ pipeline %s: source (%s)\n", a->name, b->source->connector->type);
+    return a->source ? buf_printf(out, e, "- pipeline %s: source (%s)\n", a->name, a->source->connector->type) : ERR_OK;
+}
+
+static const struct connector_config *find_sink(const struct pipeline_config *p, const char *name)
+{
+    for (size_t i = 0; i < p->sink_count; i++)
+        if (strcmp(p->sinks[i]->name, name) == 0)
+            return p->sinks[i];
+    return NULL;
+}
+
+static int diff_sinks(const struct pipeline_config *a, const struct pipeline_config *b, struct buf *out, struct err *e)
+{
+    int rc = ERR_OK;
+    for (size_t i = 0; i < a->sink_count && rc == ERR_OK; i++) {
+        const struct connector_config *old = a->sinks[i], *new = find_sink(b, old->name);
+        char label[PREFIX_MAX / 2];
+        snprintf(label, sizeof(label), "sink %s", connector_label(a, old));
+        rc = new ? diff_connector(a->name, label, old, new, out, e)
+                 : buf_printf(out, e, "- pipeline %s: %s (%s)\n", a->name, label, old->connector->type);
+    }
+    for (size_t i = 0; i < b->sink_count && rc == ERR_OK; i++)
+        if (!find_sink(a, b->sinks[i]->name))
+            rc = buf_printf(out, e, "+ pipeline %s: sink %s (%s)\n", b->name, connector_label(b, b->sinks[i]),
+                            b->sinks[i]->connector->type);
+    return rc;
+}
+
+static const char *setting(const struct pipeline_config *p, const char *name)
+{
+    for (size_t i = 0; i < p->topic_config_count; i++)
+        if (strcmp(p->topic_config[i].name, name) == 0)
+            return p->topic_config[i].value;
+    return NULL;
+}
+
+/* Settings of `b` against those of `a`; with `gone` only those that `b` no longer has. */
+static int diff_settings(const struct pipeline_config *a, const struct pipeline_config *b, bool gone, struct buf *out,
+                         struct err *e)
+{
+    const struct pipeline_config *over = gone ? a : b;
+    int rc = ERR_OK;
+    for (size_t i = 0; i < over->topic_config_count && rc == ERR_OK; i++) {
+        const char *name = over->topic_config[i].name;
+        const char *old = setting(a, name), *new = setting(b, name);
+        if (gone ? new != NULL : old && strcmp(old, new) == 0)
+            continue;
+        rc = buf_printf(out, e, "~ pipeline %s: topic %s: %s: %s -> %s\n", b->name, b->topics[0], name,
+                        old ? old : "(default)", new ? new : "(default)");
+    }
+    return rc;
+}
+
+static int print_topics(const struct pipeline_config *p, struct buf *out, struct err *e)
+{
+    int rc = ERR_OK;
+    for (size_t i = 0; i < p->topic_count && rc == ERR_OK; i++)
+        rc = buf_printf(out, e, "%s%s", i ? ", " : "", p->topics[i]);
+    return rc;
+}
+
+static int diff_topics(const struct pipeline_config *a, const struct pipeline_config *b, struct buf *out, struct err *e)
+{
+    bool same = a->topic_count == b->topic_count;
+    for (size_t i = 0; i < a->topic_count && same; i++)
+        same = strcmp(a->topics[i], b->topics[i]) == 0;
+    int rc = ERR_OK;
+    if (!same) {
+        rc = buf_printf(out, e, "~ pipeline %s: topics: ", a->name);
+        rc = rc ? rc : print_topics(a, out, e);
+        rc = rc ? rc : buf_str(out, " -> ", e);
+        rc = rc ? rc : print_topics(b, out, e);
+        rc = rc ? rc : buf_u8(out, '\n', e);
+    }
+    if (rc == ERR_OK && a->partitions != b->partitions)
+        rc = buf_printf(out, e, "~ pipeline %s: topic %s: partitions: %" PRId32 " -> %" PRId32 "\n", a->name,
+                        b->topics[0], a->partitions, b->partitions);
+    rc = rc ? rc : diff_settings(a, b, false, out, e);
+    return rc ? rc : diff_settings(a, b, true, out, e);
+}
+
+static int diff_pipeline(const struct pipeline_config *a, const struct pipeline_config *b, struct buf *out,
+                         struct err *e)
+{
+    int rc = diff_source(a, b, out, e);
+    rc = rc ? rc : diff_topics(a, b, out, e);
+    if (rc == ERR_OK && a->codec != b->codec)
+        rc = buf_printf(out, e, "~ pipeline %s: compression: %s -> %s\n", a->name, codec_name(a->codec),
+                        codec_name(b->codec));
+    return rc ? rc : diff_sinks(a, b, out, e);
+}
+
+static int diff_hub(const struct hub_config *a, const struct hub_config *b, struct buf *out, struct err *e)
+{
+    int rc = ERR_OK;
+    for (size_t i = 0; a->options && b->options && options_row(a->options, i) && rc == ERR_OK; i++)
+        rc = options_diff_one(a->options, b->options, i, "~ hub: ", out, e);
+    return rc;
+}
+
+int config_plan(const struct config *from, const struct config *to, struct buf *out, struct err *e)
+{
+    static const struct config nothing = {0};
+    const struct config *a = from ? from : &nothing;
+    int rc = diff_hub(&a->hub, &to->hub, out, e);
+    /* both are sorted by name */
+    for (size_t i = 0, k = 0; rc == ERR_OK && (i < a->pipeline_count || k < to->pipeline_count);) {
+        const struct pipeline_config *old = i < a->pipeline_count ? a->pipelines[i] : NULL;
+        const struct pipeline_config *new = k < to->pipeline_count ? to->pipelines[k] : NULL;
+        int c = !old ? 1 : !new ? -1 : strcmp(old->name, new->name);
+        if (c < 0)
+            rc = buf_printf(out, e, "- pipeline %s\n", old->name);
+        else if (c > 0)
+            rc = print_new(new, out, e);
+        else
+            rc = diff_pipeline(old, new, out, e);
+        i += c <= 0;
+        k += c >= 0;
+    }
+    return rc;
+}

@@ -1,0 +1,269 @@
+/*
+ * tables: the option tables of the hub, of pipelines, of topics, and those that every connector has. Constant.
+ */
+#include "config/docs.h"
+#include "config/internal.h"
+
+#define DAY ((int64_t)86400000)
+
+static const struct leat_option hub_rows[] = {
+    {
+        .name = "data.dir",
+        .type = LEAT_STRING,
+        .default_value = "leat-data",
+        .importance = LEAT_HIGH,
+        .doc = "Directory of the topic store; made if missing. A relative path starts where the hub was started. One "
+               "process can use it at a time.",
+        .example = "/var/lib/leat",
+    },
+    {
+        .name = "plugin.path",
+        .type = LEAT_LIST,
+        .importance = LEAT_MEDIUM,
+        .doc = "Directories with connector plugins (*.so). Without it: the plugins beside the program or, installed, "
+               "under lib/leat/plugins.",
+        .example = "/usr/local/lib/leat/plugins, /opt/leat-plugins",
+    },
+    {
+        .name = "http.listen",
+        .type = LEAT_STRING,
+        .importance = LEAT_MEDIUM,
+        .doc = "Address and port on which the hub's HTTP interface, /metrics and /health are served by TCP, besides the "
+               "Unix socket in the data directory. Without it there is the Unix socket only.",
+        .example = "127.0.0.1:8083",
+    },
+    {
+        .name = "log.level",
+        .type = LEAT_CHOICE,
+        .choices = "debug|info|warn|error|off",
+        .default_value = "info",
+        .importance = LEAT_LOW,
+        .doc = "The least important diagnostics that are written to standard error.",
+    },
+    {
+        .name = "log.format",
+        .type = LEAT_CHOICE,
+        .choices = "text|json",
+        .default_value = "text",
+        .importance = LEAT_LOW,
+        .doc = "Diagnostics as lines of text or as a JSON object a line.",
+    },
+    {
+        .name = "shutdown.timeout",
+        .type = LEAT_DURATION,
+        .default_value = "30s",
+        .max = DAY,
+        .importance = LEAT_MEDIUM,
+        .doc = "How long a SIGTERM waits for tasks to finish and commit what they hold.",
+    },
+    {
+        .name = "journal.file.bytes",
+        .type = LEAT_SIZE,
+        .default_value = "64MiB",
+        .min = 1 << 20,
+        .max = (int64_t)1 << 32,
+        .importance = LEAT_LOW,
+        .doc = "Size of a journal file. Larger ones make checkpoints rarer and recovery after a crash longer.",
+    },
+    {
+        .name = "retention.check.interval",
+        .type = LEAT_DURATION,
+        .default_value = "5m",
+        .min = 100,
+        .max = DAY,
+        .importance = LEAT_LOW,
+        .doc = "How often topics are looked through for segments that are past their retention "
+               "(Kafka: log.retention.check.interval.ms).",
+    },
+};
+
+static const struct leat_option pipeline_rows[] = {
+    {
+        .name = "name",
+        .type = LEAT_STRING,
+        .flags = LEAT_REQUIRED,
+        .importance = LEAT_HIGH,
+        .doc = "Unique among all pipelines; letters, digits, dot, dash and underscore. Positions are stored under it: a "
+               "pipeline with another name starts anew.",
+        .example = "web-logs",
+    },
+    {
+        .name = "topic",
+        .type = LEAT_STRING,
+        .importance = LEAT_HIGH,
+        .doc = "The topic that the source writes and the sinks read, made if missing: its name, or a mapping with its "
+               "settings. With a source and without this, the topic has the pipeline's name.",
+        .example = "web-logs",
+    },
+    {
+        .name = "topics",
+        .type = LEAT_LIST,
+        .importance = LEAT_MEDIUM,
+        .doc = "Topics that the sinks read besides `topic`, such as those that other pipelines write.",
+        .example = "web-logs, app-logs",
+    },
+    {
+        .name = "compression",
+        .type = LEAT_CHOICE,
+        .choices = "none|gzip|snappy|lz4|zstd",
+        .default_value = "none",
+        .importance = LEAT_MEDIUM,
+        .doc = "How the batches are compressed that the source writes.",
+    },
+};
+
+static const struct leat_option topic_rows[] = {
+    {
+        .name = "name",
+        .type = LEAT_STRING,
+        .importance = LEAT_HIGH,
+        .doc = "The topic's name. Without it: the pipeline's.",
+        .example = "web-logs",
+    },
+    {
+        .name = "partitions",
+        .type = LEAT_INT,
+        .default_value = "1",
+        .min = 1,
+        .max = 10000,
+        .importance = LEAT_MEDIUM,
+        .doc = "Number of partitions when the topic is made. A topic that exists keeps its number.",
+    },
+};
+
+/* The index modulo 3 is enum converter. */
+#define CONVERTER_CHOICES                                                                                    \
+    "bytes|string|json|org.apache.kafka.connect.converters.ByteArrayConverter|"                             \
+    "org.apache.kafka.connect.storage.StringConverter|org.apache.kafka.connect.json.JsonConverter"
+
+#define CONVERTER_DOC                                                                                        \
+    "How typed values become bytes in the topic (sources) and bytes become typed values (sinks): `bytes` as they are, "    \
+    "`string` UTF-8 text, `json` JSON without schemas. Bytes that nobody asks to see typed go through unchanged. "         \
+    "Kafka Connect's class names mean the same."
+
+static const struct leat_option connector_rows[] = {
+    {
+        .name = "type",
+        .type = LEAT_STRING,
+        .flags = LEAT_REQUIRED,
+        .importance = LEAT_HIGH,
+        .doc = "Which connector: its type, or the name of the Kafka Connect class that it stands in for.",
+        .example = "file",
+    },
+    {
+        .name = "tasks.max",
+        .type = LEAT_INT,
+        .default_value = "1",
+        .min = 1,
+        .max = 1000,
+        .importance = LEAT_MEDIUM,
+        .doc = "At most so many tasks (threads) share the work. A sink never has more than its topics have partitions.",
+    },
+    {
+        .name = "key.converter",
+        .type = LEAT_CHOICE,
+        .choices = CONVERTER_CHOICES,
+        .default_value = "string",
+        .importance = LEAT_LOW,
+        .doc = "As value.converter, for keys.",
+    },
+    {
+        .name = "key.converter.schemas.enable",
+        .type = LEAT_CHOICE,
+        .choices = "false",
+        .default_value = "false",
+        .flags = LEAT_ACCEPTED,
+        .importance = LEAT_LOW,
+        .doc = "As value.converter.schemas.enable, for keys.",
+    },
+    {
+        .name = "value.converter",
+        .type = LEAT_CHOICE,
+        .choices = CONVERTER_CHOICES,
+        .default_value = "string",
+        .importance = LEAT_MEDIUM,
+        .doc = CONVERTER_DOC,
+    },
+    {
+        .name = "value.converter.schemas.enable",
+        .type = LEAT_CHOICE,
+        .choices = "false",
+        .default_value = "false",
+        .flags = LEAT_ACCEPTED,
+        .importance = LEAT_LOW,
+        .doc = "Accepted for Kafka Connect's sake where it is false: JSON is written and read without schemas.",
+    },
+    {
+        .name = "paused",
+        .type = LEAT_BOOL,
+        .default_value = "false",
+        .importance = LEAT_LOW,
+        .doc = "True: the connector is there, but does nothing.",
+    },
+    {
+        .name = "retry.backoff.ms",
+        .type = LEAT_DURATION,
+        .default_value = "1s",
+        .min = 1,
+        .max = DAY,
+        .importance = LEAT_LOW,
+        .doc = "Pause before a task that failed transiently starts again; doubles with every failure in a row.",
+    },
+    {
+        .name = "retry.backoff.max.ms",
+        .type = LEAT_DURATION,
+        .default_value = "1m",
+        .min = 1,
+        .max = DAY,
+        .importance = LEAT_LOW,
+        .doc = "The longest such pause.",
+    },
+    {
+        .name = "retries",
+        .type = LEAT_INT,
+        .default_value = "-1",
+        .min = -1,
+        .max = INT32_MAX,
+        .importance = LEAT_LOW,
+        .doc = "After so many transient failures in a row the task stays failed. -1: it tries for ever.",
+    },
+    /* last, since only sinks have it */
+    {
+        .name = "name",
+        .type = LEAT_STRING,
+        .importance = LEAT_MEDIUM,
+        .doc = "Of a sink, unique in its pipeline; without it the type. Offsets are stored under it: a sink with "
+               "another name starts anew. A source has the pipeline's name.",
+        .example = "archive",
+    },
+};
+
+const struct leat_option *hub_options(size_t *n)
+{
+    *n = COUNT_OF(hub_rows);
+    return hub_rows;
+}
+
+const struct leat_option *pipeline_options(size_t *n)
+{
+    *n = COUNT_OF(pipeline_rows);
+    return pipeline_rows;
+}
+
+const struct leat_option *topic_options(size_t *n)
+{
+    *n = COUNT_OF(topic_rows);
+    return topic_rows;
+}
+
+const struct leat_option *connector_common_options(size_t *n)
+{
+    *n = COUNT_OF(connector_rows);
+    return connector_rows;
+}
+
+const struct leat_option *connector_options_of(enum leat_kind kind, size_t *n)
+{
+    *n = COUNT_OF(connector_rows) - (kind == LEAT_SOURCE);
+    return connector_rows;
+}
