@@ -53,6 +53,9 @@ enum leat_importance { LEAT_HIGH, LEAT_MEDIUM, LEAT_LOW };
 #define LEAT_REQUIRED 0x1u /* no default; must be given */
 #define LEAT_SECRET 0x2u   /* never printed */
 #define LEAT_ACCEPTED 0x4u /* known from Kafka Connect, accepted and without effect here; doc says why */
+/* For finding pipelines that would feed themselves. STRING or LIST. */
+#define LEAT_READS_PATH 0x8u   /* a path or glob (also with **) that a source reads */
+#define LEAT_WRITES_PATH 0x10u /* a directory below which a sink writes; a part with { $ % or * stands for any name */
 
 /* One row an option; validation, help, completion, JSON Schema and docs all come from it. */
 struct leat_option {
