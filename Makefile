@@ -2,13 +2,16 @@
 #
 #   SANITIZE=address|thread   (address includes undefined)   CC=gcc|clang   BUILD=dir   V=1
 
-BUILD    ?= build$(if $(SANITIZE),-$(SANITIZE))
 CC       := $(if $(filter default,$(origin CC)),gcc,$(CC))
+BUILD    ?= build$(if $(findstring clang,$(CC)),-clang)$(if $(SANITIZE),-$(SANITIZE))
 PREFIX   ?= /usr/local
 DESTDIR  ?=
 VERSION  := 0.1.0
 
+# The layers of core, lowest first: a layer uses only those before it.
 LAYERS   := base record storage broker client config connect http cli
 PACKAGES := zlib liblz4 libzstd snappy libisal openssl jansson libcyaml yaml-0.1 libcurl libmicrohttpd
 
+.DEFAULT_GOAL := all
 include deploy/build.mk
+include deploy/targets.mk

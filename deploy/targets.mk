@@ -1,0 +1,72 @@
+# What people call: run, test, bench, fuzz, docs, format, lint, install.
+
+EXAMPLE ?= quickstart
+BENCH   ?= all
+FUZZ    ?= all
+SECONDS ?= 60
+
+.PHONY: help run test check bench fuzz docs docs-check format lint install uninstall clean
+help:
+	@echo 'make              build $(BUILD)/leat and $(BUILD)/plugins/*.so'
+	@echo 'make run          install what is missing, build, run config/examples/$$EXAMPLE.yaml (quickstart)'
+	@echo 'make test         install what is missing, build every variant, run every test'
+	@echo 'make unit         unit tests of this variant (SANITIZE=address|thread, CC=clang)'
+	@echo 'make bench        benchmarks, all or BENCH=name; tables here, JSON in build/bench'
+	@echo 'make fuzz         fuzz every parser for SECONDS=60, or FUZZ=name'
+	@echo 'make docs         write the generated pages'
+	@echo 'make format lint  clang-format; style and layering checks'
+	@echo 'make install      DESTDIR= PREFIX=/usr/local'
+
+run:
+	@deploy/install-dependencies build
+	@$(MAKE) --no-print-directory -s all
+	@deploy/run-example '$(BUILD)' '$(EXAMPLE)'
+
+test:
+	@deploy/install-dependencies build test
+	@tests/run
+
+bench:
+	@deploy/install-dependencies build test
+	@$(MAKE) --no-print-directory -s all
+	@tests/bench/run '$(BUILD)' '$(BENCH)'
+
+fuzz:
+	@deploy/install-dependencies build test
+	@tests/fuzz/run '$(FUZZ)' '$(SECONDS)'
+
+docs: all
+	@$(BUILD)/leat docs --plugin-path $(BUILD)/plugins --write docs
+
+docs-check: all
+	@$(BUILD)/leat docs --plugin-path $(BUILD)/plugins --check docs
+
+SOURCES = $(shell git ls-files '*.c' '*.h')
+format:
+	clang-format -i $(SOURCES)
+
+lint:
+	@clang-format --dry-run -Werror $(SOURCES)
+	@tests/lib/check-style
+
+install: all
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/lib/leat/plugins' '$(DESTDIR)$(PREFIX)/include/leat' \
+	    '$(DESTDIR)$(PREFIX)/share/leat/examples' '$(DESTDIR)$(PREFIX)/share/doc/leat' \
+	    '$(DESTDIR)$(PREFIX)/lib/systemd/system' '$(DESTDIR)$(PREFIX)/share/bash-completion/completions'
+	install -m 755 $(BUILD)/leat '$(DESTDIR)$(PREFIX)/bin/leat'
+	install -m 644 $(PLUGINS) '$(DESTDIR)$(PREFIX)/lib/leat/plugins/'
+	install -m 644 plugins/include/leat/plugin.h '$(DESTDIR)$(PREFIX)/include/leat/'
+	install -m 644 config/examples/*.yaml '$(DESTDIR)$(PREFIX)/share/leat/examples/'
+	install -m 644 docs/leat.schema.json '$(DESTDIR)$(PREFIX)/share/leat/'
+	install -m 644 README.md LICENSE docs/*.md '$(DESTDIR)$(PREFIX)/share/doc/leat/'
+	sed 's|@PREFIX@|$(PREFIX)|g' deploy/leat.service.in >'$(DESTDIR)$(PREFIX)/lib/systemd/system/leat.service'
+	$(BUILD)/leat completion bash >'$(DESTDIR)$(PREFIX)/share/bash-completion/completions/leat'
+
+uninstall:
+	rm -rf '$(DESTDIR)$(PREFIX)/bin/leat' '$(DESTDIR)$(PREFIX)/lib/leat' '$(DESTDIR)$(PREFIX)/include/leat' \
+	    '$(DESTDIR)$(PREFIX)/share/leat' '$(DESTDIR)$(PREFIX)/share/doc/leat' \
+	    '$(DESTDIR)$(PREFIX)/lib/systemd/system/leat.service' \
+	    '$(DESTDIR)$(PREFIX)/share/bash-completion/completions/leat'
+
+clean:
+	rm -rf build build-*
