@@ -10,11 +10,12 @@ WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes 
 WARN += $(if $(findstring clang,$(CC)),,-Wno-maybe-uninitialized)
 OPT  := $(if $(SANITIZE),-O1,-O2)
 SAN  := $(if $(filter address,$(SANITIZE)),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all) \
-        $(if $(filter thread,$(SANITIZE)),-fsanitize=thread)
+        $(if $(filter thread,$(SANITIZE)),-fsanitize=thread) \
+        $(if $(filter fuzzer,$(SANITIZE)),-fsanitize=fuzzer-no-link$(comma)address$(comma)undefined -fno-sanitize-recover=all)
 CFLAGS_ALL := -std=gnu11 -g $(OPT) -fno-omit-frame-pointer -fPIC -fvisibility=hidden -pthread $(WARN) $(SAN) \
         -D_GNU_SOURCE -DLEAT_VERSION='"$(VERSION)"' -DLEAT_PREFIX='"$(PREFIX)"' -Icore -Iplugins/include -Iplugins -I. \
         $(CFLAGS)
-LDFLAGS_ALL := -pthread $(SAN) $(LDFLAGS)
+LDFLAGS_ALL := -pthread -Wl,--as-needed $(SAN) $(LDFLAGS)
 PKG_LIBS = $(shell pkg-config --libs $(PACKAGES)) -ldl -lm
 
 LAYER_LIBS := $(foreach l,$(LAYERS),$(BUILD)/lib/$(l).a)
@@ -75,5 +76,22 @@ $(foreach t,$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*/test_*.c)),$(eva
 .PHONY: unit
 unit: $(UNIT)
 	$(Q)tests/lib/run-unit $(UNIT)
+
+# Fuzz targets: clang, SANITIZE=fuzzer (tests/fuzz/run). Connectors come as an archive, so that only what a target uses is
+# linked and their exported symbols do not clash.
+FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+CONNECTOR_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard connectors/*/*.c))
+
+$(BUILD)/lib/connectors.a: $(CONNECTOR_OBJS)
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(call say,AR)ar rcs $@ $^
+
+$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/lib/connectors.a $(BUILD)/lib/kit.a $(call below,http)
+	@mkdir -p $(@D)
+	$(call say,LINK)$(CC) -o $@ $^ $(LDFLAGS_ALL) -fsanitize=fuzzer $(PKG_LIBS)
+
+.PHONY: fuzzers
+fuzzers: $(FUZZERS)
 
 -include $(shell test -d $(BUILD)/obj && find $(BUILD)/obj -name '*.d')
