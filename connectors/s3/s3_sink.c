@@ -75,23 +75,30 @@ static int give_up(struct s3_sink *s, struct err *e)
     return kit_fail(s->host, s->task, e);
 }
 
-static int connect_store(struct s3_sink *s, struct err *e)
+/* A client with these keys; nothing is sent yet. */
+static int new_client(struct s3_sink *s, const struct s3_creds *creds, struct err *e)
 {
     struct s3_config c = s->settings.s3;
-    struct s3_creds creds;
-    int rc;
 
-    if (creds_find(&s->settings.creds, &creds, e))
-        return e->code;
-    c.access_key = creds.access_key;
-    c.secret_key = creds.secret_key;
-    c.session_token = creds.session_token;
+    c.access_key = creds->access_key;
+    c.secret_key = creds->secret_key;
+    c.session_token = creds->session_token;
     c.wait = on_wait;
     c.notice = on_notice;
     c.stopping = on_stopping;
     c.http.cancelled = on_cancelled;
     c.arg = c.http.cancelled_arg = s;
-    rc = s3_api_new(&c, &s->api, e);
+    return s3_api_new(&c, &s->api, e);
+}
+
+static int find_store(struct s3_sink *s, struct err *e)
+{
+    struct s3_creds creds;
+    int rc;
+
+    if (creds_find(&s->settings.creds, &creds, e))
+        return e->code;
+    rc = new_client(s, &creds, e);
     creds_free(&creds);
     return rc;
 }
@@ -186,7 +193,7 @@ static int sink_open(struct leat_task *t, const struct leat_host *h, const struc
     int rc = new_sink(t, h, c, &s, &e);
 
     if (rc == ERR_OK)
-        rc = connect_store(s, &e);
+        rc = find_store(s, &e);
     if (rc == ERR_OK)
         rc = try_store(s, false, &e);
     if (rc == ERR_OK)
@@ -242,14 +249,22 @@ static int sink_flush(void *self, bool final, struct leat_offset *assigned, size
 /* ---- the connector
  * -------------------------------------------------------------------------------------------- */
 
+/* Builds all that a task would build short of asking for credentials and connecting. */
 int s3_sink_validate(struct leat_task *t, const struct leat_host *h, const struct leat_config *c)
 {
+    char nobody[] = "";
+    const struct s3_creds creds = {.access_key = nobody, .secret_key = nobody};
     struct s3_sink *s = NULL;
     struct err e;
     int rc = new_sink(t, h, c, &s, &e);
 
+    if (rc == ERR_OK)
+        rc = new_client(s, &creds, &e);
+    if (rc == ERR_OK)
+        rc = start_writing(s, NULL, 0, &e);
     rc = rc ? kit_fail(h, t, &e) : LEAT_OK;
-    mem_free(s);
+    if (s)
+        sink_close(s);
     return rc;
 }
 
@@ -260,7 +275,7 @@ int s3_sink_check(struct leat_task *t, const struct leat_host *h, const struct l
     int rc = new_sink(t, h, c, &s, &e);
 
     if (rc == ERR_OK)
-        rc = connect_store(s, &e);
+        rc = find_store(s, &e);
     if (rc == ERR_OK)
         rc = try_store(s, true, &e);
     rc = rc ? kit_fail(h, t, &e) : LEAT_OK;

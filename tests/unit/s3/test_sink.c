@@ -1,0 +1,506 @@
+/*
+ * The sink when the store behaves: names, contents, offsets, parts, replay, conditions, checks.
+ */
+#include <zlib.h>
+
+#include "tests/unit/s3/s3_test.h"
+
+#define P0 "topics/t/partition=0/"
+#define MIB (1 << 20)
+
+static struct server server;
+
+static int start(void **state)
+{
+    (void)state;
+    server_start(&server, NULL);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    server_stop(&server);
+    return 0;
+}
+
+static int clean(void **state)
+{
+    (void)state;
+    server_reset(&server);
+    return 0;
+}
+
+static void test_plain_objects(void **state)
+{
+    struct run r;
+
+    (void)state;
+    run_init(&r, &server);
+    assert_int_equal(run_open(&r), LEAT_OK);
+    assert_int_equal(run_put(&r, 0, 0, 9, 4), LEAT_OK);
+    assert_int_equal(run_flush(&r, false), LEAT_OK);
+    assert_int_equal(r.assigned[0].offset, 0);
+    assert_int_equal(object_count(&server), 0);
+    assert_int_equal(run_put(&r, 0, 9, 25, 7), LEAT_OK);
+    assert_int_equal(run_flush(&r, false), LEAT_OK);
+    assert_int_equal(r.assigned[0].offset, 20);
+    run_close(&r);
+    assert_int_equal(object_count(&server), 2);
+    assert_object(&r, P0 "t+0+0000000000.json", 0, 10, 1);
+    assert_object(&r, P0 "t+0+0000000010.json", 10, 20, 1);
+    assert_int_equal(upload_count(&server), 0);
+    run_free(&r);
+}
+
+/* A clean stop drops what is open unless asked to complete it. */
+static void test_stop(void **state)
+{
+    struct run r;
+
+    (void)state;
+    run_init(&r, &server);
+    assert_int_equal(run_open(&r), LEAT_OK);
+    assert_int_equal(run_put(&r, 0, 0, 5, 5), LEAT_OK);
+    assert_int_equal(run_flush(&r, true), LEAT_OK);
+    assert_int_equal(r.assigned[0].offset, 0);
+    run_close(&r);
+    assert_int_equal(object_count(&server), 0);
+    config_set(&r.config, "flush.on.stop", "true");
+    assert_int_equal(run_open(&r), LEAT_OK);
+    assert_int_equal(run_put(&r, 0, 0, 5, 5), LEAT_OK);
+    r.task.stopping = true;
+    assert_int_equal(run_flush(&r, true), LEAT_OK);
+    assert_int_equal(r.assigned[0].offset, 5);
+    run_close(&r);
+    assert_object(&r, P0 "t+0+0000000000.json", 0, 5, 1);
+    run_free(&r);
+}
+
+/* More than a part: 3 parts, and a replay of the whole writes the same again. */
+static void test_multipart_and_replay(void **state)
+{
+    struct run r;
+    const char *log;
+
+    (void)state;
+    run_init(&r, &server);
+    r.value_size = 1 * MIB;
+    config_set(&r.config, "s3.part.size", "5MiB");
+    config_set(&r.config, "flush.size", "13");
+    assert_int_equal(run_all(&r, 13, 5), 1);
+    assert_int_equal(r.assigned[0].offset, 13);
+    assert_object(&r, P0 "t+0+0000000000.json", 0, 13, 1);
+    log = server_ask(&server, "GET", NULL, 0, "log");
+    assert_int_equal(count_lines(log, "part\t200"), 3);
+    assert_int_equal(count_lines(log, "put\t"), 0);
+    assert_int_equal(upload_count(&server), 0);
+    r.assigned[0].offset = 0; /* a crash before the offset was stored */
+    assert_int_equal(run_all(&r, 13, 3), 1);
+    assert_object(&r, P0 "t+0+0000000000.json", 0, 13, 2);
+    assert_int_equal(object_count(&server), 1);
+    run_free(&r);
+}
+
+/* An object of exactly one part needs no multipart upload; one byte more does. */
+static void test_part_boundary(void **state)
+{
+    struct run r;
+
+    (void)state;
+    run_init(&r, &server);
+    r.value_size = 5 * MIB - 1; /* and the newline */
+    config_set(&r.config, "s3.part.size", "5MiB");
+    config_set(&r.config, "flush.size", "1");
+    assert_int_equal(run_all(&r, 1, 1), 1);
+    assert_int_equal(count_lines(server_ask(&server, "GET", NULL, 0, "log"), "create\t"), 0);
+    assert_object(&r, P0 "t+0+0000000000.json", 0, 1, 1);
+    r.value_size = 5 * MIB;
+    assert_int_equal(run_all(&r, 2, 1), 1);
+    assert_int_equal(count_lines(server_ask(&server, "GET", NULL, 0, "log"), "part\t200"), 2);
+    assert_object(&r, P0 "t+0+0000000001.json", 1, 2, 1);
+    run_free(&r);
+}
+
+/* A stop in the middle of an upload leaves nothing; a crash there is cleaned up by the next start, and only ours is. */
+static void test_unfinished_uploads(void **state)
+{
+    const char *uploads;
+    struct run r;
+
+    (void)state;
+    run_init(&r, &server);
+    r.value_size = 1 * MIB;
+    config_set(&r.config, "s3.part.size", "5MiB");
+    config_set(&r.config, "flush.size", "100");
+    assert_int_equal(run_open(&r), LEAT_OK);
+    assert_int_equal(run_put(&r, 0, 0, 7, 1), LEAT_OK);
+    assert_int_equal(upload_count(&server), 1);
+    run_close(&r);
+    assert_int_equal(upload_count(&server), 0);
+    server_ask(&server, "POST", "", 0, "upload?key=topics/t/partition%%3D0/t%%2B0%%2B0000000000.json");
+    server_ask(&server, "POST", "", 0, "upload?key=topics/t/partition%%3D0/t%%2B0%%2B0000000007.json.gz");
+    server_ask(&server, "POST", "", 0, "upload?key=topics/t/a%%3D%%20%%2B%%26/t%%2B0%%2B0000000007.json.gz");
+    server_ask(&server, "POST", "", 0, "upload?key=topics/t/partition%%3D1/t%%2B1%%2B0000000007.json");
+    server_ask(&server, "POST", "", 0, "upload?key=topics/t/partition%%3D0/mine");
+    server_ask(&server, "POST", "", 0, "upload?key=topics/t2/partition%%3D0/t%%2B0%%2B0000000007.json");
+    assert_int_equal(run_open(&r), LEAT_OK);
+    uploads = server_ask(&server, "GET", NULL, 0, "uploads");
+    assert_int_equal(count_lines(uploads, ""), 3);
+    assert_int_equal(count_lines(uploads, "topics/t/partition=1/t+1+0000000007.json"), 1);
+    assert_int_equal(count_lines(uploads, "topics/t/partition=0/mine"), 1);
+    assert_int_equal(count_lines(uploads, "topics/t2/"), 1);
+    run_free(&r);
+}
+
+/* Who may not list uploads writes all the same. */
+static void test_cleaning_not_allowed(void **state)
+{
+    struct run r;
+    struct err e;
+
+    (void)state;
+    run_init(&r, &server);
+    server_ask(&server, "POST", "", 0, "set?deny=uploads");
+    assert_int_equal(run_all(&r, 10, 10), 1);
+    assert_object(&r, P0 "t+0+0000000000.json", 0, 10, 1);
+    assert_ok(buf_u8(&r.task.log, '\0', &e), &e);
+    assert_non_null(strstr((char *)r.task.log.data, "WARN unfinished uploads of earlier runs stay"));
+    run_free(&r);
+}
+
+static void test_two_partitions(void **state)
+{
+    struct run r;
+
+    (void)state;
+    run_init(&r, &server);
+    r.partitions = 2;
+    r.assigned[1].offset = 100;
+    assert_int_equal(run_open(&r), LEAT_OK);
+    assert_int_equal(run_put(&r, 0, 0, 8, 8), LEAT_OK);
+    assert_int_equal(run_put(&r, 1, 100, 115, 8), LEAT_OK);
+    assert_int_equal(run_put(&r, 0, 8, 12, 8), LEAT_OK);
+    assert_int_equal(run_flush(&r, false), LEAT_OK);
+    assert_int_equal(r.assigned[0].offset, 10);
+    assert_int_equal(r.assigned[1].offset, 110);
+    assert_object(&r, P0 "t+0+0000000000.json", 0, 10, 1);
+    assert_object(&r, "topics/t/partition=1/t+1+0000000100.json", 100, 110, 1);
+    run_free(&r);
+}
+
+static void test_names(void **state)
+{
+    struct run r;
+
+    (void)state;
+    run_init(&r, &server);
+    config_set(&r.config, "topics.dir", "");
+    config_set(&r.config, "file.delim", "~");
+    config_set(&r.config, "filename.offset.zero.pad.width", "3");
+    config_set(&r.config, "format.class", "io.confluent.connect.s3.format.bytearray.ByteArrayFormat");
+    assert_int_equal(run_all(&r, 10, 10), 1);
+    assert_object(&r, "t/partition=0/t~0~000.bin", 0, 10, 1);
+    run_free(&r);
+}
+
+/* Directories from a field: every value is an object of its own, and strange values stay inside theirs. */
+static void test_field_partitioner(void **state)
+{
+    struct leat_record records[4];
+    static const char *const values[] = {"{\"f\":\"a b\"}", "{\"f\":\"../x\"}", "{\"f\":\"\xc3\xbc&+?\"}",
+                                         "{\"f\":\"a b\"}"};
+    const char *objects;
+    struct run r;
+
+    (void)state;
+    run_init(&r, &server);
+    config_set(&r.config, "partitioner.class", "field");
+    config_set(&r.config, "partition.field.name", "f");
+    config_set(&r.config, "flush.size", "4");
+    for (int i = 0; i < 4; i++)
+        records[i] = (struct leat_record){.struct_size = sizeof *records,
+                                          .topic = "t",
+                                          .offset = i,
+                                          .value = values[i],
+                                          .value_len = strlen(values[i])};
+    assert_int_equal(run_open(&r), LEAT_OK);
+    assert_int_equal(fake_connector()->sink->put(r.sink, records, 4), LEAT_OK);
+    assert_int_equal(run_flush(&r, false), LEAT_OK);
+    assert_int_equal(r.assigned[0].offset, 4);
+    objects = server_ask(&server, "GET", NULL, 0, "objects");
+    assert_int_equal(count_lines(objects, ""), 3);
+    assert_int_equal(count_lines(objects, "topics/t/f=a b/t+0+0000000000.json\t24\t"), 1);
+    assert_int_equal(count_lines(objects, "topics/t/f=\xc3\xbc&+?/t+0+0000000002.json\t"), 1);
+    assert_int_equal(count_lines(objects, "topics/t/f="), 3);
+    assert_null(strstr(objects, "f=../"));
+    run_free(&r);
+}
+
+/* The gzip object of 0..9 has the lines of records 0..9, and the same bytes whatever the batches were. */
+static void test_gzip(void **state)
+{
+    static const char key[] = "object?key=topics/t/partition%%3D0/t%%2B0%%2B0000000000.json.gz";
+    z_stream z = {0};
+    struct buf want, got, first;
+    struct run r;
+    struct err e;
+
+    (void)state;
+    run_init(&r, &server);
+    r.value_size = 100000;
+    config_set(&r.config, "s3.compression.type", "gzip");
+    assert_int_equal(run_all(&r, 10, 10), 1);
+    buf_init(&want, 16 << 20);
+    buf_init(&got, 16 << 20);
+    buf_init(&first, 16 << 20);
+    expected_lines(&r, 0, 10, &want);
+    server_ask(&server, "GET", NULL, 0, key);
+    assert_ok(buf_append(&first, server.answer.body.data, server.answer.body.len, &e), &e);
+    assert_ok(buf_reserve(&got, want.len + 1, &e), &e);
+    z.next_in = first.data;
+    z.avail_in = (unsigned)first.len;
+    z.next_out = got.data;
+    z.avail_out = (unsigned)got.cap;
+    assert_int_equal(inflateInit2(&z, 31), Z_OK);
+    assert_int_equal(inflate(&z, Z_FINISH), Z_STREAM_END);
+    assert_int_equal(z.total_out, want.len);
+    assert_memory_equal(got.data, want.data, want.len);
+    inflateEnd(&z);
+    r.assigned[0].offset = 0;
+    assert_int_equal(run_all(&r, 10, 3), 1);
+    server_ask(&server, "GET", NULL, 0, key);
+    assert_int_equal(server.answer.body.len, first.len);
+    assert_memory_equal(server.answer.body.data, first.data, first.len);
+    buf_free(&want);
+    buf_free(&got);
+    buf_free(&first);
+    run_free(&r);
+}
+
+/* Beyond buffer.memory.bytes the largest open file goes up early, and its object is the same. */
+static void test_memory_limit(void **state)
+{
+    struct run r;
+
+    (void)state;
+    run_init(&r, &server);
+    r.value_size = 1 * MIB;
+    r.partitions = 2;
+    config_set(&r.config, "flush.size", "12");
+    config_set(&r.config, "buffer.memory.bytes", "12MiB");
+    assert_int_equal(run_open(&r), LEAT_OK);
+    for (int i = 0; i < 12; i++) {
+        assert_int_equal(run_put(&r, 0, i, i + 1, 1), LEAT_OK);
+        assert_int_equal(run_put(&r, 1, i, i + 1, 1), LEAT_OK);
+    }
+    assert_int_equal(run_flush(&r, false), LEAT_OK);
+    assert_true(count_lines(server_ask(&server, "GET", NULL, 0, "log"), "part\t200") >= 2);
+    assert_object(&r, P0 "t+0+0000000000.json", 0, 12, 1);
+    assert_object(&r, "topics/t/partition=1/t+1+0000000000.json", 0, 12, 1);
+    run_free(&r);
+}
+
+static void set_wallclock(struct run *r)
+{
+    config_set(&r->config, "partitioner.class", "time");
+    config_set(&r->config, "path.format", "'w'");
+    config_set(&r->config, "partition.duration.ms", "1h");
+    config_set(&r->config, "timestamp.extractor", "Wallclock");
+}
+
+/* By the wall clock: what is there is not replaced; the same is recognised; a store without conditions replaces. */
+static void test_conditional_put(void **state)
+{
+    struct run r;
+
+    (void)state;
+    run_init(&r, &server);
+    set_wallclock(&r);
+    server_ask(&server, "POST", "other", 5, "object?key=topics/t/w/t%%2B0%%2B0000000000.json");
+    server_ask(&server, "POST", "other", 5, "object?key=topics/t/w/t%%2B0%%2B0000000001.json");
+    assert_int_equal(run_all(&r, 10, 10), 1);
+    assert_object(&r, "topics/t/w/t+0+0000000002.json", 0, 10, 1);
+    assert_int_equal(object_count(&server), 3);
+    r.assigned[0].offset = 10;
+    server_fault(&server, "put", 1, "lost", 1);
+    assert_int_equal(run_all(&r, 20, 10), 1);
+    assert_object(&r, "topics/t/w/t+0+0000000010.json", 10, 20, 1);
+    assert_int_equal(object_count(&server), 4);
+    server_ask(&server, "POST", "", 0, "set?conditional=none");
+    server_ask(&server, "POST", "other", 5, "object?key=topics/t/w/t%%2B0%%2B0000000020.json");
+    assert_int_equal(run_all(&r, 30, 10), 1);
+    assert_object(&r, "topics/t/w/t+0+0000000020.json", 20, 30, 2);
+    run_free(&r);
+}
+
+static void test_conditional_multipart(void **state)
+{
+    struct run r;
+
+    (void)state;
+    run_init(&r, &server);
+    set_wallclock(&r);
+    r.value_size = 1 * MIB;
+    config_set(&r.config, "s3.part.size", "5MiB");
+    server_ask(&server, "POST", "other", 5, "object?key=topics/t/w/t%%2B0%%2B0000000000.json");
+    assert_int_equal(run_all(&r, 10, 10), 1);
+    assert_object(&r, "topics/t/w/t+0+0000000001.json", 0, 10, 1);
+    server_fault(&server, "complete", 1, "lost", 1);
+    assert_int_equal(run_all(&r, 20, 10), 1);
+    assert_object(&r, "topics/t/w/t+0+0000000010.json", 10, 20, 1);
+    assert_int_equal(object_count(&server), 3);
+    assert_int_equal(upload_count(&server), 0);
+    run_free(&r);
+}
+
+static int check(struct run *r)
+{
+    return fake_connector()->check(&r->task, &fake_host, &r->config);
+}
+
+static void test_check_leaves_nothing(void **state)
+{
+    struct run r;
+
+    (void)state;
+    run_init(&r, &server);
+    assert_int_equal(check(&r), LEAT_OK);
+    assert_int_equal(object_count(&server) + upload_count(&server), 0);
+    server_ask(&server, "POST", "", 0, "set?deny=list");
+    assert_int_equal(check(&r), LEAT_OK);
+    assert_int_equal(run_open(&r), LEAT_OK);
+    run_close(&r);
+    server_ask(&server, "POST", "", 0, "set?deny=create");
+    assert_int_equal(check(&r), LEAT_FAIL);
+    assert_non_null(strstr(r.task.failure, "access key AKFAKE is not allowed"));
+    run_free(&r);
+}
+
+static void test_virtual_host_and_token(void **state)
+{
+    char url[64];
+    struct run r;
+
+    (void)state;
+    run_init(&r, &server);
+    snprintf(url, sizeof url, "http://localhost:%d", server.port);
+    config_set(&r.config, "store.url", url);
+    config_set(&r.config, "s3.path.style.access.enabled", "false");
+    config_set(&r.config, "aws.session.token", "to/ken+=");
+    server_ask(&server, "POST", "", 0, "set?token=to/ken%%2B%%3D");
+    assert_int_equal(check(&r), LEAT_OK);
+    assert_int_equal(run_all(&r, 10, 10), 1);
+    assert_object(&r, P0 "t+0+0000000000.json", 0, 10, 1);
+    run_free(&r);
+}
+
+/* What is wrong for good fails at open and in check, and says what to do. */
+static void test_wrong_settings(void **state)
+{
+    static const struct {
+        const char *name, *value, *text;
+    } cases[] = {
+        {"aws.access.key.id", "AKOTHER", "access key AKOTHER is not known"},
+        {"aws.secret.access.key", "wrong", "check aws.secret.access.key"},
+        {"s3.region", "eu-west-1", "bucket bucket is in region us-east-1, not eu-west-1"},
+        {"s3.bucket.name", "missing", "bucket missing does not exist"},
+        {"s3.bucket.name", "a/b", "/ is not allowed"},
+        {"store.url", "ftp://x", "store.url: http or https"},
+        {"s3.path.style.access.enabled", "false", "s3.path.style.access.enabled"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct run r;
+
+        run_init(&r, &server);
+        config_set(&r.config, cases[i].name, cases[i].value);
+        for (int how = 0; how < 2; how++) {
+            r.task.failure[0] = '\0';
+            assert_int_equal(how ? check(&r) : run_open(&r), LEAT_FAIL);
+            if (!strstr(r.task.failure, cases[i].text))
+                fail_msg("%s: %s\nsays: %s", cases[i].name, cases[i].value, r.task.failure);
+            assert_null(strstr(r.task.failure, "fakesecret"));
+        }
+        run_free(&r);
+    }
+}
+
+static void test_clock_skew(void **state)
+{
+    struct run r;
+
+    (void)state;
+    run_init(&r, &server);
+    server_ask(&server, "POST", "", 0, "set?skew=4000");
+    assert_int_equal(run_open(&r), LEAT_FAIL);
+    assert_non_null(strstr(r.task.failure, "this machine's clock is"));
+    run_free(&r);
+}
+
+static void test_validate(void **state)
+{
+    static const struct {
+        const char *name, *value, *text;
+    } cases[] = {
+        {"aws.secret.access.key", NULL, NULL},
+        {"format.class", "io.confluent.connect.s3.format.avro.AvroFormat", "format.class"},
+        {"format.class", "io.confluent.connect.s3.format.parquet.ParquetFormat", "format.class"},
+        {"rotate.interval.ms", "1000", "rotate.interval.ms"},
+        {"store.kafka.keys", "true", "store.kafka.keys"},
+        {"s3.bucket.name", "a", "s3.bucket.name"},
+        {"store.url", "http://h/?a=b", "store.url"},
+        {"timezone", "Mars/Phobos", "Mars/Phobos"},
+        {"s3.ssea.name", "x", "s3.ssea.name"},
+        {"s3.sse.kms.key.id", "x", "s3.sse.kms.key.id"},
+        {"directory.delim", "", "directory.delim"},
+        {"s3.compression.level", "12", "s3.compression.level"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct run r;
+
+        run_init(&r, &server);
+        config_set(&r.config, "s3.compression.type", "gzip");
+        if (cases[i].value)
+            config_set(&r.config, cases[i].name, cases[i].value);
+        r.task.failure[0] = '\0';
+        if (fake_connector()->validate(&r.task, &fake_host, &r.config) !=
+            (cases[i].text ? LEAT_FAIL : LEAT_OK))
+            fail_msg("%s: %s", cases[i].name, r.task.failure);
+        if (cases[i].text && !strstr(r.task.failure, cases[i].text))
+            fail_msg("%s says: %s", cases[i].name, r.task.failure);
+        run_free(&r);
+    }
+    assert_int_equal(count_lines(server_ask(&server, "GET", NULL, 0, "log"), ""), 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup(name, clean)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_plain_objects),
+        TEST(test_stop),
+        TEST(test_multipart_and_replay),
+        TEST(test_part_boundary),
+        TEST(test_unfinished_uploads),
+        TEST(test_cleaning_not_allowed),
+        TEST(test_two_partitions),
+        TEST(test_names),
+        TEST(test_field_partitioner),
+        TEST(test_gzip),
+        TEST(test_memory_limit),
+        TEST(test_conditional_put),
+        TEST(test_conditional_multipart),
+        TEST(test_check_leaves_nothing),
+        TEST(test_virtual_host_and_token),
+        TEST(test_wrong_settings),
+        TEST(test_clock_skew),
+        TEST(test_validate),
+    };
+    signal(SIGPIPE, SIG_IGN);
+    return cmocka_run_group_tests(tests, start, stop);
+}
