@@ -2,6 +2,7 @@
  * file sink: one file that only grows. A state file in the hidden directory holds the length up to which the file is
  * committed and the offsets that belong to it; what is beyond that after a crash is cut and written again. Task thread only.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include <jansson.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "connectors/file/sink.h"
@@ -17,6 +19,7 @@
 
 #define PENDING_BYTES (256u << 10)
 #define STATE_NAME "append.state"
+#define TAIL_BYTES 4096 /* before the committed end, known by their checksum */
 
 struct append_part {
     char *topic;
@@ -31,8 +34,8 @@ struct append {
     struct encoder *encoder;
     char *path;
     int fd;
-    int64_t length; /* written so far; `pending` follows */
-    uint64_t inode;
+    int64_t length;         /* written so far; `pending` follows */
+    int64_t inode, born_ns; /* born: 0 where the file system does not know */
     struct buf pending;
     bool dirty;
     int64_t sync_interval_ms, synced_ms; /* monotonic */
@@ -51,8 +54,23 @@ static struct append_part *part_find(struct append *a, const char *topic, int32_
 
 /* ---- state ----------------------------------------------------------------------------------------------------- */
 
+/* Checksum of what stands before `end`; tells our file from another one that took its name and inode. */
+static int tail_crc(struct append *a, int64_t end, uint32_t *crc, struct err *e)
+{
+    uint8_t tail[TAIL_BYTES];
+    size_t n = end < TAIL_BYTES ? (size_t)end : TAIL_BYTES;
+    int rc = io_pread(a->fd, tail, n, end - (int64_t)n, a->path, e);
+    if (rc == ERR_OK)
+        *crc = crc32c(0, tail, n);
+    return rc;
+}
+
 static int store_state(struct append *a, struct err *e)
 {
+    uint32_t crc;
+    int rc = tail_crc(a, a->length, &crc, e);
+    if (rc != ERR_OK)
+        return rc;
     json_t *offsets = json_array();
     for (size_t i = 0; i < a->part_n; i++) {
         const struct append_part *p = &a->parts[i];
@@ -61,13 +79,14 @@ static int store_state(struct append *a, struct err *e)
                                "committed", (json_int_t)p->committed_before, "next", (json_int_t)p->next));
     }
     bool complete = json_array_size(offsets) == a->part_n;
-    json_t *state = json_pack("{s:I, s:I, s:o}", "inode", (json_int_t)a->inode, "length",
-                              (json_int_t)a->length, "offsets", offsets);
+    json_t *state =
+        json_pack("{s:I, s:I, s:I, s:I, s:o}", "inode", (json_int_t)a->inode, "born", (json_int_t)a->born_ns,
+                  "length", (json_int_t)a->length, "crc", (json_int_t)crc, "offsets", offsets);
     char *text = state && complete ? json_dumps(state, JSON_COMPACT) : NULL;
     json_decref(state);
     if (!text)
         return err_nomem(e);
-    int rc = rounds_store(a->rounds, STATE_NAME, text, strlen(text), e);
+    rc = rounds_store(a->rounds, STATE_NAME, text, strlen(text), e);
     free(text);
     return rc;
 }
@@ -87,24 +106,43 @@ static void take_offsets(struct append *a, json_t *offsets)
     }
 }
 
+struct committed {
+    json_int_t inode, born, length, crc;
+    json_t *offsets;
+};
+
+/* *same: the file is the one that was committed, with at least what was committed in it. */
+static int is_same_file(struct append *a, const struct committed *c, bool *same, struct err *e)
+{
+    *same = false;
+    if (c->inode != a->inode || c->born != a->born_ns || c->length < 0 || c->length > a->length)
+        return ERR_OK;
+    uint32_t crc;
+    int rc = tail_crc(a, (int64_t)c->length, &crc, e);
+    *same = rc == ERR_OK && crc == (uint32_t)c->crc;
+    return rc;
+}
+
 /* Cuts what was not committed, and learns what was. A file that is not the one of the state is kept whole. */
-static int recover(struct append *a, int64_t size, struct err *e)
+static int recover(struct append *a, struct err *e)
 {
     char *data;
     size_t n;
     int rc = rounds_load(a->rounds, STATE_NAME, &data, &n, e);
     if (rc != ERR_OK || !data)
         return rc;
-    json_t *state = json_loadb(data, n, 0, NULL), *offsets;
-    json_int_t inode, length;
-    if (!state ||
-        json_unpack(state, "{s:I, s:I, s:o}", "inode", &inode, "length", &length, "offsets", &offsets) != 0) {
+    struct committed c;
+    bool same;
+    json_t *state = json_loadb(data, n, 0, NULL);
+    if (!state || json_unpack(state, "{s:I, s:I, s:I, s:I, s:o}", "inode", &c.inode, "born", &c.born,
+                              "length", &c.length, "crc", &c.crc, "offsets", &c.offsets) != 0) {
         rc = err_set(e, ERR_CORRUPT, "the state of %s is not understood", a->path);
     } else {
-        take_offsets(a, offsets);
-        if ((uint64_t)inode == a->inode && length < size) {
-            rc = io_truncate(a->fd, (int64_t)length, a->path, e);
-            a->length = (int64_t)length;
+        take_offsets(a, c.offsets);
+        rc = is_same_file(a, &c, &same, e);
+        if (rc == ERR_OK && same && c.length < a->length) {
+            rc = io_truncate(a->fd, (int64_t)c.length, a->path, e);
+            a->length = (int64_t)c.length;
         }
     }
     json_decref(state);
@@ -139,12 +177,15 @@ static int open_file(struct append *a, struct err *e)
     int rc = io_open(&a->fd, a->path, O_RDWR | O_CREAT, 0644, e);
     if (rc != ERR_OK)
         return rc;
-    struct stat st;
-    if (fstat(a->fd, &st) != 0 || !S_ISREG(st.st_mode))
+    struct statx st;
+    if (statx(a->fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, &st) != 0)
+        return err_sys(e, errno, "cannot stat %s", a->path);
+    if (!S_ISREG(st.stx_mode))
         return err_set(e, ERR_INVALID_CONFIG, "file: %s is not a regular file", a->path);
-    a->inode = (uint64_t)st.st_ino;
-    a->length = st.st_size;
-    rc = recover(a, st.st_size, e);
+    a->inode = (int64_t)st.stx_ino;
+    a->born_ns = st.stx_mask & STATX_BTIME ? st.stx_btime.tv_sec * 1000000000 + st.stx_btime.tv_nsec : 0;
+    a->length = (int64_t)st.stx_size;
+    rc = recover(a, e);
     if (rc == ERR_OK)
         rc = io_sync_dir(rounds_directory(a->rounds), e);
     /* Known from now on: where our bytes begin. */
