@@ -40,7 +40,8 @@ static int build_scalar(const struct leat_option *o, const struct scalar *s, con
     mem_free(text);
     if (rc || *ok)
         return rc;
-    return origin_report(origin, s->at, e, "\"%s\": %s %s", o->name, shown(o, s->text, value, sizeof(value)), why);
+    return origin_report(origin, s->at, e, "\"%s\": %s %s", o->name, shown(o, s->text, value, sizeof(value)),
+                         why);
 }
 
 /* A list written as one text: parts between commas without blanks around; empty ones are left away. */
@@ -106,7 +107,8 @@ static int build_given(const struct leat_option *o, const struct input *in, cons
 }
 
 /* Defaults are the table's, so a wrong one is the table's mistake. */
-static int build_default(const struct leat_option *o, struct option_info *info, struct buf *yaml, struct err *e)
+static int build_default(const struct leat_option *o, struct option_info *info, struct buf *yaml,
+                         struct err *e)
 {
     char why[CONFIG_WHY_MAX];
     bool ok = true;
@@ -168,7 +170,8 @@ int options_build(const struct leat_option *table, size_t table_n, const struct 
         rc = buf_str(&yaml, "{}\n", e);
     if (rc == ERR_TOO_LARGE) {
         good = false;
-        rc = origin_report(origin, origin->at, e, "the values are larger than %zu bytes together", CONFIG_SECTION_MAX);
+        rc = origin_report(origin, origin->at, e, "the values are larger than %zu bytes together",
+                           CONFIG_SECTION_MAX);
     }
     if (rc == ERR_OK && good)
         rc = options_load(c, yaml.data, yaml.len, e);
@@ -196,12 +199,13 @@ static int check_name(const struct leat_option *table, size_t table_n, const str
         names[k] = table[k].name;
     const char *near = config_nearest(inputs[i].name, names, table_n);
     mem_free(names);
-    return near ? origin_report(origin, origin->at, e, "unknown key \"%s\"; did you mean \"%s\"?", inputs[i].name, near)
+    return near ? origin_report(origin, origin->at, e, "unknown key \"%s\"; did you mean \"%s\"?",
+                                inputs[i].name, near)
                 : origin_report(origin, origin->at, e, "unknown key \"%s\"", inputs[i].name);
 }
 
-struct leat_config *options_new(const struct leat_option *table, size_t table_n, const struct option_text *items,
-                                size_t n, struct problems *p, struct err *e)
+struct leat_config *options_new(const struct leat_option *table, size_t table_n,
+                                const struct option_text *items, size_t n, struct problems *p, struct err *e)
 {
     struct leat_config *c = NULL;
     const struct origin origin = {.problems = p};

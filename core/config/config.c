@@ -114,7 +114,8 @@ static int read_directory(struct walk *w, const char *dir, struct err *e)
         qsort(l.names, l.count, sizeof(*l.names), compare_names);
     size_t len = strlen(dir);
     for (size_t i = 0; i < l.count && rc == ERR_OK; i++) {
-        const char *path = walk_printf(w, e, "%s%s%s", dir, len && dir[len - 1] == '/' ? "" : "/", l.names[i]);
+        const char *path =
+            walk_printf(w, e, "%s%s%s", dir, len && dir[len - 1] == '/' ? "" : "/", l.names[i]);
         rc = path ? read_file(w, path, e) : ERR_NO_MEMORY;
     }
     for (size_t i = 0; i < l.count; i++)
@@ -257,9 +258,9 @@ static bool topic_configs_equal(const struct pipeline_config *a, const struct pi
 
 bool pipeline_config_equal(const struct pipeline_config *a, const struct pipeline_config *b)
 {
-    bool same = strcmp(a->name, b->name) == 0 && a->topic_count == b->topic_count && a->partitions == b->partitions &&
-                a->codec == b->codec && a->sink_count == b->sink_count && topic_configs_equal(a, b) &&
-                connector_config_equal(a->source, b->source);
+    bool same = strcmp(a->name, b->name) == 0 && a->topic_count == b->topic_count &&
+                a->partitions == b->partitions && a->codec == b->codec && a->sink_count == b->sink_count &&
+                topic_configs_equal(a, b) && connector_config_equal(a->source, b->source);
     for (size_t i = 0; i < a->topic_count && same; i++)
         same = strcmp(a->topics[i], b->topics[i]) == 0;
     for (size_t i = 0; i < a->sink_count && same; i++)

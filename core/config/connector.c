@@ -43,7 +43,8 @@ static const char *kind_name(enum leat_kind kind)
 }
 
 /* The types of a kind and, with `aliases`, their other names. */
-static int known_types(struct walk *w, enum leat_kind kind, bool aliases, const char ***names, size_t *n, struct err *e)
+static int known_types(struct walk *w, enum leat_kind kind, bool aliases, const char ***names, size_t *n,
+                       struct err *e)
 {
     const struct leat_connector *c;
     size_t room = 1;
@@ -66,8 +67,8 @@ static int known_types(struct walk *w, enum leat_kind kind, bool aliases, const 
     return ERR_OK;
 }
 
-static int report_type(struct walk *w, struct mapping *m, const struct entry *en, enum leat_kind kind, const char *type,
-                       bool hidden, struct err *e)
+static int report_type(struct walk *w, struct mapping *m, const struct entry *en, enum leat_kind kind,
+                       const char *type, bool hidden, struct err *e)
 {
     const char *kn = kind_name(kind), *other = kind_name(kind == LEAT_SOURCE ? LEAT_SINK : LEAT_SOURCE);
     if (hidden)
@@ -81,7 +82,8 @@ static int report_type(struct walk *w, struct mapping *m, const struct entry *en
         return rc;
     const char *near = config_nearest(type, names, n);
     if (near)
-        return origin_report(&m->origin, en->at, e, "unknown %s type \"%s\"; did you mean \"%s\"?", kn, type, near);
+        return origin_report(&m->origin, en->at, e, "unknown %s type \"%s\"; did you mean \"%s\"?", kn, type,
+                             near);
     rc = known_types(w, kind, false, &names, &n, e);
     struct buf list;
     buf_init(&list, CONFIG_FILE_MAX);
@@ -114,17 +116,18 @@ static int find_type(struct walk *w, struct mapping *m, enum leat_kind kind, con
 /* ---- names ---------------------------------------------------------------------------------------------------------- */
 
 /* Notes a connector's name; a problem if another has it. `whose` says who this one is. */
-static int claim(struct walk *w, struct mapping *m, const char *name, const char *whose, struct mark at, struct err *e)
+static int claim(struct walk *w, struct mapping *m, const char *name, const char *whose, struct mark at,
+                 struct err *e)
 {
     if (!w->connectors && !(w->connectors = map_new()))
         return err_nomem(e);
     const struct place *first = map_get(w->connectors, name, strlen(name));
     if (first && strcmp(first->whose, whose) == 0)
-        return origin_report(&m->origin, at, e, "a second sink of this name; the first is at %s:%d", first->file,
-                             first->line);
-    if (first)
-        return origin_report(&m->origin, at, e, "is called \"%s\" in the hub, and so is %s at %s:%d", name, first->whose,
+        return origin_report(&m->origin, at, e, "a second sink of this name; the first is at %s:%d",
                              first->file, first->line);
+    if (first)
+        return origin_report(&m->origin, at, e, "is called \"%s\" in the hub, and so is %s at %s:%d", name,
+                             first->whose, first->file, first->line);
     struct place *place = walk_alloc(w, sizeof(*place), e);
     if (!place)
         return ERR_NO_MEMORY;
@@ -133,8 +136,9 @@ static int claim(struct walk *w, struct mapping *m, const char *name, const char
 }
 
 /* What the messages call it and what it is called in the hub; `*name` NULL if that is not known or not allowed. */
-static int name_it(struct walk *w, struct mapping *m, enum leat_kind kind, const struct connector_place *where,
-                   const struct leat_connector *c, const char **name, struct err *e)
+static int name_it(struct walk *w, struct mapping *m, enum leat_kind kind,
+                   const struct connector_place *where, const struct leat_connector *c, const char **name,
+                   struct err *e)
 {
     const char *own = c ? c->type : NULL;
     struct mark at = m->origin.at;
@@ -178,12 +182,14 @@ static int check_common(struct mapping *m, const struct connector_config *c, str
 {
     if (c->retry_backoff_ms <= c->retry_backoff_max_ms)
         return ERR_OK;
-    const char *name = options_is_set(c->common, "retry.backoff.max.ms") ? "retry.backoff.max.ms" : "retry.backoff.ms";
+    const char *name =
+        options_is_set(c->common, "retry.backoff.max.ms") ? "retry.backoff.max.ms" : "retry.backoff.ms";
     return origin_report(&m->origin, options_mark(c->common, name), e,
                          "\"retry.backoff.ms\" is more than \"retry.backoff.max.ms\"");
 }
 
-static int build(struct walk *w, struct mapping *m, enum leat_kind kind, struct connector_config *c, struct err *e)
+static int build(struct walk *w, struct mapping *m, enum leat_kind kind, struct connector_config *c,
+                 struct err *e)
 {
     static const struct leat_connector unknown = {0};
     struct table tables[2];
@@ -209,8 +215,9 @@ int connector_read(struct walk *w, yaml_document_t *doc, yaml_node_t *n, enum le
     *out = NULL;
     size_t before = w->problems->count;
     struct mapping m;
-    const char *what = kind == LEAT_SOURCE ? walk_printf(w, e, "%s: source", where->what)
-                                           : walk_printf(w, e, "%s: sink #%zu", where->what, where->index + 1);
+    const char *what = kind == LEAT_SOURCE
+                           ? walk_printf(w, e, "%s: source", where->what)
+                           : walk_printf(w, e, "%s: sink #%zu", where->what, where->index + 1);
     int rc = what ? mapping_read(w, doc, n, node_mark(n), what, &m, e) : ERR_NO_MEMORY;
     if (rc || (n->type != YAML_MAPPING_NODE && w->problems->count > before))
         return rc;

@@ -27,7 +27,7 @@ int config_docs_reference(struct buf *out, struct err *e);
  * Replaces what stands between the lines `<!-- generated: NAME -->` and `<!-- end: NAME -->` of a document by
  * `generated`. ERR_NOT_FOUND if the lines are not there, in this order.
  */
-int config_docs_splice(const char *text, size_t n, const char *name, const struct buf *generated, struct buf *out,
-                       struct err *e);
+int config_docs_splice(const char *text, size_t n, const char *name, const struct buf *generated,
+                       struct buf *out, struct err *e);
 
 #endif

@@ -48,7 +48,8 @@ int hub_config_fill(struct hub_config *h, struct leat_config *options, struct er
     h->log_format = mem_strdup(options_str(options, "log.format"));
     h->http_listen = listen ? mem_strdup(listen) : NULL;
     h->plugin_path = mem_calloc(h->plugin_path_count + 1, sizeof(*h->plugin_path));
-    bool complete = h->data_dir && h->log_level && h->log_format && h->plugin_path && (h->http_listen || !listen);
+    bool complete =
+        h->data_dir && h->log_level && h->log_format && h->plugin_path && (h->http_listen || !listen);
     for (size_t i = 0; i < h->plugin_path_count && complete; i++)
         complete = (h->plugin_path[i] = mem_strdup(path[i])) != NULL;
     h->shutdown_ms = options_int(options, "shutdown.timeout");
@@ -77,7 +78,8 @@ int hub_read(struct walk *w, yaml_document_t *doc, struct entry *en, struct err 
 {
     const struct origin o = {.problems = w->problems, .file = w->file};
     if (w->hub_file)
-        return origin_report(&o, en->key_at, e, "a second hub section; the first is at %s:%d", w->hub_file, w->hub_line);
+        return origin_report(&o, en->key_at, e, "a second hub section; the first is at %s:%d", w->hub_file,
+                             w->hub_line);
     w->hub_file = walk_printf(w, e, "%s", w->file);
     w->hub_line = en->key_at.line;
     if (!w->hub_file)

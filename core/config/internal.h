@@ -14,14 +14,14 @@
 
 /* ---- limits on what is read -------------------------------------------------------------------------------------- */
 
-#define CONFIG_FILE_MAX ((size_t)1 << 20)   /* a configuration or secret file */
-#define CONFIG_FILES_MAX 1000               /* files of a directory */
-#define CONFIG_DEPTH_MAX 16                 /* nesting; the deepest that has a meaning is 6 */
-#define CONFIG_NODES_MAX 100000             /* nodes of a file */
-#define CONFIG_VISITS_MAX 200000            /* keys, items and 64 bytes of text looked at, every use of an alias */
-#define CONFIG_LINKS_MAX 300                /* places where a sink writes what a source reads */
+#define CONFIG_FILE_MAX ((size_t)1 << 20) /* a configuration or secret file */
+#define CONFIG_FILES_MAX 1000             /* files of a directory */
+#define CONFIG_DEPTH_MAX 16               /* nesting; the deepest that has a meaning is 6 */
+#define CONFIG_NODES_MAX 100000           /* nodes of a file */
+#define CONFIG_VISITS_MAX 200000 /* keys, items and 64 bytes of text looked at, every use of an alias */
+#define CONFIG_LINKS_MAX 300     /* places where a sink writes what a source reads */
 #define CONFIG_SECTION_MAX ((size_t)8 << 20) /* values of one mapping, secrets filled in */
-#define CONFIG_NAME_MAX 100                 /* pipeline and sink names: they become parts of topic keys and ids */
+#define CONFIG_NAME_MAX 100 /* pipeline and sink names: they become parts of topic keys and ids */
 #define CONFIG_WHY_MAX 256
 
 /* ---- places and reports ------------------------------------------------------------------------------------------ */
@@ -58,8 +58,8 @@ struct slot {
  * Checks one scalar (an item, of lists) against its row and appends it to `yaml` in canonical YAML. `*ok` false: `why`
  * continues a sentence that begins with the value, such as: is not a whole number.
  */
-int value_check(const struct leat_option *o, const char *text, struct buf *yaml, bool *ok, char why[CONFIG_WHY_MAX],
-                struct err *e);
+int value_check(const struct leat_option *o, const char *text, struct buf *yaml, bool *ok,
+                char why[CONFIG_WHY_MAX], struct err *e);
 /* A YAML double-quoted scalar. `text` must be UTF-8 (value_utf8). */
 int value_quote(const char *text, struct buf *yaml, struct err *e);
 bool value_utf8(const char *text);
@@ -81,7 +81,8 @@ bool choice_at(const char *choices, size_t i, const char **start, size_t *len);
  * Fills in ${env:NAME}, ${file:PATH} and ${file:PATH:KEY}; $${ is a plain ${. `*out` is the caller's; `*filled` tells
  * whether anything came from outside. `*ok` false: `why` says what could not be filled in, without any value.
  */
-int placeholder_fill(const char *raw, char **out, bool *filled, bool *ok, char why[CONFIG_WHY_MAX], struct err *e);
+int placeholder_fill(const char *raw, char **out, bool *filled, bool *ok, char why[CONFIG_WHY_MAX],
+                     struct err *e);
 
 /* ---- options (options.c, section.c) ------------------------------------------------------------------------------ */
 
@@ -109,7 +110,7 @@ int options_build(const struct leat_option *table, size_t table_n, const struct 
                   const struct origin *o, struct leat_config **out, struct err *e);
 /* `text` filled in from outside is hidden like a secret. */
 bool options_hidden(const struct leat_config *c, const char *name);
-struct mark options_mark(const struct leat_config *c, const char *name); /* {0, 0}: was not given */
+struct mark options_mark(const struct leat_config *c, const char *name);      /* {0, 0}: was not given */
 const struct leat_option *options_row(const struct leat_config *c, size_t i); /* NULL past the end */
 /* The i-th option as text for people: "***" if hidden, "(none)" without value. */
 int options_format(const struct leat_config *c, size_t i, struct buf *out, struct err *e);
@@ -177,12 +178,14 @@ int mapping_read(struct walk *w, yaml_document_t *doc, yaml_node_t *n, struct ma
                  struct mapping *m, struct err *e);
 struct entry *mapping_find(struct mapping *m, const char *key);
 /* The items of a sequence. `*nodes` lives as long as the walk. A node that is none is a problem, and no items. */
-int sequence_read(struct walk *w, struct mapping *m, struct entry *en, yaml_node_t ***nodes, size_t *n, struct err *e);
+int sequence_read(struct walk *w, struct mapping *m, struct entry *en, yaml_node_t ***nodes, size_t *n,
+                  struct err *e);
 /*
  * A scalar's text, filled in; NULL after a problem, and the entry is `bad`. `*hidden` may be NULL. Lives as long as the
  * walk.
  */
-int entry_text(struct walk *w, struct mapping *m, struct entry *en, const char **text, bool *hidden, struct err *e);
+int entry_text(struct walk *w, struct mapping *m, struct entry *en, const char **text, bool *hidden,
+               struct err *e);
 
 /* ---- sections (section.c) ---------------------------------------------------------------------------------------- */
 
@@ -199,7 +202,8 @@ int section_inputs(struct walk *w, struct mapping *m, const struct table *tables
                    const char *const *others, bool lenient, struct input **inputs, size_t *n, struct err *e);
 
 int hub_read(struct walk *w, yaml_document_t *doc, struct entry *en, struct err *e);
-int pipelines_read(struct walk *w, yaml_document_t *doc, struct mapping *root, struct entry *en, struct err *e);
+int pipelines_read(struct walk *w, yaml_document_t *doc, struct mapping *root, struct entry *en,
+                   struct err *e);
 /* Whose a connector is: `pipeline` is NULL where names cannot be claimed, since its own is missing or taken. */
 struct connector_place {
     const char *what;
@@ -211,14 +215,15 @@ int connector_read(struct walk *w, yaml_document_t *doc, yaml_node_t *n, enum le
                    const struct connector_place *where, struct connector_config **out, struct err *e);
 void connector_config_free(struct connector_config *c);
 void pipeline_config_free(struct pipeline_config *p);
-int hub_config_fill(struct hub_config *h, struct leat_config *options, struct err *e); /* takes over `options` */
+int hub_config_fill(struct hub_config *h, struct leat_config *options,
+                    struct err *e); /* takes over `options` */
 /* Why a name of a pipeline or sink cannot be used, or NULL. */
 const char *name_problem(const char *name);
 
 /* Pipelines that feed themselves through the file system. */
 int loops_find(struct walk *w, struct err *e);
-/* Whether a connector that reads `pattern` (path or glob) may see what one that writes below `directory` makes. */
-int path_overlaps(const char *pattern, const char *directory, bool *overlaps, struct err *e);
+/* Whether one that reads `pattern` (path or glob) may see what one makes that writes a file or below a directory. */
+int path_overlaps(const char *pattern, const char *written, bool file, bool *overlaps, struct err *e);
 
 #define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
 

@@ -1,7 +1,7 @@
 /*
- * loops: pipelines that feed themselves: a sink writes below a directory, a source reads there, and what it reads comes
- * to that sink again, perhaps over other pipelines. Known from the options that connectors mark LEAT_READS_PATH and
- * LEAT_WRITES_PATH. A link is a sink that some source sees; a loop is a circle of links. One thread.
+ * loops: pipelines that feed themselves: a sink writes a file or below a directory, a source reads there, and what it reads comes
+ * to that sink again, perhaps over other pipelines. Known from the options that connectors mark LEAT_READS_PATH,
+ * LEAT_WRITES_PATH and LEAT_WRITES_FILE. A link is a sink that some source sees; a loop is a circle of links. One thread.
  */
 #include <fnmatch.h>
 #include <stdlib.h>
@@ -44,42 +44,45 @@ static char *absolute(const char *path)
     return full;
 }
 
-static bool part_matches(const char *pattern, const char *directory)
+static bool part_matches(const char *pattern, const char *written)
 {
-    return strpbrk(directory, "{$%*") || fnmatch(pattern, directory, 0) == 0;
+    return strpbrk(written, "{$%*") || fnmatch(pattern, written, 0) == 0;
 }
 
 /*
- * reach[j]: the first i parts of the pattern may stand for the first j of the directory. What lies deeper than the
- * directory is anybody's guess, so it is enough if the directory is used up.
+ * reach[j]: the first i parts of the pattern may stand for the first j of the path that is written. What a sink makes
+ * below a directory is anybody's guess, so there it is enough if the directory is used up.
  */
-static bool parts_overlap(const char *const *pattern, size_t n, const char *const *directory, size_t m)
+static bool parts_overlap(const char *const *pattern, size_t n, const char *const *written, size_t m,
+                          bool file)
 {
     bool reach[PARTS_MAX + 1] = {true};
     for (size_t i = 0; i < n; i++) {
         bool next[PARTS_MAX + 1] = {false};
         bool deep = strcmp(pattern[i], "**") == 0;
-        if (reach[m])
+        if (reach[m] && !file)
             return true;
         for (size_t j = 0; j <= m; j++) {
             if (deep && (reach[j] || (j && next[j - 1])))
                 next[j] = true;
-            else if (!deep && j && reach[j - 1] && part_matches(pattern[i], directory[j - 1]))
+            else if (!deep && j && reach[j - 1] && part_matches(pattern[i], written[j - 1]))
                 next[j] = true;
         }
         memcpy(reach, next, sizeof(reach));
     }
-    /* used up together: a source that is given the directory itself; only a name, as * would match any file there */
-    return reach[m] && (n == 0 || !strpbrk(pattern[n - 1], "*?[") || strcmp(pattern[n - 1], "**") == 0);
+    /* used up together: the file, or a directory that the source is given by name (a pattern means files beside it) */
+    return reach[m] &&
+           (file || n == 0 || !strpbrk(pattern[n - 1], "*?[") || strcmp(pattern[n - 1], "**") == 0);
 }
 
-int path_overlaps(const char *pattern, const char *directory, bool *overlaps, struct err *e)
+int path_overlaps(const char *pattern, const char *written, bool file, bool *overlaps, struct err *e)
 {
     const char *p[PARTS_MAX], *d[PARTS_MAX];
     size_t n = 0, m = 0;
-    char *from = absolute(pattern), *to = absolute(directory);
+    char *from = absolute(pattern), *to = absolute(written);
     int rc = from && to ? ERR_OK : err_nomem(e);
-    *overlaps = rc == ERR_OK && split_path(from, p, &n) && split_path(to, d, &m) && parts_overlap(p, n, d, m);
+    *overlaps =
+        rc == ERR_OK && split_path(from, p, &n) && split_path(to, d, &m) && parts_overlap(p, n, d, m, file);
     mem_free(from);
     mem_free(to);
     return rc;
@@ -90,7 +93,8 @@ int path_overlaps(const char *pattern, const char *directory, bool *overlaps, st
 struct link {
     const struct pipeline_config *writer; /* the sink's pipeline */
     const struct connector_config *sink;
-    const char *directory;
+    const char *written;
+    bool file;
     const struct pipeline_config *reader; /* the source's */
     const char *pattern;
     const struct leat_option *option; /* of the source, for its place */
@@ -115,7 +119,7 @@ static size_t paths_of(const struct leat_config *c, const struct leat_option *o,
 static int try_link(struct links *l, struct link link, struct err *e)
 {
     bool overlaps;
-    int rc = path_overlaps(link.pattern, link.directory, &overlaps, e);
+    int rc = path_overlaps(link.pattern, link.written, link.file, &overlaps, e);
     if (rc || !overlaps || l->count > CONFIG_LINKS_MAX)
         return rc;
     for (size_t i = 0; i < l->count; i++)
@@ -129,7 +133,7 @@ static int try_link(struct links *l, struct link link, struct err *e)
     return ERR_OK;
 }
 
-/* Links from one directory that a sink writes to every source that sees it. */
+/* Links from one path that a sink writes to every source that sees it. */
 static int link_sources(struct links *l, const struct config *c, struct link link, struct err *e)
 {
     int rc = ERR_OK;
@@ -155,9 +159,12 @@ static int link_sink(struct links *l, const struct config *c, const struct pipel
     const struct leat_option *row;
     for (size_t k = 0; (row = options_row(sink->options, k)) && rc == ERR_OK; k++) {
         const char *single, *const *paths;
-        size_t n = row->flags & LEAT_WRITES_PATH ? paths_of(sink->options, row, &single, &paths) : 0;
+        size_t n = row->flags & (LEAT_WRITES_PATH | LEAT_WRITES_FILE)
+                       ? paths_of(sink->options, row, &single, &paths)
+                       : 0;
         for (size_t p = 0; p < n && rc == ERR_OK; p++) {
-            struct link link = {.writer = writer, .sink = sink, .directory = paths[p]};
+            struct link link = {.writer = writer, .sink = sink, .written = paths[p]};
+            link.file = row->flags & LEAT_WRITES_FILE;
             link.secret = options_hidden(sink->options, row->name);
             rc = link_sources(l, c, link, e);
         }
@@ -186,8 +193,8 @@ static bool follows(const struct link *a, const struct link *b)
 /* ---- circles --------------------------------------------------------------------------------------------------------- */
 
 /* The circle's text: from the first link's source over the others' and back. `before[i]` leads backwards to `first`. */
-static int print_circle(const struct links *l, const size_t *before, size_t first, size_t last, struct buf *out,
-                        struct err *e)
+static int print_circle(const struct links *l, const size_t *before, size_t first, size_t last,
+                        struct buf *out, struct err *e)
 {
     const struct link *a = &l->items[first];
     int rc = ERR_OK;
@@ -196,17 +203,17 @@ static int print_circle(const struct links *l, const size_t *before, size_t firs
     const struct link *b = &l->items[last];
     bool hidden = options_hidden(b->reader->source->options, b->option->name);
     if (rc == ERR_OK && last == first)
-        rc = buf_printf(out, e, "sink %s writes %s", a->sink->name, a->secret ? "***" : a->directory);
+        rc = buf_printf(out, e, "sink %s writes %s", a->sink->name, a->secret ? "***" : a->written);
     else if (rc == ERR_OK)
-        rc = buf_printf(out, e, ", sink %s writes %s", b->sink->name, b->secret ? "***" : b->directory);
+        rc = buf_printf(out, e, ", sink %s writes %s", b->sink->name, b->secret ? "***" : b->written);
     if (rc == ERR_OK)
         rc = buf_printf(out, e, ", source of pipeline %s reads %s into topic %s", b->reader->name,
                         hidden ? "***" : b->pattern, b->reader->topics[0]);
     return rc;
 }
 
-static int report_circle(struct walk *w, const struct links *l, const size_t *before, size_t first, size_t last,
-                         struct err *e)
+static int report_circle(struct walk *w, const struct links *l, const size_t *before, size_t first,
+                         size_t last, struct err *e)
 {
     struct buf text;
     buf_init(&text, CONFIG_FILE_MAX);
@@ -223,7 +230,8 @@ static int report_circle(struct walk *w, const struct links *l, const size_t *be
 }
 
 /* The shortest circle through `first` over later links only, so that each is reported once. */
-static int search(struct walk *w, const struct links *l, size_t first, size_t *before, size_t *queue, struct err *e)
+static int search(struct walk *w, const struct links *l, size_t first, size_t *before, size_t *queue,
+                  struct err *e)
 {
     size_t head = 0, tail = 0;
     for (size_t i = 0; i < l->count; i++)
@@ -248,8 +256,10 @@ int loops_find(struct walk *w, struct err *e)
     int rc = links_make(&l, w->config, e);
     if (rc == ERR_OK && l.count > CONFIG_LINKS_MAX) {
         const struct origin o = {.problems = w->problems, .file = l.items[0].sink->file};
-        rc = origin_report(&o, (struct mark){0, 0}, e, "sources read what sinks write in more than %d places, too many to "
-                           "look for loops", CONFIG_LINKS_MAX);
+        rc = origin_report(&o, (struct mark){0, 0}, e,
+                           "sources read what sinks write in more than %d places, too many to "
+                           "look for loops",
+                           CONFIG_LINKS_MAX);
     } else if (rc == ERR_OK && l.count) {
         size_t *before = walk_alloc(w, l.count * sizeof(*before), e);
         size_t *queue = before ? walk_alloc(w, l.count * sizeof(*queue), e) : NULL;

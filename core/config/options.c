@@ -42,14 +42,15 @@ static void choices_count(const struct leat_config *c, size_t *names, size_t *by
     size_t len;
     *names = *bytes = 0;
     for (size_t i = 0; i < c->n; i++)
-        for (size_t k = 0; c->table[i].type == LEAT_CHOICE && choice_at(c->table[i].choices, k, &start, &len); k++) {
+        for (size_t k = 0; c->table[i].type == LEAT_CHOICE && choice_at(c->table[i].choices, k, &start, &len);
+             k++) {
             *names += 1;
             *bytes += len + 1;
         }
 }
 
-static void field_choices(const struct leat_option *o, cyaml_schema_field_t *f,
-                          cyaml_strval_t **names, char **text)
+static void field_choices(const struct leat_option *o, cyaml_schema_field_t *f, cyaml_strval_t **names,
+                          char **text)
 {
     const char *start;
     size_t len;

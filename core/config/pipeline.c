@@ -1,6 +1,8 @@
 /*
  * pipeline: an item of `pipelines:`. Its topics, its settings, its source and sinks. One thread.
  */
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -31,7 +33,8 @@ void pipeline_config_free(struct pipeline_config *p)
 /* ---- topics --------------------------------------------------------------------------------------------------------- */
 
 /* `raw` is what may be shown. The store's reason is shown only where it quotes what stands in the file. */
-static int check_topic(struct mapping *m, const char *topic, bool hidden, bool written, struct mark at, struct err *e)
+static int check_topic(struct mapping *m, const char *topic, bool hidden, bool written, struct mark at,
+                       struct err *e)
 {
     struct err reason;
     if (topic_name_check(topic, &reason))
@@ -43,15 +46,15 @@ static int check_topic(struct mapping *m, const char *topic, bool hidden, bool w
     return ERR_OK;
 }
 
-static int add_topic(struct mapping *m, struct pipeline_config *p, const char *topic, bool hidden, struct mark at,
-                     struct err *e)
+static int add_topic(struct mapping *m, struct pipeline_config *p, const char *topic, bool hidden,
+                     struct mark at, struct err *e)
 {
     for (size_t i = 0; i < p->topic_count; i++)
         if (strcmp(p->topics[i], topic) == 0) {
             const char *shown = hidden ? "***" : topic;
             return i == 0 && p->source
-                       ? origin_report(&m->origin, at, e, "the sinks would read topic \"%s\" twice: it is the source's",
-                                       shown)
+                       ? origin_report(&m->origin, at, e,
+                                       "the sinks would read topic \"%s\" twice: it is the source's", shown)
                        : origin_report(&m->origin, at, e, "the sinks would read topic \"%s\" twice", shown);
         }
     int rc = check_topic(m, topic, hidden, p->topic_count == 0 && p->source, at, e);
@@ -66,8 +69,21 @@ static int add_topic(struct mapping *m, struct pipeline_config *p, const char *t
     return ERR_OK;
 }
 
+/* Kafka's settings in ms and bytes are plain numbers; here they may be written with units as everything else. */
+static const char *in_units(const char *name, const char *value, char *number, size_t size)
+{
+    size_t n = strlen(name);
+    int64_t v;
+    bool ms = n > 3 && strcmp(name + n - 3, ".ms") == 0, bytes = n > 6 && strcmp(name + n - 6, ".bytes") == 0;
+    if (!(ms && duration_parse(value, &v)) && !(bytes && size_parse(value, &v)))
+        return value;
+    snprintf(number, size, "%" PRId64, v);
+    return number;
+}
+
 /* One setting below `config:`. */
-static int add_setting(struct walk *w, struct mapping *m, struct entry *en, struct pipeline_config *p, struct err *e)
+static int add_setting(struct walk *w, struct mapping *m, struct entry *en, struct pipeline_config *p,
+                       struct err *e)
 {
     const char *value;
     bool hidden;
@@ -79,11 +95,15 @@ static int add_setting(struct walk *w, struct mapping *m, struct entry *en, stru
     bool known = false;
     for (size_t i = 0; i < count && !known; i++)
         known = strcmp(defs[i].name, en->key) == 0;
+    char number[24];
+    value = in_units(en->key, value, number, sizeof(number));
     struct err reason;
     if (topic_config_check(en->key, value, &reason))
-        return hidden ? origin_report(&m->origin, en->at, e, "\"%s\": what was filled in is not valid", en->key)
-                      : origin_report(&m->origin, known ? en->at : en->key_at, e, "%s", reason.text);
-    struct topic_config_entry *all = mem_realloc_array(p->topic_config, p->topic_config_count + 1, sizeof(*all));
+        return hidden
+                   ? origin_report(&m->origin, en->at, e, "\"%s\": what was filled in is not valid", en->key)
+                   : origin_report(&m->origin, known ? en->at : en->key_at, e, "%s", reason.text);
+    struct topic_config_entry *all =
+        mem_realloc_array(p->topic_config, p->topic_config_count + 1, sizeof(*all));
     if (!all)
         return err_nomem(e);
     p->topic_config = all;
@@ -140,8 +160,8 @@ static int read_topic(struct walk *w, struct mapping *pipeline, struct entry *en
 }
 
 /* The topic that the source writes first, then `topics:`. `own`: the pipeline's options; NULL if something was wrong. */
-static int read_topics(struct walk *w, struct mapping *m, struct pipeline_config *p, const struct leat_config *own,
-                       bool has_source, struct err *e)
+static int read_topics(struct walk *w, struct mapping *m, struct pipeline_config *p,
+                       const struct leat_config *own, bool has_source, struct err *e)
 {
     struct entry *topic = mapping_find(m, "topic"), *more = mapping_find(m, "topics");
     int rc = ERR_OK;
@@ -167,8 +187,8 @@ static int read_topics(struct walk *w, struct mapping *m, struct pipeline_config
 
 /* ---- source and sinks ------------------------------------------------------------------------------------------------ */
 
-static int read_sinks(struct walk *w, struct mapping *m, struct entry *en, const struct connector_place *where,
-                      struct pipeline_config *p, struct err *e)
+static int read_sinks(struct walk *w, struct mapping *m, struct entry *en,
+                      const struct connector_place *where, struct pipeline_config *p, struct err *e)
 {
     yaml_node_t **nodes;
     size_t n;
@@ -201,8 +221,8 @@ static bool has_items(struct mapping *m, const char *key)
 {
     struct entry *en = mapping_find(m, key);
     return en && !node_is_null(en->value) &&
-           !(en->value->type == YAML_SEQUENCE_NODE && en->value->data.sequence.items.start ==
-                                                         en->value->data.sequence.items.top);
+           !(en->value->type == YAML_SEQUENCE_NODE &&
+             en->value->data.sequence.items.start == en->value->data.sequence.items.top);
 }
 
 static int check_purpose(struct mapping *m, struct err *e)
@@ -210,24 +230,27 @@ static int check_purpose(struct mapping *m, struct err *e)
     bool source = mapping_find(m, "source") != NULL;
     int rc = ERR_OK;
     if (!source && !mapping_find(m, "topic") && !has_items(m, "topics"))
-        rc = origin_report(&m->origin, m->origin.at, e, "has nothing to read: neither \"source\" nor \"topics\"");
+        rc = origin_report(&m->origin, m->origin.at, e,
+                           "has nothing to read: neither \"source\" nor \"topics\"");
     if (rc == ERR_OK && !source && !has_items(m, "sinks"))
-        rc = origin_report(&m->origin, m->origin.at, e, "has nothing to do: neither \"source\" nor \"sinks\"");
+        rc =
+            origin_report(&m->origin, m->origin.at, e, "has nothing to do: neither \"source\" nor \"sinks\"");
     return rc;
 }
 
 /* ---- the pipeline ---------------------------------------------------------------------------------------------------- */
 
 /* Notes the pipeline's name; `*unique` false if another has it. */
-static int claim(struct walk *w, struct mapping *m, const char *name, struct mark at, bool *unique, struct err *e)
+static int claim(struct walk *w, struct mapping *m, const char *name, struct mark at, bool *unique,
+                 struct err *e)
 {
     if (!w->pipelines && !(w->pipelines = map_new()))
         return err_nomem(e);
     const struct place *first = map_get(w->pipelines, name, strlen(name));
     *unique = !first;
     if (first)
-        return origin_report(&m->origin, at, e, "a second pipeline of this name; the first is at %s:%d", first->file,
-                             first->line);
+        return origin_report(&m->origin, at, e, "a second pipeline of this name; the first is at %s:%d",
+                             first->file, first->line);
     struct place *place = walk_alloc(w, sizeof(*place), e);
     if (!place)
         return ERR_NO_MEMORY;
@@ -236,7 +259,8 @@ static int claim(struct walk *w, struct mapping *m, const char *name, struct mar
 }
 
 /* `*claimed` is the name if connectors may be called after it. */
-static int read_name(struct walk *w, struct mapping *m, struct pipeline_config *p, const char **claimed, struct err *e)
+static int read_name(struct walk *w, struct mapping *m, struct pipeline_config *p, const char **claimed,
+                     struct err *e)
 {
     struct entry *en = mapping_find(m, "name");
     const char *name;
@@ -293,7 +317,8 @@ static int read_into(struct walk *w, struct mapping *m, struct pipeline_config *
 
 static int append(struct config *c, struct pipeline_config *p, struct err *e)
 {
-    struct pipeline_config **all = mem_realloc_array(c->pipelines, c->pipeline_count + 1, sizeof(struct pipeline_config *));
+    struct pipeline_config **all =
+        mem_realloc_array(c->pipelines, c->pipeline_count + 1, sizeof(struct pipeline_config *));
     if (!all)
         return err_nomem(e);
     c->pipelines = all;
@@ -323,7 +348,8 @@ static int read_pipeline(struct walk *w, yaml_document_t *doc, yaml_node_t *n, s
     return rc;
 }
 
-int pipelines_read(struct walk *w, yaml_document_t *doc, struct mapping *root, struct entry *en, struct err *e)
+int pipelines_read(struct walk *w, yaml_document_t *doc, struct mapping *root, struct entry *en,
+                   struct err *e)
 {
     yaml_node_t **nodes;
     size_t n;

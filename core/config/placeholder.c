@@ -1,8 +1,8 @@
 /*
  * placeholder: secrets and other values from outside. ${env:NAME} is a variable of the environment, ${file:PATH} a whole
  * file without its last newline, ${file:PATH:KEY} an entry of a Java properties file (Kafka's FileConfigProvider). $${
- * stands for ${ itself. A ${...} without colon is left as it is: connectors use it in templates. What is filled in is
- * not looked at again. Any thread; nobody may change the environment meanwhile.
+ * stands for ${ itself. Any other ${...} is left as it is, since connectors use it in templates, unless it looks like one
+ * of ours misspelt. What is filled in is not looked at again. Any thread; nobody may change the environment meanwhile.
  */
 #include "config/internal.h"
 
@@ -67,7 +67,7 @@ static int properties_part(const char **p, bool key, struct buf *out, struct err
     int rc = ERR_OK;
     while (**p && **p != '\n' && **p != '\r' && !(key && strchr("=: \t\f", **p)) && rc == ERR_OK) {
         if (**p != '\\') {
-            rc = buf_u8(out, (uint8_t)*(*p)++, e);
+            rc = buf_u8(out, (uint8_t) * (*p)++, e);
             continue;
         }
         (*p)++;
@@ -113,8 +113,8 @@ static int properties_find(const char *text, const char *key, struct buf *value,
     return rc;
 }
 
-static int fill_property(const char *path, const char *text, const char *key, struct buf *out, bool *ok, char *why,
-                         struct err *e)
+static int fill_property(const char *path, const char *text, const char *key, struct buf *out, bool *ok,
+                         char *why, struct err *e)
 {
     struct buf value;
     buf_init(&value, CONFIG_FILE_MAX + 1);
@@ -167,17 +167,18 @@ static int fill_one(char *inner, struct buf *out, bool *taken, bool *ok, char *w
     static const char *const providers[] = {"env", "file"};
     char *colon = strchr(inner, ':');
     size_t word = strspn(inner, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
-    *taken = colon && word > 0 && inner + word == colon;
-    if (!*taken)
+    *taken = false;
+    if (!colon || inner + word != colon)
         return ERR_OK;
     *colon = '\0';
-    if (strcmp(inner, providers[0]) == 0)
-        return fill_env(colon + 1, out, ok, why, e);
-    if (strcmp(inner, providers[1]) == 0)
-        return fill_file(colon + 1, out, ok, why, e);
     const char *near = config_nearest(inner, providers, COUNT_OF(providers));
-    return near ? why_not(ok, why, "${%s:...} is not known; did you mean ${%s:...}?", inner, near)
-                : why_not(ok, why, "${%s:...} is not known; there are ${env:NAME} and ${file:PATH}", inner);
+    *taken = near != NULL;
+    if (!near)
+        return ERR_OK;
+    if (strcmp(inner, near) != 0)
+        return why_not(ok, why, "${%s:...} is not known; did you mean ${%s:...}?", inner, near);
+    return near == providers[0] ? fill_env(colon + 1, out, ok, why, e)
+                                : fill_file(colon + 1, out, ok, why, e);
 }
 
 /* At "${": fills it in or copies it, and moves *p behind what was used. */
@@ -203,7 +204,8 @@ static int fill_at(const char **p, struct buf *out, bool *filled, bool *ok, char
     return taken ? ERR_OK : buf_append(out, from, 2, e);
 }
 
-int placeholder_fill(const char *raw, char **out, bool *filled, bool *ok, char why[CONFIG_WHY_MAX], struct err *e)
+int placeholder_fill(const char *raw, char **out, bool *filled, bool *ok, char why[CONFIG_WHY_MAX],
+                     struct err *e)
 {
     struct buf text;
     buf_init(&text, CONFIG_SECTION_MAX);

@@ -38,7 +38,8 @@ static int diff_connector(const char *pipeline, const char *label, const struct 
     char prefix[PREFIX_MAX];
     snprintf(prefix, sizeof(prefix), "~ pipeline %s: %s: ", pipeline, label);
     bool same = strcmp(a->connector->type, b->connector->type) == 0;
-    int rc = same ? ERR_OK : buf_printf(out, e, "%stype: %s -> %s\n", prefix, a->connector->type, b->connector->type);
+    int rc = same ? ERR_OK
+                  : buf_printf(out, e, "%stype: %s -> %s\n", prefix, a->connector->type, b->connector->type);
     const struct leat_option *row;
     /* `type` and `name` may be spelt in different ways and still mean the same */
     for (size_t i = 0; (row = options_row(a->common, i)) && rc == ERR_OK; i++)
@@ -50,13 +51,15 @@ static int diff_connector(const char *pipeline, const char *label, const struct 
     return rc;
 }
 
-static int diff_source(const struct pipeline_config *a, const struct pipeline_config *b, struct buf *out, struct err *e)
+static int diff_source(const struct pipeline_config *a, const struct pipeline_config *b, struct buf *out,
+                       struct err *e)
 {
     if (a->source && b->source)
         return diff_connector(a->name, "source", a->source, b->source, out, e);
     if (b->source)
         return buf_printf(out, e, "+ pipeline %s: source (%s)\n", a->name, b->source->connector->type);
-    return a->source ? buf_printf(out, e, "- pipeline %s: source (%s)\n", a->name, a->source->connector->type) : ERR_OK;
+    return a->source ? buf_printf(out, e, "- pipeline %s: source (%s)\n", a->name, a->source->connector->type)
+                     : ERR_OK;
 }
 
 static const struct connector_config *find_sink(const struct pipeline_config *p, const char *name)
@@ -67,7 +70,8 @@ static const struct connector_config *find_sink(const struct pipeline_config *p,
     return NULL;
 }
 
-static int diff_sinks(const struct pipeline_config *a, const struct pipeline_config *b, struct buf *out, struct err *e)
+static int diff_sinks(const struct pipeline_config *a, const struct pipeline_config *b, struct buf *out,
+                      struct err *e)
 {
     int rc = ERR_OK;
     for (size_t i = 0; i < a->sink_count && rc == ERR_OK; i++) {
@@ -93,8 +97,8 @@ static const char *setting(const struct pipeline_config *p, const char *name)
 }
 
 /* Settings of `b` against those of `a`; with `gone` only those that `b` no longer has. */
-static int diff_settings(const struct pipeline_config *a, const struct pipeline_config *b, bool gone, struct buf *out,
-                         struct err *e)
+static int diff_settings(const struct pipeline_config *a, const struct pipeline_config *b, bool gone,
+                         struct buf *out, struct err *e)
 {
     const struct pipeline_config *over = gone ? a : b;
     int rc = ERR_OK;
@@ -117,7 +121,8 @@ static int print_topics(const struct pipeline_config *p, struct buf *out, struct
     return rc;
 }
 
-static int diff_topics(const struct pipeline_config *a, const struct pipeline_config *b, struct buf *out, struct err *e)
+static int diff_topics(const struct pipeline_config *a, const struct pipeline_config *b, struct buf *out,
+                       struct err *e)
 {
     bool same = a->topic_count == b->topic_count;
     for (size_t i = 0; i < a->topic_count && same; i++)

@@ -132,7 +132,8 @@ static size_t distance(const char *a, size_t n, const char *b, size_t m)
             size_t d = last[j - 1] + !same;
             d = last[j] + 1 < d ? last[j] + 1 : d;
             d = now[j - 1] + 1 < d ? now[j - 1] + 1 : d;
-            bool swapped = i > 1 && j > 1 && fold(a[i - 1]) == fold(b[j - 2]) && fold(a[i - 2]) == fold(b[j - 1]);
+            bool swapped =
+                i > 1 && j > 1 && fold(a[i - 1]) == fold(b[j - 2]) && fold(a[i - 2]) == fold(b[j - 1]);
             if (swapped && before[j - 2] + 1 < d)
                 d = before[j - 2] + 1;
             now[j] = d;

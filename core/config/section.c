@@ -24,8 +24,8 @@ static const char *known_elsewhere(const char *key)
                                                   : NULL;
 }
 
-static int report_unknown(struct mapping *m, const struct entry *en, const struct table *tables, size_t table_n,
-                          const char *const *others, struct err *e)
+static int report_unknown(struct mapping *m, const struct entry *en, const struct table *tables,
+                          size_t table_n, const char *const *others, struct err *e)
 {
     size_t n = 0, room = 0;
     for (size_t i = 0; i < table_n; i++)
@@ -47,19 +47,22 @@ static int report_unknown(struct mapping *m, const struct entry *en, const struc
     if (!have)
         near = config_nearest(en->key, names, n);
     mem_free(names);
-    return near ? origin_report(&m->origin, en->key_at, e, "unknown key \"%s\"; did you mean \"%s\"?", en->key, near)
+    return near ? origin_report(&m->origin, en->key_at, e, "unknown key \"%s\"; did you mean \"%s\"?",
+                                en->key, near)
                 : origin_report(&m->origin, en->key_at, e, "unknown key \"%s\"", en->key);
 }
 
 /* `*s` without text after a problem. */
-static int scalar_of(struct walk *w, struct mapping *m, const struct entry *en, const yaml_node_t *n, struct scalar *s, struct err *e)
+static int scalar_of(struct walk *w, struct mapping *m, const struct entry *en, const yaml_node_t *n,
+                     struct scalar *s, struct err *e)
 {
     s->at = node_mark(n);
     s->text = NULL;
     if (node_is_null(n))
         return origin_report(&m->origin, s->at, e, "\"%s\" has no value", en->key);
     if (n->type != YAML_SCALAR_NODE)
-        return origin_report(&m->origin, s->at, e, "\"%s\" takes text in its list, not %s", en->key, node_kind(n));
+        return origin_report(&m->origin, s->at, e, "\"%s\" takes text in its list, not %s", en->key,
+                             node_kind(n));
     const char *text = (const char *)n->data.scalar.value;
     if (strlen(text) != n->data.scalar.length)
         return origin_report(&m->origin, s->at, e, "\"%s\" holds a NUL character", en->key);

@@ -12,7 +12,8 @@ static const struct leat_option hub_rows[] = {
         .type = LEAT_STRING,
         .default_value = "leat-data",
         .importance = LEAT_HIGH,
-        .doc = "Directory of the topic store; made if missing. A relative path starts where the hub was started. One "
+        .doc = "Directory of the topic store; made if missing. A relative path starts where the hub was "
+               "started. One "
                "process can use it at a time.",
         .example = "/var/lib/leat",
     },
@@ -20,7 +21,8 @@ static const struct leat_option hub_rows[] = {
         .name = "plugin.path",
         .type = LEAT_LIST,
         .importance = LEAT_MEDIUM,
-        .doc = "Directories with connector plugins (*.so). Without it: the plugins beside the program or, installed, "
+        .doc = "Directories with connector plugins (*.so). Without it: the plugins beside the program or, "
+               "installed, "
                "under lib/leat/plugins.",
         .example = "/usr/local/lib/leat/plugins, /opt/leat-plugins",
     },
@@ -28,7 +30,8 @@ static const struct leat_option hub_rows[] = {
         .name = "http.listen",
         .type = LEAT_STRING,
         .importance = LEAT_MEDIUM,
-        .doc = "Address and port on which the hub's HTTP interface, /metrics and /health are served by TCP, besides the "
+        .doc = "Address and port on which the hub's HTTP interface, /metrics and /health are served by TCP, "
+               "besides the "
                "Unix socket in the data directory. Without it there is the Unix socket only.",
         .example = "127.0.0.1:8083",
     },
@@ -63,7 +66,8 @@ static const struct leat_option hub_rows[] = {
         .min = 1 << 20,
         .max = (int64_t)1 << 32,
         .importance = LEAT_LOW,
-        .doc = "Size of a journal file. Larger ones make checkpoints rarer and recovery after a crash longer.",
+        .doc =
+            "Size of a journal file. Larger ones make checkpoints rarer and recovery after a crash longer.",
     },
     {
         .name = "retention.check.interval",
@@ -83,7 +87,8 @@ static const struct leat_option pipeline_rows[] = {
         .type = LEAT_STRING,
         .flags = LEAT_REQUIRED,
         .importance = LEAT_HIGH,
-        .doc = "Unique among all pipelines; letters, digits, dot, dash and underscore. Positions are stored under it: a "
+        .doc = "Unique among all pipelines; letters, digits, dot, dash and underscore. Positions are stored "
+               "under it: a "
                "pipeline with another name starts anew.",
         .example = "web-logs",
     },
@@ -91,7 +96,8 @@ static const struct leat_option pipeline_rows[] = {
         .name = "topic",
         .type = LEAT_STRING,
         .importance = LEAT_HIGH,
-        .doc = "The topic that the source writes and the sinks read, made if missing: its name, or a mapping with its "
+        .doc = "The topic that the source writes and the sinks read, made if missing: its name, or a mapping "
+               "with its "
                "settings. With a source and without this, the topic has the pipeline's name.",
         .example = "web-logs",
     },
@@ -133,12 +139,14 @@ static const struct leat_option topic_rows[] = {
 
 /* The index modulo 3 is enum converter. */
 #define CONVERTER_CHOICES                                                                                    \
-    "bytes|string|json|org.apache.kafka.connect.converters.ByteArrayConverter|"                             \
+    "bytes|string|json|org.apache.kafka.connect.converters.ByteArrayConverter|"                              \
     "org.apache.kafka.connect.storage.StringConverter|org.apache.kafka.connect.json.JsonConverter"
 
 #define CONVERTER_DOC                                                                                        \
-    "How typed values become bytes in the topic (sources) and bytes become typed values (sinks): `bytes` as they are, "    \
-    "`string` UTF-8 text, `json` JSON without schemas. Bytes that nobody asks to see typed go through unchanged. "         \
+    "How typed values become bytes in the topic (sources) and bytes become typed values (sinks): `bytes` "   \
+    "as they are, "                                                                                          \
+    "`string` UTF-8 text, `json` JSON without schemas. Bytes that nobody asks to see typed go through "      \
+    "unchanged. "                                                                                            \
     "Kafka Connect's class names mean the same."
 
 static const struct leat_option connector_rows[] = {
@@ -157,7 +165,8 @@ static const struct leat_option connector_rows[] = {
         .min = 1,
         .max = 1000,
         .importance = LEAT_MEDIUM,
-        .doc = "At most so many tasks (threads) share the work. A sink never has more than its topics have partitions.",
+        .doc = "At most so many tasks (threads) share the work. A sink never has more than its topics have "
+               "partitions.",
     },
     {
         .name = "key.converter",
@@ -191,7 +200,8 @@ static const struct leat_option connector_rows[] = {
         .default_value = "false",
         .flags = LEAT_ACCEPTED,
         .importance = LEAT_LOW,
-        .doc = "Accepted for Kafka Connect's sake where it is false: JSON is written and read without schemas.",
+        .doc =
+            "Accepted for Kafka Connect's sake where it is false: JSON is written and read without schemas.",
     },
     {
         .name = "paused",
@@ -207,7 +217,8 @@ static const struct leat_option connector_rows[] = {
         .min = 1,
         .max = DAY,
         .importance = LEAT_LOW,
-        .doc = "Pause before a task that failed transiently starts again; doubles with every failure in a row.",
+        .doc =
+            "Pause before a task that failed transiently starts again; doubles with every failure in a row.",
     },
     {
         .name = "retry.backoff.max.ms",
@@ -232,7 +243,8 @@ static const struct leat_option connector_rows[] = {
         .name = "name",
         .type = LEAT_STRING,
         .importance = LEAT_MEDIUM,
-        .doc = "Of a sink, unique in its pipeline; without it the type. Offsets are stored under it: a sink with "
+        .doc = "Of a sink, unique in its pipeline; without it the type. Offsets are stored under it: a sink "
+               "with "
                "another name starts anew. A source has the pipeline's name.",
         .example = "archive",
     },

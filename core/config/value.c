@@ -202,7 +202,8 @@ static void choice_hint(const char *choices, const char *text, char *why)
     }
     int used = snprintf(why, CONFIG_WHY_MAX, "is none of ");
     for (size_t i = 0; used < CONFIG_WHY_MAX && choice_at(choices, i, &start, &len); i++)
-        used += snprintf(why + used, (size_t)(CONFIG_WHY_MAX - used), "%s%.*s", i ? ", " : "", (int)len, start);
+        used +=
+            snprintf(why + used, (size_t)(CONFIG_WHY_MAX - used), "%s%.*s", i ? ", " : "", (int)len, start);
 }
 
 static bool check_choice(const char *choices, const char *text, char *why)
@@ -216,8 +217,8 @@ static bool check_choice(const char *choices, const char *text, char *why)
     return false;
 }
 
-int value_check(const struct leat_option *o, const char *text, struct buf *yaml, bool *ok, char why[CONFIG_WHY_MAX],
-                struct err *e)
+int value_check(const struct leat_option *o, const char *text, struct buf *yaml, bool *ok,
+                char why[CONFIG_WHY_MAX], struct err *e)
 {
     int64_t number;
     double real;
@@ -253,7 +254,11 @@ int value_check(const struct leat_option *o, const char *text, struct buf *yaml,
 static size_t utf8_next(const unsigned char *p, uint32_t *code)
 {
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t n = p[0] < 0x80 ? 1 : (p[0] & 0xe0) == 0xc0 ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : (p[0] & 0xf8) == 0xf0 ? 4 : 0;
+    size_t n = p[0] < 0x80             ? 1
+               : (p[0] & 0xe0) == 0xc0 ? 2
+               : (p[0] & 0xf0) == 0xe0 ? 3
+               : (p[0] & 0xf8) == 0xf0 ? 4
+                                       : 0;
     if (n < 2) {
         *code = p[0];
         return n;

@@ -87,7 +87,8 @@ static int report_syntax(struct walk *w, const yaml_parser_t *p, const char *tex
     if (p->error == YAML_MEMORY_ERROR)
         return err_nomem(e);
     if (p->error == YAML_READER_ERROR)
-        return origin_report(&o, mark_at_byte(text, n, p->problem_offset), e, "not UTF-8 text: %s", p->problem);
+        return origin_report(&o, mark_at_byte(text, n, p->problem_offset), e, "not UTF-8 text: %s",
+                             p->problem);
     struct mark at = mark_of(p->problem_mark);
     size_t i = p->problem_mark.index;
     if (i < n && mark_at_byte(text, n, i).line == at.line && text[i] == '\t')
@@ -143,7 +144,8 @@ int walk_load(struct walk *w, const char *text, size_t n, yaml_document_t *doc, 
     const struct origin o = {.problems = w->problems, .file = w->file};
     *loaded = false;
     if (n > CONFIG_FILE_MAX)
-        return origin_report(&o, (struct mark){0, 0}, e, "has %zu bytes, at most %zu are read", n, CONFIG_FILE_MAX);
+        return origin_report(&o, (struct mark){0, 0}, e, "has %zu bytes, at most %zu are read", n,
+                             CONFIG_FILE_MAX);
     bool ok;
     int rc = check_limits(w, text, n, &ok, e);
     if (rc || !ok)
@@ -200,7 +202,8 @@ int walk_visit(struct walk *w, size_t n, struct mark at, bool *ok, struct err *e
     return origin_report(&o, at, e, "too much text when aliases are followed");
 }
 
-static int read_key(struct mapping *m, struct map *seen, const yaml_node_t *key, yaml_node_t *value, struct err *e)
+static int read_key(struct mapping *m, struct map *seen, const yaml_node_t *key, yaml_node_t *value,
+                    struct err *e)
 {
     struct mark at = node_mark(key);
     const char *text = (const char *)key->data.scalar.value;
@@ -210,7 +213,8 @@ static int read_key(struct mapping *m, struct map *seen, const yaml_node_t *key,
     *en = (struct entry){.key = text, .key_at = at, .value = value, .at = node_mark(value)};
     const struct entry *first = map_get(seen, text, strlen(text));
     if (first)
-        return origin_report(&m->origin, at, e, "\"%s\" is given twice; first in line %d", text, first->key_at.line);
+        return origin_report(&m->origin, at, e, "\"%s\" is given twice; first in line %d", text,
+                             first->key_at.line);
     int rc = map_put(seen, text, strlen(text), en, e);
     m->count += rc == ERR_OK;
     return rc;
@@ -219,11 +223,13 @@ static int read_key(struct mapping *m, struct map *seen, const yaml_node_t *key,
 int mapping_read(struct walk *w, yaml_document_t *doc, yaml_node_t *n, struct mark at, const char *what,
                  struct mapping *m, struct err *e)
 {
-    *m = (struct mapping){.doc = doc, .origin = {.problems = w->problems, .file = w->file, .what = what, .at = at}};
+    *m = (struct mapping){.doc = doc,
+                          .origin = {.problems = w->problems, .file = w->file, .what = what, .at = at}};
     if (node_is_null(n))
         return ERR_OK;
     if (n->type != YAML_MAPPING_NODE)
-        return origin_report(&m->origin, node_mark(n), e, "a mapping (key: value) is expected, not %s", node_kind(n));
+        return origin_report(&m->origin, node_mark(n), e, "a mapping (key: value) is expected, not %s",
+                             node_kind(n));
     m->origin.at = node_mark(n);
     yaml_node_pair_t *first = n->data.mapping.pairs.start, *end = n->data.mapping.pairs.top;
     bool ok;
@@ -250,14 +256,16 @@ struct entry *mapping_find(struct mapping *m, const char *key)
     return NULL;
 }
 
-int sequence_read(struct walk *w, struct mapping *m, struct entry *en, yaml_node_t ***nodes, size_t *n, struct err *e)
+int sequence_read(struct walk *w, struct mapping *m, struct entry *en, yaml_node_t ***nodes, size_t *n,
+                  struct err *e)
 {
     *nodes = NULL;
     *n = 0;
     if (node_is_null(en->value))
         return ERR_OK;
     if (en->value->type != YAML_SEQUENCE_NODE)
-        return origin_report(&m->origin, en->at, e, "\"%s\": a list is expected, not %s", en->key, node_kind(en->value));
+        return origin_report(&m->origin, en->at, e, "\"%s\": a list is expected, not %s", en->key,
+                             node_kind(en->value));
     yaml_node_item_t *first = en->value->data.sequence.items.start, *end = en->value->data.sequence.items.top;
     bool ok;
     int rc = walk_visit(w, (size_t)(end - first), en->at, &ok, e);
@@ -271,7 +279,8 @@ int sequence_read(struct walk *w, struct mapping *m, struct entry *en, yaml_node
     return ERR_OK;
 }
 
-int entry_text(struct walk *w, struct mapping *m, struct entry *en, const char **text, bool *hidden, struct err *e)
+int entry_text(struct walk *w, struct mapping *m, struct entry *en, const char **text, bool *hidden,
+               struct err *e)
 {
     bool ok;
     *text = NULL;

@@ -56,6 +56,7 @@ enum leat_importance { LEAT_HIGH, LEAT_MEDIUM, LEAT_LOW };
 /* For finding pipelines that would feed themselves. STRING or LIST. */
 #define LEAT_READS_PATH 0x8u   /* a path or glob (also with **) that a source reads */
 #define LEAT_WRITES_PATH 0x10u /* a directory below which a sink writes; a part with { $ % or * stands for any name */
+#define LEAT_WRITES_FILE 0x20u /* one file that a sink writes; likewise */
 
 /* One row an option; validation, help, completion, JSON Schema and docs all come from it. */
 struct leat_option {

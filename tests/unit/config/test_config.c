@@ -97,7 +97,8 @@ static void test_hub(void **state)
 static void test_defaults(void **state)
 {
     (void)state;
-    const char *const texts[] = {"", "# nothing\n", "{}", "hub:\n", "pipelines:\n", "pipelines: []\nhub: {}\n"};
+    const char *const texts[] = {"",       "# nothing\n",  "{}",
+                                 "hub:\n", "pipelines:\n", "pipelines: []\nhub: {}\n"};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         struct config *c = parse(texts[i]);
         assert_int_equal(c->pipeline_count, 0);
