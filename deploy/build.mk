@@ -77,6 +77,10 @@ $(foreach t,$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*/test_*.c)),$(eva
 unit: $(UNIT)
 	$(Q)tests/lib/run-unit $(UNIT)
 
+$(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(call below,client)
+	@mkdir -p $(@D)
+	$(call say,LINK)$(CC) -o $@ $^ $(LDFLAGS_ALL) $(PKG_LIBS)
+
 # Fuzz targets: clang, SANITIZE=fuzzer (tests/fuzz/run). Connectors come as an archive, so that only what a target uses is
 # linked and their exported symbols do not clash.
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
