@@ -106,7 +106,7 @@ static size_t gzip_bound(const void *state, size_t n)
 static int fast_compress(struct isal_zstream *z, const void *data, size_t n, struct buf *out, struct err *e)
 {
     isal_deflate_reset(z);
-    z->gzip_flag = IGZIP_GZIP; /* writing a header has turned it off */
+    z->gzip_flag = IGZIP_GZIP;               /* writing a header has turned it off */
     z->next_in = (uint8_t *)(uintptr_t)data; /* only read */
     z->avail_in = (uint32_t)n;
     z->next_out = out->data + out->len;

@@ -32,7 +32,7 @@ int batch_iter_init(struct batch_iter *it, const void *batch, size_t n, struct b
     rc = codec_decompress(batch_codec(&it->header), payload, payload_size, scratch, e);
     if (rc != ERR_OK)
         return err_wrap(e, "batch at offset %lld", (long long)it->header.base_offset);
-    it->left = slice_of(scratch->data, scratch->len);
+    it->left = slice_of(scratch->len ? scratch->data : payload, scratch->len); /* an unused buf has no data */
     return ERR_OK;
 }
 

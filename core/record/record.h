@@ -22,7 +22,11 @@ enum codec { CODEC_NONE, CODEC_GZIP, CODEC_SNAPPY, CODEC_LZ4, CODEC_ZSTD, CODEC_
 const char *codec_name(enum codec c);              /* "none", "gzip", ... */
 bool codec_parse(const char *name, enum codec *c); /* also "uncompressed" as none */
 
-/* codec_level_default: what Kafka's compression.*.level defaults mean for the codec. */
+/*
+ * Levels are Kafka's: gzip -1 and 1 to 9, lz4 1 to 17, zstd what the library has; snappy has none, and none
+ * takes any. The default is what Kafka's compression.*.level defaults mean: zstd 3; lz4 9, which there is the
+ * fast compressor; for gzip (-1) ISA-L's at about the density of zlib's 4 and ten times the speed of its 6.
+ */
 #define CODEC_LEVEL_DEFAULT INT32_MIN
 
 enum batch_attributes {
@@ -64,16 +68,25 @@ static inline enum codec batch_codec(const struct batch_header *h)
 /*
  * Decodes the header and checks what can be checked from it alone: magic, bounds of the lengths and counts, a
  * known codec. Needs BATCH_HEADER_SIZE bytes (else ERR_TRUNCATED); the rest of the batch need not be present.
+ * Whatever is wrong is ERR_CORRUPT.
  */
 int batch_header_decode(const void *data, size_t n, struct batch_header *h, struct err *e);
 
-/* As above, plus: the whole batch is present in `n` bytes and its CRC-32C is right. */
+/* As above, plus: the whole batch is present in `n` bytes (else ERR_TRUNCATED) and its CRC-32C is right. */
 int batch_check(const void *data, size_t n, struct batch_header *h, struct err *e);
 
 /*
- * As batch_check, plus every record is walked (inflating if compressed): lengths, offset deltas 0..n-1
- * without gaps when `strict_offsets` (a producer's batch; compacted ones have gaps), count, max timestamp.
- * What a broker does with a batch from a client. `scratch` is used for inflating and may be reused between
+ * As batch_check, plus every record is walked (inflating if compressed): lengths, headers, rising offsets,
+ * count, max timestamp; with `strict_offsets` also what a producer's batch must keep and a compacted one need
+ * not: records, no gaps in the offsets, a sequence where there is a producer id.
+ *
+ * What a broker does with a batch from a client, and hence with the codes a client is to get: ERR_CORRUPT for
+ * a wrong CRC or length, which may come out right the next time; ERR_INVALID_RECORD for everything that the
+ * sender made so (records behind a right CRC, counts, magic 0 or 1, a batch that ends early);
+ * ERR_UNSUPPORTED_COMPRESSION; ERR_TOO_LARGE for what inflates beyond scratch->max. There may be more after
+ * the batch in `n` bytes: compare with batch_size().
+ *
+ * `scratch` is used for inflating (buf_init(scratch, BATCH_MAX_INFLATED) or less), may be reused between
  * calls.
  */
 int batch_validate(const void *data, size_t n, bool strict_offsets, struct buf *scratch,
@@ -106,7 +119,10 @@ struct record {
 /* Steps through r->headers. ERR_END after the last one. */
 int record_next_header(struct slice *headers, struct record_header *h, struct err *e);
 
-/* Walks the records of one checked batch. Pointers in records stay valid as long as the batch and `scratch`.
+/*
+ * Walks the records of one checked batch (the CRC is not looked at again, but every length is). Pointers in
+ * records stay valid as long as the batch and what is in `scratch`, which is needed for compressed batches
+ * only. A malformed record is ERR_CORRUPT; its headers are checked as they are read.
  */
 struct batch_iter {
     struct batch_header header;
@@ -117,8 +133,7 @@ struct batch_iter {
 int batch_iter_init(struct batch_iter *it, const void *batch, size_t n, struct buf *scratch, struct err *e);
 int batch_iter_next(struct batch_iter *it, struct record *r, struct err *e); /* ERR_END after the last */
 
-/* ---- building
- * ---------------------------------------------------------------------------------------------- */
+/* ---- building -------------------------------------------------------------------------------------------- */
 
 struct batch_options {
     enum codec codec;
@@ -152,9 +167,10 @@ int32_t batch_builder_count(const struct batch_builder *b);
 size_t batch_builder_bytes(const struct batch_builder *b); /* uncompressed, with header */
 
 /*
- * Completes the batch: compression, header, CRC. base_offset and leader_epoch are 0. The bytes are the
- * builder's and valid, and may be written to (batch_assign), until the next call on it; the next add starts a
- * new batch.
+ * Completes the batch: compression (unless the batch would not get smaller), header, CRC. base_offset and
+ * leader_epoch are 0. The bytes are the builder's and valid, and may be written to (batch_assign), until the
+ * next call on it; the next add starts a new batch. On error (ERR_INVALID for a batch without records,
+ * ERR_NO_MEMORY) the records stay in.
  */
 int batch_builder_finish(struct batch_builder *b, const struct batch_producer *p, uint8_t **data, size_t *n,
                          struct err *e);
@@ -167,13 +183,16 @@ void batch_builder_reset(struct batch_builder *b);
 #define MARKER_COMMIT 1
 int marker_build(struct buf *out, int64_t producer_id, int16_t producer_epoch, bool commit,
                  int32_t coordinator_epoch, int64_t now_ms, struct err *e);
-/* Of a control batch: type (MARKER_*, or others of KRaft) and coordinator epoch. */
+/* Of a checked control batch: type (MARKER_*, or others of KRaft), coordinator epoch (-1 for KRaft's). */
 int marker_decode(const void *batch, size_t n, int16_t *type, int32_t *coordinator_epoch, struct err *e);
 
-/* ---- codecs, for use outside batches too
- * -------------------------------------------------------------------- */
+/* ---- codecs, for use outside batches too ------------------------------------------------------------- */
 
-/* Appends to `out`. ERR_TOO_LARGE past out->max, which bounds a decompression bomb; ERR_CORRUPT on bad input.
+/*
+ * Appends to `out`. ERR_TOO_LARGE past out->max, which bounds a decompression bomb (`out` may then hold a
+ * part), and for more than 1 GiB at once; ERR_CORRUPT on bad input; ERR_INVALID for a level that the codec
+ * does not have. Framings: gzip with any number of members; snappy raw or as snappy-java's (which is
+ * written); one lz4 frame of independent blocks; zstd frames.
  */
 int codec_compress(enum codec c, int32_t level, const void *data, size_t n, struct buf *out, struct err *e);
 int codec_decompress(enum codec c, const void *data, size_t n, struct buf *out, struct err *e);

@@ -87,6 +87,28 @@ static void test_empty_is_not_null(void **state)
     assert_int_equal(r.value_len, 0);
 }
 
+/* Payload that inflates to nothing: fine without records, an error with some. */
+static void test_nothing_compressed(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct buf scratch;
+    struct batch_header h;
+    struct batch_iter it;
+    struct record r;
+    buf_init(&scratch, 1000);
+    for (int32_t count = 0; count <= 1; count++) {
+        struct craft c = craft_batch(CODEC_SNAPPY, 0, count, "00");
+        assert_ok(batch_iter_init(&it, c.bytes, c.n, &scratch, &e), &e);
+        assert_code(batch_iter_next(&it, &r, &e), count ? ERR_CORRUPT : ERR_END, &e);
+        assert_code(batch_validate(c.bytes, c.n, false, &scratch, &h, &e),
+                    count ? ERR_INVALID_RECORD : ERR_OK, &e);
+    }
+    struct craft emptied = craft_batch(CODEC_ZSTD, 7, 0, "");
+    assert_ok(batch_validate(emptied.bytes, emptied.n, false, NULL, &h, &e), &e);
+    buf_free(&scratch);
+}
+
 static void test_malformed_records(void **state)
 {
     (void)state;
@@ -282,6 +304,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fields),
         cmocka_unit_test(test_empty_is_not_null),
+        cmocka_unit_test(test_nothing_compressed),
         cmocka_unit_test(test_malformed_records),
         cmocka_unit_test(test_offsets_must_rise),
         cmocka_unit_test(test_malformed_headers),
