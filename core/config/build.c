@@ -37,6 +37,8 @@ static int build_scalar(const struct leat_option *o, const struct scalar *s, con
         return origin_report(origin, s->at, e, "\"%s\": %s", o->name, why);
     info->filled |= filled;
     rc = value_check(o, text, yaml, ok, why, e);
+    if (rc == ERR_OK && *ok && origin->check)
+        *ok = origin->check(o->name, text, why);
     mem_free(text);
     if (rc || *ok)
         return rc;

@@ -1,7 +1,7 @@
 /*
  * hub: the `hub:` section. One thread.
  */
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -23,18 +23,16 @@ static bool listen_valid(const char *text)
     return strcspn(text, " /[]") >= host;
 }
 
-static int check(struct mapping *m, const struct leat_config *options, struct err *e)
+static bool check(const char *name, const char *value, char *why)
 {
-    const char *listen = options_str(options, "http.listen");
-    if (listen && !listen_valid(listen))
-        return origin_report(&m->origin, options_mark(options, "http.listen"), e,
-                             "\"http.listen\": %s%s%s is not an address and port such as 127.0.0.1:8083",
-                             options_hidden(options, "http.listen") ? "" : "\"",
-                             options_hidden(options, "http.listen") ? "***" : listen,
-                             options_hidden(options, "http.listen") ? "" : "\"");
-    if (!*options_str(options, "data.dir"))
-        return origin_report(&m->origin, options_mark(options, "data.dir"), e, "\"data.dir\" is empty");
-    return ERR_OK;
+    bool listen = strcmp(name, "http.listen") == 0, dir = strcmp(name, "data.dir") == 0;
+    if (listen && !listen_valid(value))
+        snprintf(why, CONFIG_WHY_MAX, "is not an address and port such as 127.0.0.1:8083");
+    else if (dir && !*value)
+        snprintf(why, CONFIG_WHY_MAX, "names no directory");
+    else
+        return true;
+    return false;
 }
 
 int hub_config_fill(struct hub_config *h, struct leat_config *options, struct err *e)
@@ -92,13 +90,7 @@ int hub_read(struct walk *w, yaml_document_t *doc, struct entry *en, struct err 
     size_t n;
     int rc = mapping_read(w, doc, en->value, en->key_at, "hub", &m, e);
     rc = rc ? rc : section_inputs(w, &m, &table, 1, no_others, false, &inputs, &n, e);
+    m.origin.check = check;
     rc = rc ? rc : options_build(table.rows, table.n, inputs, n, &m.origin, &options, e);
-    if (rc || !options)
-        return rc;
-    rc = check(&m, options, e);
-    if (rc) {
-        options_free(options);
-        return rc;
-    }
-    return hub_config_fill(&w->config->hub, options, e);
+    return rc || !options ? rc : hub_config_fill(&w->config->hub, options, e);
 }

@@ -36,6 +36,8 @@ struct origin {
     const char *file; /* NULL: not from a file */
     const char *what; /* put before every problem, such as: pipeline "web": source; may be NULL */
     struct mark at;   /* of the mapping; where something missing is reported */
+    /* What the table cannot say of a value that is right for its type: false after writing `why` (CONFIG_WHY_MAX). */
+    bool (*check)(const char *name, const char *value, char *why);
 };
 
 /* Adds a problem "<what>: <text>". ERR_OK or ERR_NO_MEMORY. */
@@ -196,7 +198,7 @@ struct table {
 /*
  * Makes inputs of all entries that are not marked `skip`, after checking that some table knows the key (else a problem
  * with the nearest of the tables' names and `others`, NULL-terminated) and that the value's shape fits. With `lenient`
- * unknown keys are left alone.
+ * unknown keys are left alone, but for those that Kafka Connect calls otherwise.
  */
 int section_inputs(struct walk *w, struct mapping *m, const struct table *tables, size_t table_n,
                    const char *const *others, bool lenient, struct input **inputs, size_t *n, struct err *e);

@@ -227,15 +227,13 @@ static bool has_items(struct mapping *m, const char *key)
 
 static int check_purpose(struct mapping *m, struct err *e)
 {
-    bool source = mapping_find(m, "source") != NULL;
-    int rc = ERR_OK;
-    if (!source && !mapping_find(m, "topic") && !has_items(m, "topics"))
-        rc = origin_report(&m->origin, m->origin.at, e,
-                           "has nothing to read: neither \"source\" nor \"topics\"");
-    if (rc == ERR_OK && !source && !has_items(m, "sinks"))
-        rc =
-            origin_report(&m->origin, m->origin.at, e, "has nothing to do: neither \"source\" nor \"sinks\"");
-    return rc;
+    if (mapping_find(m, "source"))
+        return ERR_OK;
+    if (!has_items(m, "sinks"))
+        return origin_report(&m->origin, m->origin.at, e, "has neither \"source\" nor \"sinks\"");
+    if (!mapping_find(m, "topic") && !has_items(m, "topics"))
+        return origin_report(&m->origin, m->origin.at, e, "its sinks have nothing to read: neither \"source\" nor \"topics\"");
+    return ERR_OK;
 }
 
 /* ---- the pipeline ---------------------------------------------------------------------------------------------------- */
@@ -302,11 +300,13 @@ static int read_into(struct walk *w, struct mapping *m, struct pipeline_config *
             en->skip = i < 2 || en->value->type == YAML_MAPPING_NODE;
     }
     struct input *inputs;
-    size_t n;
+    size_t n, before = w->problems->count;
     struct leat_config *own = NULL;
     rc = rc ? rc : section_inputs(w, m, &table, 1, others, false, &inputs, &n, e);
+    bool keys_good = w->problems->count == before; /* else a misspelt key may be what is not there */
     rc = rc ? rc : options_build(table.rows, table.n, inputs, n, &m->origin, &own, e);
-    rc = rc ? rc : check_purpose(m, e);
+    if (rc == ERR_OK && keys_good)
+        rc = check_purpose(m, e);
     rc = rc ? rc : read_connectors(w, m, p, claimed, e);
     rc = rc ? rc : read_topics(w, m, p, own, mapping_find(m, "source") != NULL, e);
     if (rc == ERR_OK && own && !codec_parse(options_str(own, "compression"), &p->codec))

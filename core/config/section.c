@@ -24,9 +24,15 @@ static const char *known_elsewhere(const char *key)
                                                   : NULL;
 }
 
-static int report_unknown(struct mapping *m, const struct entry *en, const struct table *tables,
-                          size_t table_n, const char *const *others, struct err *e)
+/* The nearest of all names that are known here; NULL: none is near. */
+static int nearest(const char *key, const struct table *tables, size_t table_n, const char *const *others,
+                   const char **near, struct err *e)
 {
+    const char *elsewhere = known_elsewhere(key);
+    const struct leat_option *row = elsewhere ? find_row(tables, table_n, elsewhere) : NULL;
+    *near = row ? row->name : NULL;
+    if (row)
+        return ERR_OK;
     size_t n = 0, room = 0;
     for (size_t i = 0; i < table_n; i++)
         room += tables[i].n;
@@ -40,16 +46,29 @@ static int report_unknown(struct mapping *m, const struct entry *en, const struc
             names[n++] = tables[i].rows[k].name;
     for (const char *const *o = others; *o; o++)
         names[n++] = *o;
-    const char *near = known_elsewhere(en->key);
-    bool have = false;
-    for (size_t i = 0; i < n && near; i++)
-        have = have || strcmp(names[i], near) == 0;
-    if (!have)
-        near = config_nearest(en->key, names, n);
+    *near = config_nearest(key, names, n);
     mem_free(names);
-    return near ? origin_report(&m->origin, en->key_at, e, "unknown key \"%s\"; did you mean \"%s\"?",
-                                en->key, near)
-                : origin_report(&m->origin, en->key_at, e, "unknown key \"%s\"", en->key);
+    return ERR_OK;
+}
+
+/*
+ * Notes in `in` what was probably meant, so that it is not reported as missing too; else `in` stays without name. With
+ * `lenient` only what is surely wrong is reported.
+ */
+static int unknown_key(struct mapping *m, const struct entry *en, const struct table *tables, size_t table_n,
+                       const char *const *others, bool lenient, struct input *in, struct err *e)
+{
+    const char *near;
+    if (lenient && !known_elsewhere(en->key))
+        return ERR_OK;
+    int rc = nearest(en->key, tables, table_n, others, &near, e);
+    if (rc)
+        return rc;
+    if (!near)
+        return origin_report(&m->origin, en->key_at, e, "unknown key \"%s\"", en->key);
+    if (!mapping_find(m, near))
+        *in = (struct input){.name = near, .bad = true};
+    return origin_report(&m->origin, en->key_at, e, "unknown key \"%s\"; did you mean \"%s\"?", en->key, near);
 }
 
 /* `*s` without text after a problem. */
@@ -112,11 +131,10 @@ int section_inputs(struct walk *w, struct mapping *m, const struct table *tables
         if (en->skip)
             continue;
         const struct leat_option *row = find_row(tables, table_n, en->key);
-        if (!row) {
-            rc = lenient ? ERR_OK : report_unknown(m, en, tables, table_n, others, e);
-            continue;
-        }
-        rc = input_of(w, m, en, row, &(*inputs)[(*n)++], e);
+        struct input *in = &(*inputs)[*n];
+        rc = row ? input_of(w, m, en, row, in, e)
+                 : unknown_key(m, en, tables, table_n, others, lenient, in, e);
+        *n += in->name != NULL;
     }
     return rc;
 }

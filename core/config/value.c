@@ -200,7 +200,7 @@ static void choice_hint(const char *choices, const char *text, char *why)
         snprintf(why, CONFIG_WHY_MAX, "is not known; did you mean \"%s\"?", near);
         return;
     }
-    int used = snprintf(why, CONFIG_WHY_MAX, "is none of ");
+    int used = snprintf(why, CONFIG_WHY_MAX, "%s", n == 1 ? "can only be " : "is none of ");
     for (size_t i = 0; used < CONFIG_WHY_MAX && choice_at(choices, i, &start, &len); i++)
         used +=
             snprintf(why + used, (size_t)(CONFIG_WHY_MAX - used), "%s%.*s", i ? ", " : "", (int)len, start);
