@@ -105,6 +105,7 @@ struct produce_request {
     int32_t partition;
     void *data; /* whole batches, changed in place */
     size_t bytes;
+    bool built_here; /* by this process's own builder: the records are not validated once more */
     /* filled in: */
     struct log_appended appended;
     struct err error; /* of this partition; code ERR_OK if appended */

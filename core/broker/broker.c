@@ -1,0 +1,279 @@
+/*
+ * broker: opening and closing a data directory: lock, identity, metadata, recovery, threads; and back.
+ */
+#include "broker/broker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/diag.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "base/thread.h"
+#include "broker/checkpoint.h"
+#include "broker/meta.h"
+#include "broker/offsets.h"
+#include "broker/recovery.h"
+#include "broker/store.h"
+#include "broker/txn.h"
+#include "broker/upkeep.h"
+
+enum { INTERNAL_PARTITIONS = 50 };
+#define RETENTION_CHECK_MS 300000
+
+const char *broker_data_dir(const struct broker *b)
+{
+    return b->data_dir;
+}
+
+const char *broker_cluster_id(const struct broker *b)
+{
+    return b->cluster_id;
+}
+
+/* ---- lock -------------------------------------------------------------------------------------------------------------- */
+
+static int locked_by_other(struct broker *b, const char *path, struct err *e)
+{
+    char text[32] = {0};
+    size_t got;
+    struct err ignored;
+    if (io_pread_some(b->lock_fd, text, sizeof text - 1, 0, &got, path, &ignored))
+        got = 0;
+    text[got] = '\0';
+    long pid = strtol(text, NULL, 10);
+    return pid > 0 ? err_set(e, ERR_LOCKED, "%s is in use by process %ld", b->data_dir, pid)
+                   : err_set(e, ERR_LOCKED, "%s is in use by another process", b->data_dir);
+}
+
+static int lock_dir(struct broker *b, struct err *e)
+{
+    char text[32];
+    char *path = mem_printf("%s/lock", b->data_dir);
+    if (!path)
+        return err_nomem(e);
+    int rc = io_open(&b->lock_fd, path, O_RDWR | O_CREAT, 0644, e);
+    if (!rc && flock(b->lock_fd, LOCK_EX | LOCK_NB))
+        rc = errno == EWOULDBLOCK ? locked_by_other(b, path, e) : err_sys(e, errno, "%s", path);
+    if (!rc)
+        rc = io_truncate(b->lock_fd, 0, path, e);
+    int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+    if (!rc)
+        rc = io_pwrite(b->lock_fd, text, (size_t)n, 0, path, e);
+    mem_free(path);
+    return rc;
+}
+
+/* ---- opening ------------------------------------------------------------------------------------------------------------ */
+
+static int open_paths(struct broker *b, const struct broker_options *o, struct err *e)
+{
+    b->data_dir = mem_strdup(o->data_dir);
+    b->logs_dir = mem_printf("%s/logs", o->data_dir);
+    if (!b->data_dir || !b->logs_dir)
+        return err_nomem(e);
+    int rc = io_mkdirs(b->data_dir, 0755, e);
+    if (!rc)
+        rc = lock_dir(b, e);
+    if (!rc)
+        rc = io_mkdir(b->logs_dir, 0755, e);
+    if (!rc)
+        rc = checkpoint_identity(b, e);
+    return rc ? rc : checkpoint_take_clean(b, &b->clean_start, e);
+}
+
+static int open_journal(struct broker *b, struct err *e)
+{
+    char *dir = mem_printf("%s/journal", b->data_dir);
+    struct journal_options o = {.dir = dir, .file_bytes = b->o.journal_file_bytes};
+    if (!dir)
+        return err_nomem(e);
+    int rc = journal_open(&b->journal, &o, e);
+    mem_free(dir);
+    return rc;
+}
+
+static int open_store(struct broker *b, struct err *e)
+{
+    int rc;
+    if (!(b->removed = map_new()))
+        return err_nomem(e);
+    if ((rc = meta_open(b, e)) || (rc = recovery_scan(b, e)) || (rc = checkpoint_read(b, e)) ||
+        (rc = open_journal(b, e)))
+        return rc;
+    map_free(b->removed, NULL);
+    b->removed = NULL;
+    return recovery_run(b, e);
+}
+
+static int open_services(struct broker *b, struct err *e)
+{
+    int rc = commit_start(&b->commit, b->journal, &b->topics, e);
+    if (rc)
+        return rc;
+    if ((rc = offsets_load(b, e)) || (rc = txns_load(b, e)))
+        return rc;
+    if (!b->clean_start && (rc = txns_abort_unknown(b, e)))
+        return rc;
+    return upkeep_start(b, e);
+}
+
+static void set_defaults(struct broker *b, const struct broker_options *o)
+{
+    b->o = *o;
+    b->o.data_dir = NULL;
+    b->o.retention_check_ms = o->retention_check_ms ? o->retention_check_ms : RETENTION_CHECK_MS;
+    b->o.offsets_partitions = o->offsets_partitions ? o->offsets_partitions : INTERNAL_PARTITIONS;
+    b->o.txn_partitions = o->txn_partitions ? o->txn_partitions : INTERNAL_PARTITIONS;
+}
+
+static int close_all(struct broker *b, bool clean, struct err *e);
+
+int broker_open(struct broker **out, const struct broker_options *o, struct err *e)
+{
+    int64_t start = clock_mono_ms();
+    struct err ignored;
+    struct broker *b = mem_calloc(1, sizeof *b);
+    *out = NULL;
+    if (!b)
+        return err_nomem(e);
+    b->lock_fd = -1;
+    set_defaults(b, o);
+    mutex_init(&b->admin);
+    mutex_init(&b->checkpoints);
+    int rc = topics_init(&b->topics, e);
+    if (rc || (rc = offsets_open(b, e)) || (rc = txns_open(b, e)) || (rc = open_paths(b, o, e)) ||
+        (rc = open_store(b, e)) || (rc = open_services(b, e))) {
+        close_all(b, false, &ignored);
+        return rc;
+    }
+    b->start_ms = clock_mono_ms() - start;
+    if (!b->clean_start && (b->recovered_bytes || b->cut_bytes))
+        diag_info("broker", "recovered %s in %lld ms: %llu bytes read again or put back, %llu cut",
+                  b->data_dir, (long long)b->start_ms, (unsigned long long)b->recovered_bytes,
+                  (unsigned long long)b->cut_bytes);
+    *out = b;
+    return ERR_OK;
+}
+
+/* ---- closing ------------------------------------------------------------------------------------------------------------ */
+
+static void keep_first(int *rc, struct err *e, int code, const struct err *why)
+{
+    if (code && !*rc) {
+        *rc = code;
+        *e = *why;
+    }
+}
+
+static int close_log(struct partition *p, bool clean, struct err *e)
+{
+    struct log *log = partition_log(p);
+    int rc = clean ? partition_flush(p, e) : ERR_OK;
+    p->start_offset = log_start_offset(log);
+    p->recovery_point = log_recovery_point(log);
+    atomic_store(&p->log, NULL);
+    struct err why;
+    int closed = log_close(log, clean && !rc, &why);
+    keep_first(&rc, e, closed, &why);
+    return rc;
+}
+
+static int close_logs(struct broker *b, bool clean, struct err *e)
+{
+    size_t pos = 0, len;
+    const void *key;
+    void *value;
+    int rc = ERR_OK;
+    struct err why;
+    while (b->topics.by_name && map_next(b->topics.by_name, &pos, &key, &len, &value)) {
+        struct topic *t = value;
+        for (int32_t i = 0; i < t->count; i++)
+            if (partition_log(t->partitions[i]))
+                keep_first(&rc, e, close_log(t->partitions[i], clean, &why), &why);
+    }
+    if (b->meta)
+        keep_first(&rc, e, log_close(b->meta, clean, &why), &why);
+    return rc;
+}
+
+static int write_clean_state(struct broker *b, struct err *e)
+{
+    int rc;
+    if ((rc = checkpoint_recovery(b, e)) || (rc = checkpoint_starts(b, e)) ||
+        (rc = checkpoint_watermarks(b, e)) || (rc = journal_reset(b->journal, e)))
+        return rc;
+    return checkpoint_set_clean(b, e);
+}
+
+static void free_all(struct broker *b)
+{
+    txns_close(b);
+    offsets_close(b);
+    if (b->commit)
+        commit_free(b->commit);
+    if (b->journal)
+        journal_close(b->journal);
+    if (b->removed)
+        map_free(b->removed, NULL);
+    mem_free(b->upkeep);
+    topics_free(&b->topics);
+    io_close(b->lock_fd);
+    pthread_mutex_destroy(&b->checkpoints);
+    pthread_mutex_destroy(&b->admin);
+    mem_free(b->logs_dir);
+    mem_free(b->data_dir);
+    mem_free(b);
+}
+
+static int close_all(struct broker *b, bool clean, struct err *e)
+{
+    int rc = ERR_OK;
+    struct err why;
+    upkeep_stop(b);
+    if (b->commit) {
+        commit_stop(b->commit);
+        if (commit_failed(b->commit, &why)) {
+            keep_first(&rc, e, why.code, &why);
+            clean = false;
+        }
+    }
+    int closed = close_logs(b, clean, &why);
+    keep_first(&rc, e, closed, &why);
+    if (clean && !rc)
+        rc = write_clean_state(b, e);
+    free_all(b);
+    return rc;
+}
+
+int broker_close(struct broker *b, struct err *e)
+{
+    return b ? close_all(b, true, e) : ERR_OK;
+}
+
+void broker_stats(struct broker *b, struct broker_stats *s)
+{
+    size_t pos = 0, len;
+    const void *key;
+    void *value;
+    memset(s, 0, sizeof *s);
+    s->append_batches = atomic_load(&b->append_batches);
+    s->append_records = atomic_load(&b->append_records);
+    s->append_bytes = atomic_load(&b->append_bytes);
+    s->fetch_bytes = atomic_load(&b->fetch_bytes);
+    s->recovered_bytes = atomic_load(&b->recovered_bytes);
+    s->cut_bytes = atomic_load(&b->cut_bytes);
+    s->start_ms = b->start_ms;
+    commit_figures(b->commit, s);
+    pthread_rwlock_rdlock(&b->topics.lock);
+    s->topics = map_count(b->topics.by_name);
+    while (map_next(b->topics.by_name, &pos, &key, &len, &value))
+        s->partitions += (uint64_t)((struct topic *)value)->count;
+    pthread_rwlock_unlock(&b->topics.lock);
+}

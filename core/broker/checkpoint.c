@@ -1,0 +1,254 @@
+/*
+ * checkpoint: recovery-point-, log-start- and replication-offset-checkpoint ("0", count, "topic partition offset"
+ * lines), .kafka_cleanshutdown and meta.properties. Called while starting and stopping, and by upkeep; writers of one
+ * file are serialised by their callers.
+ */
+#include "broker/checkpoint.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/diag.h"
+#include "base/io.h"
+#include "base/mem.h"
+
+#define CHECKPOINT_BYTES_MAX (64u << 20)
+#define CLEAN_NAME ".kafka_cleanshutdown"
+
+static char *path_of(struct broker *b, const char *name)
+{
+    return mem_printf("%s/%s", b->logs_dir, name);
+}
+
+/* ---- offsets --------------------------------------------------------------------------------------------------- */
+
+static int parse_line(const char *line, char topic[TOPIC_NAME_MAX + 1], int32_t *partition, int64_t *offset)
+{
+    return sscanf(line, "%249s %" SCNd32 " %" SCNd64, topic, partition, offset) == 3 && *offset >= 0 &&
+           *partition >= 0;
+}
+
+typedef void set_fn(struct partition *p, int64_t offset);
+
+static void set_recovery(struct partition *p, int64_t offset)
+{
+    p->recovery_point = offset;
+}
+
+static void set_start(struct partition *p, int64_t offset)
+{
+    p->start_offset = offset;
+}
+
+static bool parse_offsets(struct broker *b, char *text, set_fn *set)
+{
+    char topic[TOPIC_NAME_MAX + 1], *save, *line = strtok_r(text, "\n", &save);
+    int32_t partition;
+    int64_t offset;
+    if (!line || strcmp(line, "0") != 0 || !(line = strtok_r(NULL, "\n", &save)))
+        return false;
+    for (long left = strtol(line, NULL, 10); left > 0; left--) {
+        line = strtok_r(NULL, "\n", &save);
+        if (!line || !parse_line(line, topic, &partition, &offset))
+            return false;
+        struct topic *t = topics_by_name(&b->topics, topic);
+        if (t && partition < t->count)
+            set(t->partitions[partition], offset);
+    }
+    return true;
+}
+
+static int read_offsets(struct broker *b, const char *name, set_fn *set, struct err *e)
+{
+    char *path = path_of(b, name), *text = NULL;
+    size_t len;
+    if (!path)
+        return err_nomem(e);
+    int rc = io_read_file(path, CHECKPOINT_BYTES_MAX, &text, &len, e);
+    if (rc == ERR_NOT_FOUND)
+        rc = ERR_OK;
+    else if (!rc && !parse_offsets(b, text, set))
+        diag_warn("broker", "%s is malformed; what follows the first broken line is not used", path);
+    mem_free(text);
+    mem_free(path);
+    return rc;
+}
+
+int checkpoint_read(struct broker *b, struct err *e)
+{
+    int rc = read_offsets(b, CHECKPOINT_RECOVERY, set_recovery, e);
+    return rc ? rc : read_offsets(b, CHECKPOINT_START, set_start, e);
+}
+
+/* -1: no line for this partition. */
+typedef int64_t get_fn(struct partition *p);
+
+static int64_t get_recovery(struct partition *p)
+{
+    struct log *log = partition_log(p);
+    if (!log)
+        return p->exists ? p->recovery_point : -1;
+    int64_t synced = log_recovery_point(log), committed = log_high_watermark(log);
+    return synced < committed ? synced : committed;
+}
+
+static int64_t get_start(struct partition *p)
+{
+    struct log *log = partition_log(p);
+    int64_t start = log ? log_start_offset(log) : p->start_offset;
+    return start > 0 ? start : -1;
+}
+
+static int64_t get_watermark(struct partition *p)
+{
+    struct log *log = partition_log(p);
+    return log ? log_high_watermark(log) : p->exists ? p->recovery_point : -1;
+}
+
+static int format_offsets(struct partition **list, size_t n, get_fn *get, struct buf *out, struct err *e)
+{
+    struct buf lines;
+    size_t count = 0;
+    int rc = ERR_OK;
+    buf_init(&lines, CHECKPOINT_BYTES_MAX);
+    for (size_t i = 0; !rc && i < n; i++) {
+        int64_t offset = get(list[i]);
+        if (offset < 0)
+            continue;
+        count++;
+        rc = buf_printf(&lines, e, "%s %" PRId32 " %" PRId64 "\n", list[i]->topic->name, list[i]->index,
+                        offset);
+    }
+    if (!rc)
+        rc = buf_printf(out, e, "0\n%zu\n", count);
+    if (!rc)
+        rc = buf_append(out, lines.data, lines.len, e);
+    buf_free(&lines);
+    return rc;
+}
+
+static int write_offsets(struct broker *b, const char *name, get_fn *get, struct err *e)
+{
+    struct partition **list = NULL;
+    size_t n = 0;
+    struct buf out;
+    char *path = path_of(b, name);
+    buf_init(&out, CHECKPOINT_BYTES_MAX);
+    pthread_mutex_lock(&b->checkpoints);
+    int rc = path ? topics_all(&b->topics, &list, &n, e) : err_nomem(e);
+    if (!rc) {
+        rc = format_offsets(list, n, get, &out, e);
+        partitions_release(&b->topics, list, n);
+    }
+    if (!rc)
+        rc = io_replace_file(path, out.data, out.len, 0644, e);
+    pthread_mutex_unlock(&b->checkpoints);
+    buf_free(&out);
+    mem_free(path);
+    return rc;
+}
+
+int checkpoint_recovery(struct broker *b, struct err *e)
+{
+    return write_offsets(b, CHECKPOINT_RECOVERY, get_recovery, e);
+}
+
+int checkpoint_starts(struct broker *b, struct err *e)
+{
+    return write_offsets(b, CHECKPOINT_START, get_start, e);
+}
+
+int checkpoint_watermarks(struct broker *b, struct err *e)
+{
+    return write_offsets(b, CHECKPOINT_WATERMARK, get_watermark, e);
+}
+
+/* ---- clean stop ------------------------------------------------------------------------------------------------ */
+
+int checkpoint_take_clean(struct broker *b, bool *clean, struct err *e)
+{
+    char *path = path_of(b, CLEAN_NAME);
+    if (!path)
+        return err_nomem(e);
+    int rc = ERR_OK;
+    *clean = io_exists(path);
+    if (*clean && !(rc = io_unlink(path, e)))
+        rc = io_sync_dir(b->logs_dir, e);
+    mem_free(path);
+    return rc;
+}
+
+int checkpoint_set_clean(struct broker *b, struct err *e)
+{
+    static const char text[] = "{\"version\":0,\"brokerEpoch\":0}";
+    char *path = path_of(b, CLEAN_NAME);
+    if (!path)
+        return err_nomem(e);
+    int rc = io_replace_file(path, text, sizeof text - 1, 0644, e);
+    mem_free(path);
+    return rc;
+}
+
+/* ---- identity -------------------------------------------------------------------------------------------------- */
+
+static bool property(const char *text, const char *key, struct uuid *u)
+{
+    size_t n = strlen(key);
+    for (const char *line = text; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (strncmp(line, key, n) == 0 && line[n] == '=') {
+            char value[UUID_TEXT_SIZE] = {0};
+            memcpy(value, line + n + 1, strnlen(line + n + 1, UUID_TEXT_SIZE - 1));
+            return uuid_parse(value, u);
+        }
+    }
+    return false;
+}
+
+static int make_identity(struct broker *b, const char *path, struct err *e)
+{
+    struct uuid cluster = uuid_random();
+    char directory[UUID_TEXT_SIZE], text[256];
+    uuid_text(&cluster, b->cluster_id);
+    b->directory_id = uuid_random();
+    int n = snprintf(text, sizeof text, "version=1\ncluster.id=%s\nnode.id=1\ndirectory.id=%s\n",
+                     b->cluster_id, uuid_text(&b->directory_id, directory));
+    return io_replace_file(path, text, (size_t)n, 0644, e);
+}
+
+int checkpoint_identity(struct broker *b, struct err *e)
+{
+    char *path = mem_printf("%s/meta.properties", b->data_dir), *text = NULL;
+    struct uuid cluster;
+    size_t len;
+    if (!path)
+        return err_nomem(e);
+    int rc = io_read_file(path, 64 << 10, &text, &len, e);
+    if (rc == ERR_NOT_FOUND)
+        rc = make_identity(b, path, e);
+    else if (!rc && property(text, "cluster.id", &cluster) &&
+             property(text, "directory.id", &b->directory_id))
+        uuid_text(&cluster, b->cluster_id);
+    else if (!rc)
+        rc = err_set(e, ERR_CORRUPT, "%s names no cluster.id and directory.id", path);
+    mem_free(text);
+    mem_free(path);
+    return rc;
+}
+
+bool partition_dir_parse(const char *name, char *topic, int32_t *partition)
+{
+    const char *dash = strrchr(name, '-');
+    char *end;
+    if (!dash || dash == name || (size_t)(dash - name) > TOPIC_NAME_MAX || dash[1] < '0' || dash[1] > '9')
+        return false;
+    long n = strtol(dash + 1, &end, 10);
+    if (*end || n < 0 || n > INT32_MAX)
+        return false;
+    memcpy(topic, name, (size_t)(dash - name));
+    topic[dash - name] = '\0';
+    *partition = (int32_t)n;
+    return true;
+}

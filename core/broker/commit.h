@@ -1,0 +1,88 @@
+/*
+ * commit: the group-commit stage. One thread a data directory takes everything staged since its last round, writes it
+ * as one journal record, syncs, moves the high watermarks and completes the waiting operations, in the order of
+ * staging. No timers: while it syncs, the next group gathers.
+ *
+ * Room: staging is bounded. Who wants to append reserves first, without any lock, and so waits for room before it
+ * touches a log; then staging cannot fail for want of room.
+ */
+#ifndef LEAT_BROKER_COMMIT_H
+#define LEAT_BROKER_COMMIT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "broker/broker.h"
+#include "storage/journal.h"
+
+#define COMMIT_ENTRY_OVERHEAD 128 /* what the journal adds to an entry, with margin */
+
+struct commit;
+struct commit_op;
+struct partition;
+struct topics;
+
+/* One partition's part of an operation. Lives until the operation is done. */
+struct commit_item {
+    struct commit_item *next;
+    struct commit_op *op;
+    struct partition *p; /* held; released on completion */
+    int64_t end_offset;  /* the watermark to reach */
+    bool failed;         /* out: not committed; op->error says why */
+    bool journaled;      /* else it only keeps its place in the order */
+    struct journal_entry entry;
+};
+
+/* Completed when `left` reaches zero: `done(op)` is called once and may free the operation and its items. */
+struct commit_op {
+    atomic_int left;
+    struct err error; /* of the commit stage; ERR_OK if all is durable */
+    void (*done)(struct commit_op *op);
+};
+
+int commit_start(struct commit **out, struct journal *j, struct topics *topics, struct err *e);
+void commit_on_sealed(struct commit *c, void (*fn)(void *arg),
+                      void *arg); /* called after a journal file was sealed */
+/* Completes what is staged and ends the thread. */
+void commit_stop(struct commit *c);
+void commit_free(struct commit *c);
+
+size_t commit_capacity(const struct commit *c); /* largest reservation */
+bool commit_failed(struct commit *c, struct err *e);
+
+/* Waits for room. ERR_TOO_LARGE past the capacity; the journal's error once it failed. */
+int commit_reserve(struct commit *c, size_t bytes, struct err *e);
+void commit_unreserve(struct commit *c, size_t bytes);
+
+/*
+ * Stages all items as part of one record, using up `reserved`. The partitions' locks are held by the caller, so that
+ * the order here is the order in the logs. On an error nothing was staged, and the reservation is still the caller's.
+ */
+int commit_stage(struct commit *c, struct commit_item **items, size_t n, size_t reserved, struct err *e);
+
+void commit_op_init(struct commit_op *op,
+                    void (*done)(struct commit_op *op));          /* left = 1: the caller's own */
+void commit_op_finish(struct commit_op *op, const struct err *e); /* one part; `e` NULL: well */
+
+/* Newest sealed journal file all of whose entries are completed. */
+uint64_t commit_sealed(struct commit *c);
+void commit_figures(struct commit *c, struct broker_stats *s);
+
+/* An operation whose caller waits. */
+struct commit_wait {
+    struct commit_op op;
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    bool finished;
+    void (*before)(struct commit_wait *w); /* runs in the commit thread ahead of the waking; may be NULL */
+    void *arg;
+};
+void commit_wait_init(struct commit_wait *w);
+/* Gives up the caller's own part and waits for the others. Frees what init made. Returns the op's code. */
+int commit_wait_for(struct commit_wait *w, struct err *e);
+
+#endif

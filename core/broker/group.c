@@ -1,0 +1,238 @@
+/*
+ * group: appending to one or several logs, all or none, and staging what was appended in the same order. Runs in the
+ * caller's thread. Locks: the partitions' (in the order of their addresses), in them the logs' own and the commit
+ * queue's. Nothing here waits for a sync, except flush.messages of a page-cache topic, which holds no lock.
+ */
+#include "broker/group.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/diag.h"
+#include "base/mem.h"
+#include "broker/store.h"
+#include "broker/upkeep.h"
+
+/* Appends of one group, with room for the many small ones without allocation. */
+enum { FEW = 8 };
+
+struct ordered {
+    struct partition **partitions; /* distinct, by address */
+    size_t n;
+    struct commit_item **items;
+    struct partition *few_partitions[FEW];
+    struct commit_item *few_items[FEW];
+};
+
+static int by_address(const void *a, const void *b)
+{
+    uintptr_t x = (uintptr_t) * (struct partition *const *)a, y = (uintptr_t) * (struct partition *const *)b;
+    return x < y ? -1 : x > y;
+}
+
+static int ordered_init(struct ordered *o, struct append *appends, size_t n, struct err *e)
+{
+    o->partitions = n <= FEW ? o->few_partitions : mem_calloc(n, sizeof(struct partition *));
+    o->items = n <= FEW ? o->few_items : mem_calloc(n, sizeof(struct commit_item *));
+    if (!o->partitions || !o->items) {
+        mem_free(n <= FEW ? NULL : o->partitions);
+        mem_free(n <= FEW ? NULL : o->items);
+        return err_nomem(e);
+    }
+    for (size_t i = 0; i < n; i++)
+        o->partitions[i] = appends[i].item.p;
+    qsort(o->partitions, n, sizeof *o->partitions, by_address);
+    o->n = 0;
+    for (size_t i = 0; i < n; i++)
+        if (o->n == 0 || o->partitions[o->n - 1] != o->partitions[i])
+            o->partitions[o->n++] = o->partitions[i];
+    return ERR_OK;
+}
+
+static void ordered_free(struct ordered *o)
+{
+    if (o->partitions != o->few_partitions)
+        mem_free(o->partitions);
+    if (o->items != o->few_items)
+        mem_free(o->items);
+}
+
+static void ordered_lock(struct ordered *o)
+{
+    for (size_t i = 0; i < o->n; i++)
+        pthread_mutex_lock(&o->partitions[i]->lock);
+}
+
+static void ordered_unlock(struct ordered *o)
+{
+    for (size_t i = o->n; i-- > 0;)
+        pthread_mutex_unlock(&o->partitions[i]->lock);
+}
+
+static void fill_entry(struct append *a)
+{
+    const struct partition *p = a->item.p;
+    a->item.entry = (struct journal_entry){
+        .topic_id = p->topic->id,
+        .partition = p->index,
+        .segment_base = a->appended.segment_base,
+        .position = a->appended.position,
+        .base_offset = a->appended.base_offset,
+        .next_offset = a->appended.last_offset + 1,
+        .data = a->data,
+        .bytes = a->appended.bytes,
+    };
+}
+
+size_t append_prepare(struct append *a, struct partition *p, void *data, size_t bytes, enum log_origin origin)
+{
+    a->item.p = p;
+    a->data = data;
+    a->bytes = bytes;
+    a->origin = origin;
+    a->journal = topic_settings(p->topic)->synced;
+    return a->journal ? bytes + COMMIT_ENTRY_OVERHEAD : 0;
+}
+
+static int append_one(struct broker *b, struct append *a, struct err *e)
+{
+    struct partition *p = a->item.p;
+    const struct topic_settings *s = topic_settings(p->topic);
+    struct log *log;
+    struct log_append_args args = {
+        .origin = a->origin,
+        .now_ms = clock_wall_ms(),
+        .max_message_bytes = p->topic->internal ? BATCH_MAX_BYTES : s->max_message_bytes,
+        .log_append_time = s->log_append_time,
+        .timestamp_before_max_ms = s->timestamp_before_max_ms,
+        .timestamp_after_max_ms = s->timestamp_after_max_ms,
+    };
+    if (s->synced && !a->journal)
+        return err_set(e, ERR_BUSY, "the durability of topic %s is being changed; try again", p->topic->name);
+    int rc = partition_open_locked(b, p, true, &log, e);
+    if (rc)
+        return rc;
+    a->old_end = log_end_offset(log);
+    if ((rc = log_append(log, a->data, a->bytes, &args, &a->appended, e)))
+        return rc;
+    a->item.journaled = a->journal && !a->appended.duplicate;
+    a->item.end_offset = a->appended.last_offset + 1;
+    fill_entry(a);
+    if (!atomic_exchange(&p->dirty, true)) {
+        int64_t now = clock_mono_ms();
+        atomic_store(&p->dirty_since, now);
+        if (!s->synced && s->flush_ms < INT64_MAX - now)
+            upkeep_poke(b, now + s->flush_ms);
+    }
+    if (!a->appended.duplicate)
+        atomic_fetch_add(&p->unflushed, a->item.end_offset - a->appended.base_offset);
+    return ERR_OK;
+}
+
+/* Takes the first `n` appends back. A log where that fails is out of service, so that nobody reads its tail. */
+static void roll_back(struct append *appends, size_t n)
+{
+    struct err e;
+    while (n-- > 0) {
+        struct log *log = partition_log(appends[n].item.p);
+        if (appends[n].appended.duplicate)
+            continue;
+        if (log_truncate_to(log, appends[n].old_end, &e)) {
+            diag_error("broker", "%s: taking back a part of a failed group: %s", log_name(log), e.text);
+            log_fail(log, &e);
+        }
+    }
+}
+
+/* A group goes through the commit stage as one if any of it needs the journal or must queue behind what does. */
+static bool must_stage(const struct append *appends, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (appends[i].item.journaled || atomic_load(&appends[i].item.p->pending) > 0)
+            return true;
+    return false;
+}
+
+static int append_all(struct broker *b, struct append *appends, size_t n, size_t reserved,
+                      struct commit_op *op, struct ordered *o, size_t *failed, struct err *e)
+{
+    int rc = ERR_OK;
+    size_t done = 0;
+    for (; done < n; done++) {
+        appends[done].item.op = op;
+        if ((rc = append_one(b, &appends[done], e)))
+            break;
+        o->items[done] = &appends[done].item;
+    }
+    if (failed)
+        *failed = done < n ? done : 0;
+    bool stage = !rc && must_stage(appends, n);
+    for (size_t i = 0; i < n; i++)
+        appends[i].staged = stage;
+    if (stage)
+        rc = commit_stage(b->commit, o->items, n, reserved, e);
+    if (rc)
+        roll_back(appends, done);
+    return rc;
+}
+
+static int flush_if_due(struct partition *p, struct err *e)
+{
+    if (atomic_load(&p->unflushed) < topic_settings(p->topic)->flush_messages)
+        return ERR_OK;
+    return partition_flush(p, e);
+}
+
+/* Appends of page-cache topics with nothing before them: visible and done at once. */
+static int complete_now(struct broker *b, struct append *appends, size_t n, struct err *e)
+{
+    for (size_t i = 0; i < n; i++) {
+        int rc = flush_if_due(appends[i].item.p, e);
+        if (rc)
+            return rc;
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct partition *p = appends[i].item.p;
+        log_set_high_watermark(partition_log(p), appends[i].item.end_offset);
+        partition_notify(p);
+        partition_release(&b->topics, p);
+    }
+    return ERR_OK;
+}
+
+static void count(struct broker *b, const struct append *appends, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (appends[i].appended.duplicate)
+            continue;
+        atomic_fetch_add_explicit(&b->append_batches, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&b->append_bytes, appends[i].bytes, memory_order_relaxed);
+        atomic_fetch_add_explicit(&b->append_records,
+                                  (uint64_t)(appends[i].item.end_offset - appends[i].appended.base_offset),
+                                  memory_order_relaxed);
+    }
+}
+
+int group_append(struct broker *b, struct append *appends, size_t n, size_t reserved, struct commit_op *op,
+                 size_t *failed, struct err *e)
+{
+    struct ordered o;
+    int rc = ordered_init(&o, appends, n, e);
+    if (rc) {
+        commit_unreserve(b->commit, reserved);
+        return rc;
+    }
+    ordered_lock(&o);
+    rc = append_all(b, appends, n, reserved, op, &o, failed, e);
+    ordered_unlock(&o);
+    ordered_free(&o);
+    bool staged =
+        !rc && appends[0].staged; /* the caller's own part of the op keeps them until it finishes that */
+    if (!rc)
+        count(b, appends, n);
+    if (!staged)
+        commit_unreserve(b->commit, reserved);
+    if (!rc && !staged)
+        rc = complete_now(b, appends, n, e);
+    return rc;
+}

@@ -1,0 +1,36 @@
+/*
+ * group: appends to several partitions that become durable and visible together, and the single append, which is a
+ * group of one. The one place where logs are appended to.
+ */
+#ifndef LEAT_BROKER_GROUP_H
+#define LEAT_BROKER_GROUP_H
+
+#include "broker/commit.h"
+#include "broker/topic.h"
+
+struct append {
+    struct commit_item item; /* item.p is set by the caller and held; a staged append takes the hold over */
+    void *data;              /* whole batches, changed in place */
+    size_t bytes;
+    enum log_origin origin;
+    bool journal; /* room in the journal was reserved for it: append_prepare */
+    void *owner;  /* the caller's */
+    int64_t old_end;
+    bool staged; /* out: its completion comes through the op */
+    struct log_appended appended;
+};
+
+/* Fills in what to append where, and answers what to reserve for it: nothing if the topic is not journaled. */
+size_t append_prepare(struct append *a, struct partition *p, void *data, size_t bytes,
+                      enum log_origin origin);
+
+/*
+ * Appends all or none and stages them for the commit stage as one record. `reserved` is used up on success and given
+ * back on an error. Appends that need no journal are completed at once. `op->left` grows by one for each staged append
+ * before anything can complete. After an error the holds are still the caller's; after success none is.
+ * `*failed` (may be NULL) tells which append failed.
+ */
+int group_append(struct broker *b, struct append *appends, size_t n, size_t reserved, struct commit_op *op,
+                 size_t *failed, struct err *e);
+
+#endif

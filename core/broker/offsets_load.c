@@ -1,0 +1,128 @@
+/*
+ * offsets_load: rebuilding the cache at start by reading __consumer_offsets. Offsets of transactions wait for their
+ * marker; those of transactions still open are left for the transaction coordinator.
+ */
+#include <string.h>
+
+#include "base/diag.h"
+#include "base/mem.h"
+#include "broker/offsets_cache.h"
+#include "broker/walk.h"
+
+struct load {
+    struct broker *b;
+    struct buf scratch;
+    struct map *open; /* this partition's: producer id -> changes, newest first */
+};
+
+static int remember(struct map *open, int64_t producer_id, struct offset_change *c, struct err *e)
+{
+    c->next = map_remove(open, &producer_id, sizeof producer_id);
+    return map_put(open, &producer_id, sizeof producer_id, c, e);
+}
+
+static struct offset_change *reversed(struct offset_change *list)
+{
+    struct offset_change *out = NULL;
+    for (struct offset_change *next; list; list = next) {
+        next = list->next;
+        list->next = out;
+        out = list;
+    }
+    return out;
+}
+
+static int load_record(void *arg, const struct batch_header *h, const struct record *r, struct err *e)
+{
+    struct load *l = arg;
+    struct group_key k;
+    struct offset_value v = {.offset = -1, .leader_epoch = -1};
+    if (!r->key)
+        return ERR_OK;
+    int rc = group_key_decode(r->key, (size_t)r->key_len, &k, e);
+    if (rc || k.kind != GROUP_KEY_OFFSET)
+        return rc;
+    if (r->value && (rc = offset_value_decode(r->value, (size_t)r->value_len, &v, e)))
+        return rc;
+    char *metadata = v.metadata.n ? mem_strndup(v.metadata.p, v.metadata.n) : NULL;
+    if (v.metadata.n && !metadata)
+        return err_nomem(e);
+    struct offset_change *c;
+    rc = offsets_change_new(l->b->offsets, k.group, k.topic, k.partition, v.offset < 0 ? -1 : v.offset,
+                            v.leader_epoch, v.commit_ms, metadata, &c, e);
+    if (rc)
+        return rc;
+    if (!(h->attributes & BATCH_TRANSACTIONAL)) {
+        offsets_apply(l->b, c);
+        return ERR_OK;
+    }
+    if ((rc = remember(l->open, h->producer_id, c, e)))
+        offsets_drop(l->b, c);
+    return rc;
+}
+
+static int load_marker(struct load *l, const uint8_t *data, const struct batch_header *h, struct err *e)
+{
+    int16_t type;
+    int32_t epoch;
+    int rc = marker_decode(data, batch_size(h), &type, &epoch, e);
+    if (rc || (type != MARKER_COMMIT && type != MARKER_ABORT))
+        return rc;
+    struct offset_change *list = reversed(map_remove(l->open, &h->producer_id, sizeof h->producer_id));
+    if (type == MARKER_COMMIT)
+        offsets_apply(l->b, list);
+    else
+        offsets_drop(l->b, list);
+    return ERR_OK;
+}
+
+static int load_batch(void *arg, const uint8_t *data, const struct batch_header *h, struct err *e)
+{
+    struct load *l = arg;
+    return h->attributes & BATCH_CONTROL ? load_marker(l, data, h, e)
+                                         : walk_records(data, h, &l->scratch, load_record, l, e);
+}
+
+/* What is open at the end goes to the list of all partitions. */
+static int hand_over(struct load *l, struct err *e)
+{
+    size_t pos = 0, len;
+    const void *key;
+    void *value;
+    int rc = ERR_OK;
+    while (map_next(l->open, &pos, &key, &len, &value)) {
+        struct offset_change *list = reversed(value), *last = list;
+        while (last->next)
+            last = last->next;
+        last->next = map_remove(l->b->offsets->pending, key, len);
+        if (rc || (rc = map_put(l->b->offsets->pending, key, len, list, e)))
+            offsets_drop(l->b, list);
+    }
+    return rc;
+}
+
+static int load_partition(struct broker *b, struct partition *p, struct err *e)
+{
+    struct load l = {.b = b, .open = map_new()};
+    struct log *log;
+    if (!l.open)
+        return err_nomem(e);
+    buf_init(&l.scratch, BATCH_MAX_INFLATED);
+    int rc = partition_open(b, p, false, &log, e);
+    if (!rc && log)
+        rc = walk_batches(log, load_batch, &l, e);
+    struct err ignored;
+    int handed = hand_over(&l, rc ? &ignored : e);
+    buf_free(&l.scratch);
+    map_free(l.open, NULL);
+    return rc ? rc : handed;
+}
+
+int offsets_load(struct broker *b, struct err *e)
+{
+    struct topic *t = topics_by_name(&b->topics, OFFSETS_TOPIC);
+    int rc = ERR_OK;
+    for (int32_t i = 0; !rc && t && i < t->count; i++)
+        rc = load_partition(b, t->partitions[i], e);
+    return rc;
+}

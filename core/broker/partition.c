@@ -1,0 +1,115 @@
+/*
+ * partition: opening a partition's log when it is first needed, flushing it, waking those who watch it.
+ *
+ * A partition that was never written to has no directory, no log and no descriptor: fifty of them cost nothing.
+ */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/diag.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "broker/store.h"
+#include "broker/waiter.h"
+
+struct log *partition_log(struct partition *p)
+{
+    return atomic_load_explicit(&p->log, memory_order_acquire);
+}
+
+char *partition_dir(struct broker *b, const struct partition *p)
+{
+    return mem_printf("%s/%s-%d", b->logs_dir, p->topic->name, p->index);
+}
+
+/* What is beyond cannot have been acknowledged; -1 where every valid batch counts. */
+static int64_t durable_end(const struct partition *p, bool synced)
+{
+    if (!synced || p->clean)
+        return -1;
+    return p->journaled_end > p->recovery_point ? p->journaled_end : p->recovery_point;
+}
+
+static int open_log(struct broker *b, struct partition *p, const char *dir, const char *name,
+                    struct log **log, struct err *e)
+{
+    const struct topic_settings *s = topic_settings(p->topic);
+    struct log_recovery report = {.cut_from_offset = -1};
+    struct log_open_args args = {
+        .dir = dir,
+        .name = name,
+        .topic_id = p->topic->id,
+        .config = s->log,
+        .recovery_point = p->recovery_point,
+        .log_start_offset = p->start_offset,
+        .clean = p->clean || !p->exists,
+        .durable_end = durable_end(p, s->synced),
+    };
+    int rc = log_open(log, &args, &report, e);
+    if (rc)
+        return err_wrap(e, "partition %s", name);
+    b->recovered_bytes += (uint64_t)report.scanned_bytes;
+    b->cut_bytes += (uint64_t)report.cut_bytes;
+    log_set_high_watermark(*log, log_end_offset(*log));
+    p->exists = true;
+    p->clean = false;
+    return ERR_OK;
+}
+
+int partition_open_locked(struct broker *b, struct partition *p, bool create, struct log **log, struct err *e)
+{
+    *log = partition_log(p);
+    if (*log || (!p->exists && !create))
+        return ERR_OK;
+    char *dir = partition_dir(b, p);
+    if (!dir)
+        return err_nomem(e);
+    int rc = open_log(b, p, dir, strrchr(dir, '/') + 1, log, e);
+    mem_free(dir);
+    if (!rc) {
+        p->failed = false;
+        atomic_store_explicit(&p->log, *log, memory_order_release);
+    } else if (!p->failed) {
+        p->failed = true;
+        diag_error("broker", "%s", e->text);
+    }
+    return rc;
+}
+
+int partition_open(struct broker *b, struct partition *p, bool create, struct log **log, struct err *e)
+{
+    *log = partition_log(p);
+    if (*log)
+        return ERR_OK;
+    pthread_mutex_lock(&p->lock);
+    int rc = partition_open_locked(b, p, create, log, e);
+    pthread_mutex_unlock(&p->lock);
+    return rc;
+}
+
+int partition_flush(struct partition *p, struct err *e)
+{
+    struct log *log = partition_log(p);
+    if (!log)
+        return ERR_OK;
+    int64_t records = atomic_load(&p->unflushed);
+    bool dirty = atomic_exchange(&p->dirty, false); /* an append from now on sets it again */
+    int rc = log_flush(log, e);
+    if (rc) {
+        if (dirty)
+            atomic_store(&p->dirty, true);
+        return rc;
+    }
+    atomic_fetch_sub(&p->unflushed, records);
+    return ERR_OK;
+}
+
+void partition_notify(struct partition *p)
+{
+    if (!atomic_load(&p->watches))
+        return;
+    pthread_mutex_lock(&p->watch_lock);
+    for (struct watch *w = atomic_load(&p->watches); w; w = w->next_here)
+        waiter_wake(w->waiter);
+    pthread_mutex_unlock(&p->watch_lock);
+}

@@ -1,0 +1,313 @@
+/*
+ * produce: appends by clients and by the process itself. Each request of a non-atomic call stands alone and is split
+ * at batch boundaries where it is larger than a journal record should be; an atomic one is a single group.
+ */
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/thread.h"
+#include "broker/group.h"
+#include "broker/store.h"
+#include "broker/txn.h"
+
+/* A request is cut into appends of about this much. */
+enum { PIECE_BYTES = 4 << 20 };
+
+struct produce_op {
+    struct commit_op op; /* first */
+    void (*done)(void *arg, const struct err *e);
+    void *arg;
+    struct produce_request *requests;
+    size_t n;
+    struct append *appends;
+    size_t used; /* appends made */
+};
+
+static void settle(struct produce_op *op)
+{
+    struct err none = {0};
+    const struct err *first = &none;
+    for (size_t i = 0; i < op->used; i++) {
+        struct produce_request *r = op->appends[i].owner;
+        if (op->appends[i].item.failed && !r->error.code)
+            r->error = op->op.error;
+    }
+    for (size_t i = 0; i < op->n && !first->code; i++)
+        if (op->requests[i].error.code)
+            first = &op->requests[i].error;
+    op->done(op->arg, first);
+    mem_free(op->appends);
+    mem_free(op);
+}
+
+static void produce_done(struct commit_op *op)
+{
+    settle((struct produce_op *)op);
+}
+
+/* ---- what a request holds ---------------------------------------------------------------------------------------- */
+
+struct content {
+    size_t batches;
+    bool transactional;
+    int64_t producer_id;
+    int16_t epoch;
+};
+
+static int check_content(const struct produce_request *r, struct content *c, struct err *e)
+{
+    memset(c, 0, sizeof *c);
+    c->producer_id = -1;
+    if (r->bytes == 0)
+        return err_set(e, ERR_INVALID_RECORD, "nothing to append");
+    for (size_t at = 0; at < r->bytes; c->batches++) {
+        struct batch_header h;
+        int rc = batch_header_decode((uint8_t *)r->data + at, r->bytes - at, &h, e);
+        if (rc)
+            return rc;
+        if (batch_size(&h) > r->bytes - at)
+            return err_set(e, ERR_TRUNCATED, "a batch of %zu bytes in %zu", batch_size(&h), r->bytes - at);
+        if (h.attributes & BATCH_CONTROL)
+            return err_set(e, ERR_INVALID_RECORD, "control batches are the coordinator's to write");
+        if (h.attributes & BATCH_TRANSACTIONAL) {
+            if (c->transactional && (c->producer_id != h.producer_id || c->epoch != h.producer_epoch))
+                return err_set(e, ERR_INVALID_RECORD, "batches of two transactions in one request");
+            c->transactional = true;
+            c->producer_id = h.producer_id;
+            c->epoch = h.producer_epoch;
+        }
+        at += batch_size(&h);
+    }
+    return ERR_OK;
+}
+
+/* End of the piece that begins at `from`: as many whole batches as fit, at least one. */
+static size_t piece_end(const struct produce_request *r, size_t from)
+{
+    size_t end = from;
+    while (end < r->bytes) {
+        size_t size = be32((uint8_t *)r->data + end + 8) + BATCH_LENGTH_PREFIX;
+        if (end > from && end - from + size > PIECE_BYTES)
+            break;
+        end += size;
+    }
+    return end;
+}
+
+static size_t piece_count(const struct produce_request *r)
+{
+    size_t n = 0;
+    for (size_t at = 0; at < r->bytes; n++)
+        at = piece_end(r, at);
+    return n;
+}
+
+static int acquire_for_write(struct broker *b, const struct produce_request *r, struct partition **p,
+                             struct err *e)
+{
+    if (topic_is_internal(r->topic))
+        return err_set(e, ERR_INVALID_TOPIC, "\"%s\" is written by the coordinators only", r->topic);
+    return topic_acquire(b, r->topic, r->partition, p, e);
+}
+
+static enum log_origin origin_of(const struct produce_request *r)
+{
+    return r->built_here ? LOG_FROM_COORDINATOR : LOG_FROM_CLIENT;
+}
+
+/* ---- one request ------------------------------------------------------------------------------------------------- */
+
+/* The transaction, if there is one, is held while its batch goes into the log, so that it cannot end meanwhile. */
+static int append_piece(struct broker *b, struct append *a, const struct content *c,
+                        struct produce_request *r, size_t reserved, struct commit_op *op, struct err *e)
+{
+    struct txn *t = NULL;
+    int rc = c->transactional ? txn_hold(b, c->producer_id, c->epoch, r->topic, r->partition, &t, e) : ERR_OK;
+    if (rc) {
+        commit_unreserve(b->commit, reserved);
+        return rc;
+    }
+    rc = group_append(b, a, 1, reserved, op, NULL, e);
+    if (t)
+        txn_let_go(t);
+    return rc;
+}
+
+static void merge_result(struct produce_request *r, const struct append *a, bool first)
+{
+    if (first)
+        r->appended = a->appended;
+    r->appended.last_offset = a->appended.last_offset;
+    if (!first)
+        r->appended.bytes += a->appended.bytes;
+}
+
+static int produce_one(struct broker *b, struct produce_op *op, struct produce_request *r,
+                       const struct content *c, struct err *e)
+{
+    struct partition *p;
+    int rc = acquire_for_write(b, r, &p, e);
+    if (rc)
+        return rc;
+    for (size_t at = 0, end; !rc && at < r->bytes; at = end) {
+        struct append *a = &op->appends[op->used];
+        end = piece_end(r, at);
+        partition_hold(p);
+        size_t room = append_prepare(a, p, (uint8_t *)r->data + at, end - at, origin_of(r));
+        a->owner = r;
+        rc = room ? commit_reserve(b->commit, room, e) : ERR_OK;
+        if (!rc)
+            rc = append_piece(b, a, c, r, room, &op->op, e);
+        if (rc) {
+            partition_release(&b->topics, p);
+        } else {
+            merge_result(r, a, at == 0);
+            op->used++;
+        }
+    }
+    partition_release(&b->topics, p);
+    return rc;
+}
+
+static void produce_each(struct broker *b, struct produce_op *op, const struct content *contents)
+{
+    for (size_t i = 0; i < op->n; i++) {
+        struct produce_request *r = &op->requests[i];
+        struct err e;
+        if (!r->error.code && produce_one(b, op, r, &contents[i], &e))
+            r->error = e;
+    }
+}
+
+/* ---- a group ------------------------------------------------------------------------------------------------------ */
+
+static int prepare_group(struct broker *b, struct produce_op *op, size_t *held, size_t *room, struct err *e)
+{
+    for (size_t i = 0; i < op->n; i++) {
+        struct produce_request *r = &op->requests[i];
+        struct partition *p;
+        int rc = acquire_for_write(b, r, &p, e);
+        if (rc) {
+            r->error = *e;
+            return rc;
+        }
+        *room += append_prepare(&op->appends[i], p, r->data, r->bytes, origin_of(r));
+        op->appends[i].owner = r;
+        (*held)++;
+    }
+    return *room ? commit_reserve(b->commit, *room, e) : ERR_OK;
+}
+
+static void produce_group(struct broker *b, struct produce_op *op)
+{
+    size_t held = 0, room = 0, failed = 0;
+    struct err e;
+    int rc = prepare_group(b, op, &held, &room, &e);
+    if (!rc)
+        rc = group_append(b, op->appends, op->n, room, &op->op, &failed, &e);
+    if (rc) {
+        for (size_t i = 0; i < held; i++)
+            partition_release(&b->topics, op->appends[i].item.p);
+        for (size_t i = 0; i < op->n; i++) /* none was made, and the one to blame says why */
+            op->requests[i].error = e;
+        return;
+    }
+    op->used = op->n;
+    for (size_t i = 0; i < op->n; i++)
+        op->requests[i].appended = op->appends[i].appended;
+}
+
+/* ---- entry points -------------------------------------------------------------------------------------------------- */
+
+static struct produce_op *op_new(struct produce_request *requests, size_t n, bool atomic,
+                                 struct content *contents)
+{
+    struct produce_op *op = mem_calloc(1, sizeof *op);
+    size_t pieces = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct err e;
+        err_clear(&requests[i].error);
+        memset(&requests[i].appended, 0, sizeof requests[i].appended);
+        requests[i].appended.base_offset = requests[i].appended.last_offset = -1;
+        if (check_content(&requests[i], &contents[i], &e))
+            requests[i].error = e;
+        else
+            pieces += atomic ? 1 : piece_count(&requests[i]);
+    }
+    if (op && !(op->appends = mem_calloc(pieces + 1, sizeof *op->appends))) {
+        mem_free(op);
+        return NULL;
+    }
+    return op;
+}
+
+static bool all_well(const struct produce_request *requests, size_t n, struct err *e)
+{
+    for (size_t i = 0; i < n; i++)
+        if (requests[i].error.code) {
+            *e = requests[i].error;
+            return false;
+        }
+    return true;
+}
+
+void broker_produce_async(struct broker *b, struct produce_request *requests, size_t n, bool atomic,
+                          void (*done)(void *arg, const struct err *e), void *arg)
+{
+    struct err e = {0};
+    struct content *contents = mem_calloc(n + 1, sizeof *contents);
+    struct produce_op *op = contents ? op_new(requests, n, atomic, contents) : NULL;
+    if (!op) {
+        err_nomem(&e);
+        for (size_t i = 0; i < n; i++)
+            requests[i].error = e;
+        mem_free(contents);
+        done(arg, &e);
+        return;
+    }
+    commit_op_init(&op->op, produce_done);
+    op->requests = requests;
+    op->n = n;
+    op->done = done;
+    op->arg = arg;
+    if (!atomic)
+        produce_each(b, op, contents);
+    else if (n > 0 && all_well(requests, n, &e))
+        produce_group(b, op);
+    mem_free(contents);
+    commit_op_finish(&op->op, NULL);
+}
+
+struct produce_wait {
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    bool finished;
+    struct err error;
+};
+
+static void wake(void *arg, const struct err *e)
+{
+    struct produce_wait *w = arg;
+    pthread_mutex_lock(&w->lock);
+    w->error = *e;
+    w->finished = true;
+    pthread_cond_signal(&w->cond);
+    pthread_mutex_unlock(&w->lock);
+}
+
+int broker_produce(struct broker *b, struct produce_request *requests, size_t n, bool atomic, struct err *e)
+{
+    struct produce_wait w = {.finished = false};
+    mutex_init(&w.lock);
+    cond_init(&w.cond);
+    broker_produce_async(b, requests, n, atomic, wake, &w);
+    pthread_mutex_lock(&w.lock);
+    while (!w.finished)
+        pthread_cond_wait(&w.cond, &w.lock);
+    pthread_mutex_unlock(&w.lock);
+    pthread_cond_destroy(&w.cond);
+    pthread_mutex_destroy(&w.lock);
+    if (w.error.code)
+        *e = w.error;
+    return w.error.code;
+}

@@ -1,0 +1,169 @@
+/*
+ * recovery: see recovery.h. Single-threaded, before the threads start.
+ */
+#include "broker/recovery.h"
+
+#include <string.h>
+
+#include "base/diag.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "broker/checkpoint.h"
+
+/* ---- directories --------------------------------------------------------------------------------------------------- */
+
+static bool has_suffix(const char *s, const char *suffix)
+{
+    size_t n = strlen(s), m = strlen(suffix);
+    return n >= m && strcmp(s + n - m, suffix) == 0;
+}
+
+/* The topic id that a log directory says it belongs to. False: it says nothing (yet). */
+static bool dir_topic_id(const char *dir, struct uuid *id)
+{
+    struct err e;
+    size_t len;
+    char *text = NULL, value[UUID_TEXT_SIZE] = {0};
+    char *path = mem_printf("%s/partition.metadata", dir);
+    bool found = false;
+    if (path && !io_read_file(path, 4096, &text, &len, &e)) {
+        const char *at = strstr(text, "topic_id: ");
+        if (at) {
+            memcpy(value, at + 10, strnlen(at + 10, UUID_TEXT_SIZE - 1));
+            found = uuid_parse(value, id);
+        }
+    }
+    mem_free(text);
+    mem_free(path);
+    return found;
+}
+
+static int set_aside(const char *dir, struct err *e)
+{
+    char *stray = mem_printf("%s-stray", dir);
+    if (!stray)
+        return err_nomem(e);
+    int rc = io_exists(stray) ? err_set(e, ERR_EXISTS, "%s is in the way of setting %s aside", stray, dir)
+                              : io_rename(dir, stray, e);
+    if (!rc)
+        diag_warn("broker", "%s belongs to no known topic; it is now %s", dir, stray);
+    mem_free(stray);
+    return rc;
+}
+
+static struct partition *known_partition(struct broker *b, const char *topic, int32_t partition)
+{
+    struct topic *t = topics_by_name(&b->topics, topic);
+    return t && partition < t->count ? t->partitions[partition] : NULL;
+}
+
+static int scan_dir(struct broker *b, const char *dir, const char *topic, int32_t partition, struct err *e)
+{
+    struct partition *p = known_partition(b, topic, partition);
+    struct uuid id;
+    bool says = dir_topic_id(dir, &id);
+    if (p && (!says || memcmp(&id, &p->topic->id, sizeof id) == 0)) {
+        p->exists = true;
+        return ERR_OK;
+    }
+    if (says && map_get(b->removed, id.b, sizeof id.b))
+        return io_remove_tree(dir, e);
+    return set_aside(dir, e);
+}
+
+static int scan_name(void *arg, const char *name, struct err *e)
+{
+    struct broker *b = arg;
+    char topic[TOPIC_NAME_MAX + 1];
+    int32_t partition;
+    int rc = ERR_OK;
+    if (strcmp(name, META_TOPIC_NAME "-0") == 0)
+        return ERR_OK;
+    char *path = mem_printf("%s/%s", b->logs_dir, name);
+    if (!path)
+        return err_nomem(e);
+    if (has_suffix(name, "-delete"))
+        rc = io_remove_tree(path, e);
+    else if (partition_dir_parse(name, topic, &partition))
+        rc = scan_dir(b, path, topic, partition, e);
+    mem_free(path);
+    return rc;
+}
+
+int recovery_scan(struct broker *b, struct err *e)
+{
+    return io_list(b->logs_dir, scan_name, b, e);
+}
+
+/* ---- journal --------------------------------------------------------------------------------------------------------- */
+
+static int replay_entry(void *arg, const struct journal_entry *en, struct err *e)
+{
+    struct broker *b = arg;
+    struct topic *t = topics_by_id(&b->topics, &en->topic_id);
+    bool changed = false;
+    if (!t || en->partition < 0 || en->partition >= t->count)
+        return ERR_OK; /* its topic was deleted */
+    struct partition *p = t->partitions[en->partition];
+    if (en->next_offset > p->journaled_end)
+        p->journaled_end = en->next_offset;
+    if (en->next_offset <= p->recovery_point)
+        return ERR_OK; /* synced; its segment may even be gone by retention */
+    char *dir = partition_dir(b, p);
+    int rc = dir ? log_restore(dir, en->segment_base, en->position, en->data, en->bytes, &changed, e)
+                 : err_nomem(e);
+    mem_free(dir);
+    if (rc)
+        return err_wrap(e, "putting back offset %lld of %s-%d", (long long)en->base_offset, t->name,
+                        p->index);
+    p->exists = true;
+    p->clean = false;
+    if (changed)
+        atomic_fetch_add(&b->recovered_bytes, en->bytes);
+    return ERR_OK;
+}
+
+/* A log that cannot be opened stays out of service; the journal then keeps what it has of it. */
+static int open_and_flush(struct broker *b, struct partition *p, bool *failed, struct err *e)
+{
+    struct log *log;
+    struct err why;
+    if (partition_open(b, p, false, &log, &why)) {
+        *failed = true;
+        return ERR_OK;
+    }
+    if (!log || log_recovery_point(log) >= log_end_offset(log))
+        return ERR_OK;
+    return partition_flush(p, e);
+}
+
+static int recover_logs(struct broker *b, struct err *e)
+{
+    struct partition **list;
+    size_t n;
+    bool failed = false;
+    int rc = topics_all(&b->topics, &list, &n, e);
+    if (rc)
+        return rc;
+    for (size_t i = 0; !rc && i < n; i++)
+        rc = open_and_flush(b, list[i], &failed, e);
+    partitions_release(&b->topics, list, n);
+    if (rc || (rc = checkpoint_recovery(b, e)) || failed)
+        return rc;
+    return journal_reset(b->journal, e);
+}
+
+int recovery_run(struct broker *b, struct err *e)
+{
+    struct partition **list;
+    size_t n;
+    int rc = topics_all(&b->topics, &list, &n, e);
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < n; i++)
+        list[i]->clean = b->clean_start;
+    partitions_release(&b->topics, list, n);
+    if ((rc = journal_replay(b->journal, replay_entry, b, e)))
+        return rc;
+    return b->clean_start ? ERR_OK : recover_logs(b, e);
+}

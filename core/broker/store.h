@@ -1,0 +1,54 @@
+/*
+ * store: struct broker, seen only inside core/broker.
+ */
+#ifndef LEAT_BROKER_STORE_H
+#define LEAT_BROKER_STORE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/uuid.h"
+#include "broker/broker.h"
+#include "broker/commit.h"
+#include "broker/topic.h"
+#include "storage/journal.h"
+#include "storage/log.h"
+
+struct offsets;
+struct txns;
+struct upkeep;
+
+struct broker {
+    struct broker_options o;
+    char *data_dir, *logs_dir;
+    char cluster_id[UUID_TEXT_SIZE];
+    struct uuid directory_id;
+    int lock_fd;
+    bool clean_start; /* the last stop was clean */
+
+    pthread_mutex_t admin;       /* outermost: changes of metadata, one at a time, held over their sync */
+    pthread_mutex_t checkpoints; /* one writer of the checkpoint files at a time */
+    struct topics topics;
+    struct log *meta;                            /* __cluster_metadata-0 */
+    struct map *removed;                         /* ids of deleted topics, while starting */
+    int64_t next_producer_id, producer_id_limit; /* the rest of this process's block; under `admin` */
+
+    struct journal *journal;
+    struct commit *commit;
+    struct upkeep *upkeep;
+    struct offsets *offsets;
+    struct txns *txns;
+
+    atomic_uint_fast64_t append_batches, append_records, append_bytes, fetch_bytes;
+    atomic_uint_fast64_t recovered_bytes, cut_bytes;
+    int64_t start_ms;
+};
+
+#define OFFSETS_TOPIC "__consumer_offsets"
+#define TXN_TOPIC "__transaction_state"
+#define META_TOPIC_NAME "__cluster_metadata"
+
+/* Makes an internal topic on its first use. `*partitions`: how many it has. */
+int internal_topic(struct broker *b, const char *name, int32_t *partitions, struct err *e);
+
+#endif

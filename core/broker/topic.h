@@ -1,0 +1,141 @@
+/*
+ * topic: the table of topics and partitions in memory, their settings, and the lazy opening of logs.
+ *
+ * Holding: topic_acquire marks a partition's topic busy until partition_release; deletion waits for that, so a log
+ * pointer is good while its partition is held. Waiters keep only the memory of a topic (topic_ref).
+ */
+#ifndef LEAT_BROKER_TOPIC_H
+#define LEAT_BROKER_TOPIC_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/hash.h"
+#include "base/err.h"
+#include "base/uuid.h"
+#include "broker/broker.h"
+#include "storage/log.h"
+
+#define TOPIC_NAME_MAX 249
+#define TOPIC_PARTITIONS_MAX 10000
+
+struct watch;
+
+/* A topic's settings, decoded. Immutable once published; older ones live as long as the topic. */
+struct topic_settings {
+    struct log_config log;
+    int64_t max_message_bytes;
+    int64_t timestamp_before_max_ms, timestamp_after_max_ms;
+    int64_t flush_ms, flush_messages;
+    bool log_append_time;
+    bool synced; /* durability=sync */
+    struct topic_settings *older;
+};
+
+/* Parses; internal topics may have what users may not (cleanup.policy=compact). */
+int topic_settings_make(const struct topic_config_entry *config, size_t n, bool internal,
+                        struct topic_settings **out, struct err *e);
+int topic_config_check_internal(const char *name, const char *value, struct err *e);
+
+struct topic;
+
+struct partition {
+    struct topic *topic;
+    int32_t index;
+    _Atomic(struct log *) log; /* NULL until opened */
+    pthread_mutex_t lock;      /* opening; appends, from the log's append to the staging for the journal */
+
+    /* How to open the log; from start-up, under `lock` later. */
+    bool exists; /* its directory is there */
+    bool clean;  /* the last stop was clean */
+    bool failed; /* opening failed; said once */
+    int64_t recovery_point, start_offset;
+    int64_t journaled_end; /* end of the last entry that recovery replayed; -1: none */
+
+    atomic_int pending;           /* staged appends that are not yet committed */
+    atomic_bool dirty;            /* appended since the last flush */
+    _Atomic(int64_t) dirty_since; /* clock_mono_ms */
+    _Atomic(int64_t) unflushed;   /* records appended since the last flush */
+
+    pthread_mutex_t watch_lock; /* leaf */
+    _Atomic(struct watch *) watches;
+};
+
+struct topic {
+    char *name;
+    struct uuid id;
+    bool internal;
+    atomic_bool visible; /* its creation is durable */
+    atomic_bool deleted;
+    atomic_int refs;   /* memory */
+    atomic_int busy;   /* partitions held */
+    int32_t announced; /* replay: partitions that records told of */
+    int32_t count;     /* this and the rest: under the table's lock */
+    struct partition **partitions;
+    _Atomic(struct topic_settings *) settings; /* the newest */
+    struct topic_config_entry *config;
+    size_t config_count;
+};
+
+struct topic *topic_new(const char *name, const struct uuid *id, struct err *e); /* refs 1; no partitions */
+void topic_ref(struct topic *t);
+void topic_unref(struct topic *t);
+bool topic_is_internal(const char *name);
+/* Room for partitions up to `total`, made but not yet counted in t->count: topic_grow_commit takes them over. */
+int topic_grow(struct topic *t, int32_t total, struct partition ***grown, struct err *e);
+void topic_grow_commit(struct topic *t, int32_t total, struct partition **grown);
+void topic_grow_undo(struct topic *t, int32_t total, struct partition **grown);
+/* The topic's config with `change` applied (NULL values remove). The result is freed by topic_config_free. */
+int topic_config_merge(const struct topic *t, const struct topic_config_entry *change, size_t n,
+                       struct topic_config_entry **out, size_t *out_n, struct err *e);
+void topic_config_free(struct topic_config_entry *config, size_t n);
+
+static inline const struct topic_settings *topic_settings(const struct topic *t)
+{
+    return atomic_load_explicit(&t->settings, memory_order_acquire);
+}
+
+/* ---- table ---------------------------------------------------------------------------------------------------- */
+
+struct topics {
+    pthread_rwlock_t lock;
+    struct map *by_name, *by_id;
+    pthread_mutex_t idle_lock; /* for the deleter, who waits until a topic is no longer busy */
+    pthread_cond_t idle;
+};
+
+int topics_init(struct topics *t, struct err *e);
+void topics_free(struct topics *t);
+int topics_put(struct topics *t, struct topic *topic, struct err *e);
+void topics_remove(struct topics *t, struct topic *topic);
+struct topic *topics_by_id(struct topics *t, const struct uuid *id); /* start-up only */
+struct topic *topics_by_name(struct topics *t, const char *name);    /* start-up, or admin lock held */
+void topics_wait_idle(struct topics *t, struct topic *topic);
+
+/* Every partition of every topic, each held: released by the caller through partitions_release. */
+int topics_all(struct topics *t, struct partition ***list, size_t *n, struct err *e);
+void partitions_release(struct topics *t, struct partition **list, size_t n);
+
+int topic_acquire(struct broker *b, const char *topic, int32_t partition, struct partition **out,
+                  struct err *e);
+void partition_hold(struct partition *p); /* once more, of one that is held */
+void partition_release(struct topics *t, struct partition *p);
+
+/* ---- partition -------------------------------------------------------------------------------------------------- */
+
+struct log *partition_log(struct partition *p); /* NULL: not opened */
+/* Opens if need be. `*log` is NULL if there is nothing on disk and `create` is false. */
+int partition_open(struct broker *b, struct partition *p, bool create, struct log **log, struct err *e);
+int partition_open_locked(struct broker *b, struct partition *p, bool create, struct log **log,
+                          struct err *e);
+char *partition_dir(struct broker *b, const struct partition *p); /* mem_free; NULL: out of memory */
+/* Flushes and settles the dirty marks. */
+int partition_flush(struct partition *p, struct err *e);
+
+/* Wakes whoever watches. Takes only leaf locks. */
+void partition_notify(struct partition *p);
+
+#endif

@@ -1,0 +1,361 @@
+/*
+ * topic_admin: creating, deleting and changing topics. One change at a time (the admin lock, outermost, held over the
+ * change's own sync: nobody but other administrators waits for it). What can fail is prepared before the change is
+ * made durable; what follows cannot.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/diag.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "broker/checkpoint.h"
+#include "broker/meta.h"
+#include "broker/offsets.h"
+#include "broker/store.h"
+
+/* ---- records --------------------------------------------------------------------------------------------------- */
+
+static struct meta_record partition_record(struct broker *b, const struct topic *t, int32_t index)
+{
+    return (struct meta_record){
+        .kind = META_PARTITION, .topic_id = t->id, .partition = index, .directory = b->directory_id};
+}
+
+static struct meta_record config_record(const struct topic *t, const struct topic_config_entry *c)
+{
+    return (struct meta_record){.kind = META_CONFIG,
+                                .resource = META_RESOURCE_TOPIC,
+                                .name = text_of(t->name),
+                                .key = text_of(c->name),
+                                .value = text_of(c->value)};
+}
+
+static int append_creation(struct broker *b, const struct topic *t, struct err *e)
+{
+    size_t n = 0, max = 1 + (size_t)t->count + t->config_count;
+    struct meta_record *records = mem_calloc(max, sizeof *records);
+    if (!records)
+        return err_nomem(e);
+    records[n++] = (struct meta_record){.kind = META_TOPIC, .name = text_of(t->name), .topic_id = t->id};
+    for (int32_t i = 0; i < t->count; i++)
+        records[n++] = partition_record(b, t, i);
+    for (size_t i = 0; i < t->config_count; i++)
+        records[n++] = config_record(t, &t->config[i]);
+    int rc = meta_append(b, records, n, e);
+    mem_free(records);
+    return rc;
+}
+
+/* ---- create ---------------------------------------------------------------------------------------------------- */
+
+/* Kafka refuses names that differ only in "." and "_", as its metrics would mix them up; so do we. */
+static bool names_collide(const char *a, const char *b)
+{
+    for (; *a && *b; a++, b++)
+        if (*a != *b && !((*a == '.' || *a == '_') && (*b == '.' || *b == '_')))
+            return false;
+    return *a == *b;
+}
+
+static int check_free(struct broker *b, const char *name, struct err *e)
+{
+    size_t pos = 0, len;
+    const void *key;
+    void *value;
+    if (topics_by_name(&b->topics, name))
+        return err_set(e, ERR_TOPIC_EXISTS, "topic \"%s\" exists already", name);
+    while (map_next(b->topics.by_name, &pos, &key, &len, &value)) {
+        const struct topic *t = value;
+        if (names_collide(t->name, name))
+            return err_set(e, ERR_INVALID_TOPIC,
+                           "topic name \"%s\" collides with \"%s\": they differ only in \".\" and \"_\"",
+                           name, t->name);
+    }
+    return ERR_OK;
+}
+
+static int set_config(struct topic *t, const struct topic_config_entry *config, size_t n, struct err *e)
+{
+    struct topic_settings *s;
+    int rc = topic_config_merge(t, config, n, &t->config, &t->config_count, e);
+    if (rc)
+        return rc;
+    if ((rc = topic_settings_make(t->config, t->config_count, t->internal, &s, e)))
+        return rc;
+    s->older = atomic_load(&t->settings);
+    atomic_store(&t->settings, s);
+    return ERR_OK;
+}
+
+static int create_locked(struct broker *b, const char *name, int32_t partitions,
+                         const struct topic_config_entry *config, size_t n, struct uuid *id, struct err *e)
+{
+    struct uuid fresh = uuid_random();
+    struct partition **grown;
+    int rc = check_free(b, name, e);
+    if (rc)
+        return rc;
+    struct topic *t = topic_new(name, &fresh, e);
+    if (!t)
+        return e->code;
+    if ((rc = set_config(t, config, n, e)) || (rc = topic_grow(t, partitions, &grown, e)))
+        goto made;
+    topic_grow_commit(t, partitions, grown);
+    if ((rc = topics_put(&b->topics, t, e)))
+        goto made;
+    if ((rc = append_creation(b, t, e)))
+        goto listed;
+    atomic_store(&t->visible, true);
+    if (id)
+        *id = fresh;
+    return ERR_OK;
+listed:
+    topics_remove(&b->topics, t);
+made:
+    topic_unref(t);
+    return rc;
+}
+
+static int check_partitions(int32_t n, struct err *e)
+{
+    if (n < 1 || n > TOPIC_PARTITIONS_MAX)
+        return err_set(e, ERR_INVALID_PARTITIONS, "a topic has 1 to %d partitions, not %d",
+                       TOPIC_PARTITIONS_MAX, n);
+    return ERR_OK;
+}
+
+int broker_create_topic(struct broker *b, const char *name, int32_t partitions,
+                        const struct topic_config_entry *config, size_t config_count, struct uuid *id,
+                        struct err *e)
+{
+    int rc = topic_name_check(name, e);
+    if (!rc && topic_is_internal(name))
+        rc = err_set(e, ERR_INVALID_TOPIC, "\"%s\" is an internal topic's name", name);
+    partitions = partitions == -1 ? 1 : partitions;
+    if (!rc)
+        rc = check_partitions(partitions, e);
+    for (size_t i = 0; !rc && i < config_count; i++)
+        rc = topic_config_check(config[i].name, config[i].value, e);
+    if (rc)
+        return rc;
+    pthread_mutex_lock(&b->admin);
+    rc = create_locked(b, name, partitions, config, config_count, id, e);
+    pthread_mutex_unlock(&b->admin);
+    return rc;
+}
+
+int internal_topic(struct broker *b, const char *name, int32_t *partitions, struct err *e)
+{
+    static const struct topic_config_entry config[] = {{"cleanup.policy", "compact"},
+                                                       {"segment.bytes", "104857600"}};
+    pthread_rwlock_rdlock(&b->topics.lock);
+    struct topic *t = topics_by_name(&b->topics, name);
+    *partitions = t && atomic_load(&t->visible) ? t->count : 0;
+    pthread_rwlock_unlock(&b->topics.lock);
+    if (*partitions > 0)
+        return ERR_OK;
+    int32_t n = strcmp(name, OFFSETS_TOPIC) == 0 ? b->o.offsets_partitions : b->o.txn_partitions;
+    pthread_mutex_lock(&b->admin);
+    int rc = create_locked(b, name, n, config, sizeof config / sizeof config[0], NULL, e);
+    if (rc == ERR_TOPIC_EXISTS)
+        rc = ERR_OK; /* somebody was faster */
+    pthread_mutex_unlock(&b->admin);
+    if (rc)
+        return rc;
+    pthread_rwlock_rdlock(&b->topics.lock);
+    *partitions = topics_by_name(&b->topics, name)->count;
+    pthread_rwlock_unlock(&b->topics.lock);
+    return ERR_OK;
+}
+
+/* ---- delete ---------------------------------------------------------------------------------------------------- */
+
+static int find_for_change(struct broker *b, const char *name, struct topic **t, struct err *e)
+{
+    *t = topics_by_name(&b->topics, name);
+    if (!*t)
+        return err_set(e, ERR_UNKNOWN_TOPIC, "there is no topic \"%.*s\"", TOPIC_NAME_MAX, name);
+    if ((*t)->internal)
+        return err_set(e, ERR_INVALID_TOPIC, "\"%s\" is an internal topic", name);
+    return ERR_OK;
+}
+
+/* What cannot be removed now is swept away at the next start, as its topic is no longer known. */
+static int delete_partition(struct broker *b, struct partition *p, struct err *e)
+{
+    struct log *log = partition_log(p);
+    if (log) {
+        atomic_store(&p->log, NULL);
+        return log_delete(log, e);
+    }
+    if (!p->exists)
+        return ERR_OK;
+    char *dir = partition_dir(b, p);
+    int rc = dir ? io_remove_tree(dir, e) : err_nomem(e);
+    mem_free(dir);
+    return rc;
+}
+
+static int delete_locked(struct broker *b, const char *name, struct err *e)
+{
+    struct topic *t;
+    int rc = find_for_change(b, name, &t, e);
+    if (rc)
+        return rc;
+    struct meta_record r = {.kind = META_REMOVE_TOPIC, .topic_id = t->id};
+    if ((rc = meta_append(b, &r, 1, e)))
+        return rc;
+    topics_remove(&b->topics, t);
+    atomic_store(&t->deleted, true);
+    for (int32_t i = 0; i < t->count; i++)
+        partition_notify(t->partitions[i]);
+    topics_wait_idle(&b->topics, t);
+    for (int32_t i = 0; i < t->count; i++) {
+        struct err why;
+        if (delete_partition(b, t->partitions[i], &why))
+            diag_warn("broker", "deleting %s-%d: %s", name, i, why.text);
+    }
+    topic_unref(t);
+    return ERR_OK;
+}
+
+int broker_delete_topic(struct broker *b, const char *name, struct err *e)
+{
+    pthread_mutex_lock(&b->admin);
+    int rc = delete_locked(b, name, e);
+    pthread_mutex_unlock(&b->admin);
+    return rc ? rc : offsets_forget_topic(b, name, e);
+}
+
+/* ---- change ---------------------------------------------------------------------------------------------------- */
+
+static int add_locked(struct broker *b, const char *name, int32_t total, struct err *e)
+{
+    struct topic *t;
+    struct partition **grown;
+    int rc = find_for_change(b, name, &t, e);
+    if (!rc)
+        rc = check_partitions(total, e);
+    if (!rc && total <= t->count)
+        rc = err_set(e, ERR_INVALID_PARTITIONS, "topic \"%s\" has %d partitions already; it can only grow",
+                     name, t->count);
+    if (rc || (rc = topic_grow(t, total, &grown, e)))
+        return rc;
+    size_t n = (size_t)(total - t->count);
+    struct meta_record *records = mem_calloc(n, sizeof *records);
+    rc = records ? ERR_OK : err_nomem(e);
+    for (size_t i = 0; !rc && i < n; i++)
+        records[i] = partition_record(b, t, t->count + (int32_t)i);
+    if (!rc)
+        rc = meta_append(b, records, n, e);
+    mem_free(records);
+    if (rc) {
+        topic_grow_undo(t, total, grown);
+        return rc;
+    }
+    pthread_rwlock_wrlock(&b->topics.lock);
+    topic_grow_commit(t, total, grown);
+    pthread_rwlock_unlock(&b->topics.lock);
+    return ERR_OK;
+}
+
+int broker_add_partitions(struct broker *b, const char *name, int32_t total, struct err *e)
+{
+    pthread_mutex_lock(&b->admin);
+    int rc = add_locked(b, name, total, e);
+    pthread_mutex_unlock(&b->admin);
+    return rc;
+}
+
+/*
+ * For a change of durability. What was appended without the journal must be synced before the topic counts as
+ * journaled, since recovery then cuts what is neither synced nor in the journal; and the other way round what was
+ * acknowledged as synced must not depend on the journal, which is no longer released by flushing this topic.
+ */
+static int settle_durability(struct broker *b, struct topic *t, struct err *e)
+{
+    int rc = ERR_OK;
+    for (int32_t i = 0; !rc && i < t->count; i++) {
+        pthread_mutex_lock(&t->partitions[i]->lock); /* whoever appends by the old settings is through */
+        pthread_mutex_unlock(&t->partitions[i]->lock);
+        rc = partition_flush(t->partitions[i], e);
+    }
+    return rc ? rc : checkpoint_recovery(b, e);
+}
+
+static int publish(struct broker *b, struct topic *t, struct topic_settings *s,
+                   struct topic_config_entry *config, size_t n, struct err *e)
+{
+    bool durability = s->synced != topic_settings(t)->synced;
+    pthread_rwlock_wrlock(&b->topics.lock);
+    topic_config_free(t->config, t->config_count);
+    t->config = config;
+    t->config_count = n;
+    s->older = atomic_load(&t->settings);
+    atomic_store(&t->settings, s);
+    pthread_rwlock_unlock(&b->topics.lock);
+    for (int32_t i = 0; i < t->count; i++)
+        if (partition_log(t->partitions[i]))
+            log_set_config(partition_log(t->partitions[i]), &s->log);
+    return durability ? settle_durability(b, t, e) : ERR_OK;
+}
+
+static int append_change(struct broker *b, const struct topic *t, const struct topic_config_entry *config,
+                         size_t n, struct err *e)
+{
+    struct meta_record *records = mem_calloc(n + 1, sizeof *records);
+    if (!records)
+        return err_nomem(e);
+    for (size_t i = 0; i < n; i++)
+        records[i] = config_record(t, &config[i]);
+    int rc = meta_append(b, records, n, e);
+    mem_free(records);
+    return rc;
+}
+
+static int alter_locked(struct broker *b, const char *name, const struct topic_config_entry *config, size_t n,
+                        struct err *e)
+{
+    struct topic *t;
+    struct topic_config_entry *merged;
+    struct topic_settings *s;
+    size_t merged_n;
+    int rc = find_for_change(b, name, &t, e);
+    if (rc || (rc = topic_config_merge(t, config, n, &merged, &merged_n, e)))
+        return rc;
+    if ((rc = topic_settings_make(merged, merged_n, false, &s, e)))
+        goto merged;
+    if (s->synced != topic_settings(t)->synced && (rc = settle_durability(b, t, e)))
+        goto decoded;
+    if ((rc = append_change(b, t, config, n, e)))
+        goto decoded;
+    return publish(b, t, s, merged, merged_n, e);
+decoded:
+    mem_free(s);
+merged:
+    topic_config_free(merged, merged_n);
+    return rc;
+}
+
+int broker_alter_topic(struct broker *b, const char *name, const struct topic_config_entry *config,
+                       size_t config_count, struct err *e)
+{
+    int rc = ERR_OK;
+    for (size_t i = 0; !rc && i < config_count; i++) {
+        const struct topic_config_def *defs;
+        size_t n;
+        defs = topic_config_defs(&n);
+        const char *value = config[i].value;
+        for (size_t d = 0; !value && d < n; d++) /* a removal: the name must be known */
+            if (strcmp(defs[d].name, config[i].name) == 0)
+                value = defs[d].default_value;
+        rc = topic_config_check(config[i].name, value ? value : "", e);
+    }
+    if (rc || config_count == 0)
+        return rc;
+    pthread_mutex_lock(&b->admin);
+    rc = alter_locked(b, name, config, config_count, e);
+    pthread_mutex_unlock(&b->admin);
+    return rc;
+}

@@ -1,0 +1,368 @@
+/*
+ * txn_table: the transactional ids and their producers; loading them from __transaction_state at start.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/diag.h"
+#include "base/mem.h"
+#include "base/thread.h"
+#include "broker/txn.h"
+#include "broker/walk.h"
+
+int txns_open(struct broker *b, struct err *e)
+{
+    struct txns *ts = mem_calloc(1, sizeof *ts);
+    if (!ts)
+        return err_nomem(e);
+    mutex_init(&ts->lock);
+    ts->by_id = map_new();
+    ts->by_producer = map_new();
+    b->txns = ts;
+    return ts->by_id && ts->by_producer ? ERR_OK : err_nomem(e);
+}
+
+static void txn_free(void *p)
+{
+    struct txn *t = p;
+    pthread_mutex_destroy(&t->lock);
+    txn_parts_free(&t->parts);
+    mem_free(t->id);
+    mem_free(t);
+}
+
+void txns_close(struct broker *b)
+{
+    struct txns *ts = b->txns;
+    size_t pos = 0, len;
+    const void *key;
+    void *value;
+    if (!ts)
+        return;
+    while (ts->by_id && map_next(ts->by_id, &pos, &key, &len, &value)) {
+        offsets_drop(b, ((struct txn *)value)->offsets);
+        ((struct txn *)value)->offsets = NULL;
+    }
+    if (ts->by_producer)
+        map_free(ts->by_producer, NULL);
+    if (ts->by_id)
+        map_free(ts->by_id, txn_free);
+    pthread_mutex_destroy(&ts->lock);
+    mem_free(ts);
+    b->txns = NULL;
+}
+
+struct txn *txn_find(struct broker *b, const char *id)
+{
+    pthread_mutex_lock(&b->txns->lock);
+    struct txn *t = map_get(b->txns->by_id, id, strlen(id));
+    pthread_mutex_unlock(&b->txns->lock);
+    return t;
+}
+
+struct txn *txn_find_producer(struct broker *b, int64_t producer_id)
+{
+    pthread_mutex_lock(&b->txns->lock);
+    struct txn *t = map_get(b->txns->by_producer, &producer_id, sizeof producer_id);
+    pthread_mutex_unlock(&b->txns->lock);
+    return t;
+}
+
+static struct txn *txn_new(struct text id)
+{
+    struct txn *t = mem_calloc(1, sizeof *t);
+    if (!t || !(t->id = mem_strndup(id.p, id.n))) {
+        mem_free(t);
+        return NULL;
+    }
+    mutex_init(&t->lock);
+    t->producer_id = -1;
+    t->epoch = -1;
+    t->start_ms = -1;
+    t->state = TXN_EMPTY;
+    atomic_init(&t->deadline, INT64_MAX);
+    return t;
+}
+
+int txn_get(struct broker *b, struct text id, struct txn **t, struct err *e)
+{
+    int rc = ERR_OK;
+    pthread_mutex_lock(&b->txns->lock);
+    *t = map_get(b->txns->by_id, id.p, id.n);
+    if (!*t) {
+        *t = txn_new(id);
+        rc = *t ? map_put(b->txns->by_id, id.p, id.n, *t, e) : err_nomem(e);
+        if (rc && *t)
+            txn_free(*t);
+    }
+    pthread_mutex_unlock(&b->txns->lock);
+    return rc;
+}
+
+int txn_map_producer(struct broker *b, struct txn *t, int64_t producer_id, struct err *e)
+{
+    pthread_mutex_lock(&b->txns->lock);
+    map_remove(b->txns->by_producer, &producer_id, sizeof producer_id);
+    int rc = map_put(b->txns->by_producer, &producer_id, sizeof producer_id, t, e);
+    pthread_mutex_unlock(&b->txns->lock);
+    return rc;
+}
+
+int txn_hold(struct broker *b, int64_t producer_id, int16_t epoch, const char *topic, int32_t partition,
+             struct txn **out, struct err *e)
+{
+    struct txn *t = txn_find_producer(b, producer_id);
+    if (!t)
+        return err_set(e, ERR_INVALID_TXN_STATE, "producer %lld has no transaction", (long long)producer_id);
+    pthread_mutex_lock(&t->lock);
+    int rc = ERR_OK;
+    if (t->producer_id != producer_id || t->epoch != epoch)
+        rc = err_set(e, ERR_INVALID_PRODUCER_EPOCH,
+                     "producer %lld of transactional id %s has epoch %d, not %d", (long long)producer_id,
+                     t->id, t->epoch, epoch);
+    else if (t->state != TXN_ONGOING || !txn_parts_have(&t->parts, topic, partition))
+        rc = err_set(e, ERR_INVALID_TXN_STATE, "%s-%d is not part of a transaction of %s", topic, partition,
+                     t->id);
+    if (rc)
+        pthread_mutex_unlock(&t->lock);
+    else
+        *out = t;
+    return rc;
+}
+
+void txn_let_go(struct txn *t)
+{
+    pthread_mutex_unlock(&t->lock);
+}
+
+/* ---- loading ------------------------------------------------------------------------------------------------------- */
+
+static int restore(struct broker *b, struct txn *t, struct txn_value *v, struct err *e)
+{
+    struct text topic;
+    int32_t partition;
+    int rc;
+    txn_parts_free(&t->parts);
+    t->producer_id = v->producer_id;
+    t->epoch = v->epoch;
+    t->timeout_ms = v->timeout_ms;
+    t->state = v->state;
+    t->update_ms = v->update_ms;
+    t->start_ms = v->start_ms;
+    t->written_ms = v->update_ms;
+    while (!(rc = txn_value_next(v, &topic, &partition, e)))
+        if ((rc = txn_parts_add(&t->parts, topic, partition, e)))
+            break;
+    return rc == ERR_END ? txn_map_producer(b, t, t->producer_id, e) : rc;
+}
+
+struct load {
+    struct broker *b;
+    struct buf scratch;
+};
+
+static int load_record(void *arg, const struct batch_header *h, const struct record *r, struct err *e)
+{
+    struct load *l = arg;
+    struct text id;
+    struct txn_value v;
+    struct txn *t;
+    (void)h;
+    if (!r->key)
+        return ERR_OK;
+    int rc = txn_key_decode(r->key, (size_t)r->key_len, &id, e);
+    if (rc)
+        return rc;
+    if (!r->value) { /* forgotten by Kafka; here it only starts anew */
+        v = (struct txn_value){
+            .producer_id = -1, .epoch = -1, .state = TXN_EMPTY, .topics_left = -1, .start_ms = -1};
+        pthread_mutex_lock(&l->b->txns->lock);
+        t = map_get(l->b->txns->by_id, id.p, id.n);
+        pthread_mutex_unlock(&l->b->txns->lock);
+        return t ? restore(l->b, t, &v, e) : ERR_OK;
+    }
+    if ((rc = txn_value_decode(r->value, (size_t)r->value_len, &v, e)) || (rc = txn_get(l->b, id, &t, e)))
+        return rc;
+    return restore(l->b, t, &v, e);
+}
+
+static int load_batch(void *arg, const uint8_t *data, const struct batch_header *h, struct err *e)
+{
+    struct load *l = arg;
+    return h->attributes & BATCH_CONTROL ? ERR_OK : walk_records(data, h, &l->scratch, load_record, l, e);
+}
+
+static int check_prepared(struct txn_work *w, struct err *e)
+{
+    const struct txn *t = w->t;
+    bool commit = t->state == TXN_PREPARE_COMMIT;
+    w->next = (struct txn_value){.producer_id = t->producer_id,
+                                 .epoch = t->epoch,
+                                 .timeout_ms = t->timeout_ms,
+                                 .state = commit ? TXN_COMPLETE_COMMIT : TXN_COMPLETE_ABORT,
+                                 .update_ms = clock_wall_ms(),
+                                 .start_ms = t->start_ms};
+    w->write_state = w->markers = true;
+    w->marker_commit = commit;
+    w->marker_epoch = t->epoch;
+    return txn_parts_copy(&t->parts, &w->parts, e);
+}
+
+/* An open transaction goes on: it gets back its offsets and what is left of its time. */
+static int resume(struct broker *b, struct txn *t, struct err *e)
+{
+    t->offsets = t->producer_id < 0 ? NULL : offsets_take_pending(b, t->producer_id);
+    if (t->state == TXN_ONGOING) {
+        int64_t left = t->start_ms + t->timeout_ms - clock_wall_ms();
+        left = left < 0 ? 0 : left > t->timeout_ms ? t->timeout_ms : left;
+        atomic_store(&t->deadline, clock_mono_ms() + left);
+    } else if (t->state == TXN_PREPARE_COMMIT || t->state == TXN_PREPARE_ABORT ||
+               t->state == TXN_PREPARE_EPOCH_FENCE) {
+        struct txn_work *w = txn_work_new(b, t, check_prepared, e);
+        return w ? txn_work_run(w, e) : e->code;
+    }
+    return ERR_OK;
+}
+
+int txns_load(struct broker *b, struct err *e)
+{
+    struct topic *topic = topics_by_name(&b->topics, TXN_TOPIC);
+    struct load l = {.b = b};
+    int rc = ERR_OK;
+    buf_init(&l.scratch, BATCH_MAX_INFLATED);
+    for (int32_t i = 0; !rc && topic && i < topic->count; i++) {
+        struct log *log;
+        rc = partition_open(b, topic->partitions[i], false, &log, e);
+        if (!rc && log)
+            rc = walk_batches(log, load_batch, &l, e);
+    }
+    buf_free(&l.scratch);
+    size_t pos = 0, len;
+    const void *key;
+    void *value;
+    while (!rc && map_next(b->txns->by_id, &pos, &key, &len, &value))
+        rc = resume(b, value, e);
+    return rc;
+}
+
+/* ---- after an unclean stop ------------------------------------------------------------------------------------------ */
+
+/* An open transaction in the log that its coordinator does not know: possible only with durability=page-cache. */
+static bool is_unknown(struct broker *b, const struct partition *p, const struct producer_info *info)
+{
+    struct txn *t = info->txn_first_offset < 0 ? NULL : txn_find_producer(b, info->id);
+    if (info->txn_first_offset < 0)
+        return false;
+    return !t || t->state != TXN_ONGOING || t->producer_id != info->id ||
+           !txn_parts_have(&t->parts, p->topic->name, p->index);
+}
+
+static int abort_in_log(struct broker *b, struct partition *p, const struct producer_info *info,
+                        struct err *e)
+{
+    struct commit_wait wait;
+    struct append a = {0};
+    struct buf marker;
+    buf_init(&marker, 256);
+    int rc = marker_build(&marker, info->id, info->epoch, false, 0, clock_wall_ms(), e);
+    commit_wait_init(&wait);
+    partition_hold(p);
+    size_t room = rc ? 0 : append_prepare(&a, p, marker.data, marker.len, LOG_FROM_COORDINATOR);
+    if (!rc && room)
+        rc = commit_reserve(b->commit, room, e);
+    if (!rc)
+        rc = group_append(b, &a, 1, room, &wait.op, NULL, e);
+    if (rc)
+        partition_release(&b->topics, p);
+    struct err sync;
+    int waited = commit_wait_for(&wait, rc ? &sync : e);
+    buf_free(&marker);
+    if (!rc && !waited)
+        diag_warn("broker",
+                  "%s-%d: aborted a transaction of producer %lld that its coordinator does not know",
+                  p->topic->name, p->index, (long long)info->id);
+    return rc ? rc : waited;
+}
+
+int txns_abort_unknown(struct broker *b, struct err *e)
+{
+    struct partition **list;
+    size_t n;
+    int rc = topics_all(&b->topics, &list, &n, e);
+    if (rc)
+        return rc;
+    for (size_t i = 0; !rc && i < n; i++) {
+        struct producer_info *producers = NULL;
+        size_t count = 0;
+        if (!partition_log(list[i]))
+            continue;
+        rc = log_producers(partition_log(list[i]), &producers, &count, e);
+        for (size_t k = 0; !rc && k < count; k++)
+            if (is_unknown(b, list[i], &producers[k]))
+                rc = abort_in_log(b, list[i], &producers[k], e);
+        mem_free(producers);
+    }
+    partitions_release(&b->topics, list, n);
+    return rc;
+}
+
+/* ---- listing -------------------------------------------------------------------------------------------------------- */
+
+void txn_infos_free(struct txn_info *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        mem_free(list[i].transactional_id);
+    mem_free(list);
+}
+
+static int by_id(const void *a, const void *b)
+{
+    const struct txn_info *x = a, *y = b;
+    return strcmp(x->transactional_id, y->transactional_id);
+}
+
+static int describe(struct txn *t, struct txn_info *out, struct err *e)
+{
+    pthread_mutex_lock(&t->lock);
+    *out = (struct txn_info){
+        .transactional_id = mem_strdup(t->id),
+        .producer_id = t->producer_id,
+        .epoch = t->epoch,
+        .state = txn_state_name(t->state),
+        .timeout_ms = t->timeout_ms,
+        .start_ms = t->state == TXN_ONGOING ? t->start_ms : -1,
+    };
+    pthread_mutex_unlock(&t->lock);
+    return out->transactional_id ? ERR_OK : err_nomem(e);
+}
+
+int broker_txns(struct broker *b, struct txn_info **list, size_t *n, struct err *e)
+{
+    struct txns *ts = b->txns;
+    size_t pos = 0, len, count = 0;
+    const void *key;
+    void *value;
+    int rc = ERR_OK;
+    *n = 0;
+    *list = NULL;
+    pthread_mutex_lock(&ts->lock);
+    struct txn **all = mem_calloc(map_count(ts->by_id) + 1, sizeof(struct txn *));
+    while (all && map_next(ts->by_id, &pos, &key, &len, &value))
+        all[count++] = value;
+    pthread_mutex_unlock(&ts->lock);
+    struct txn_info *out = mem_calloc(count + 1, sizeof *out);
+    if (!all || !out)
+        rc = err_nomem(e);
+    for (size_t i = 0; !rc && i < count; i++)
+        rc = describe(all[i], &out[(*n)++], e);
+    mem_free(all);
+    if (rc) {
+        txn_infos_free(out, *n);
+        *n = 0;
+        return rc;
+    }
+    qsort(out, *n, sizeof *out, by_id);
+    *list = out;
+    return ERR_OK;
+}

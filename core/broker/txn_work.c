@@ -1,0 +1,314 @@
+/*
+ * txn_work: carrying out one change of a transaction: {data, offsets, markers, state} as one atomic group. Runs in the
+ * caller's thread; the last part, after the sync, in the commit stage's.
+ */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "broker/txn.h"
+
+/* A marker's batch is 78 bytes; kept apart by this. */
+enum { MARKER_SLOT = 128, STATE_BATCH_MAX = 4 << 20, STATE_FIXED = 256 };
+
+struct txn_work *txn_work_new(struct broker *b, struct txn *t, txn_check *check, struct err *e)
+{
+    struct txn_work *w = mem_calloc(1, sizeof *w);
+    if (!w) {
+        err_nomem(e);
+        return NULL;
+    }
+    w->b = b;
+    w->t = t;
+    w->check = check;
+    w->fresh_id = -1;
+    return w;
+}
+
+static void work_free(struct txn_work *w)
+{
+    if (w->batch_partition)
+        partition_release(&w->b->topics, w->batch_partition);
+    if (w->changes)
+        offsets_drop(w->b, w->changes);
+    if (w->state_batch)
+        batch_builder_free(w->state_batch);
+    txn_parts_free(&w->parts);
+    mem_free(w->marker_bytes);
+    mem_free(w->appends);
+    mem_free(w);
+}
+
+/* After the sync: offsets of a committed transaction are shown. */
+static void work_durable(struct commit_wait *wait)
+{
+    struct txn_work *w = (struct txn_work *)wait;
+    if (w->apply && !wait->op.error.code)
+        offsets_apply(w->b, w->apply);
+    else if (w->apply)
+        offsets_drop(w->b, w->apply);
+    w->apply = NULL;
+}
+
+static void work_done_alone(struct commit_op *op)
+{
+    struct txn_work *w = (struct txn_work *)op;
+    work_durable(&w->wait);
+    pthread_cond_destroy(&w->wait.cond);
+    pthread_mutex_destroy(&w->wait.lock);
+    work_free(w);
+}
+
+/* ---- building ---------------------------------------------------------------------------------------------------- */
+
+static size_t parts_bytes(const struct txn_parts *p)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < p->n; i++)
+        n += strlen(p->list[i].topic) + 16;
+    return n;
+}
+
+static size_t room_for(const struct txn_work *w)
+{
+    size_t n =
+        w->write_state ? STATE_FIXED + strlen(w->t->id) + parts_bytes(&w->parts) + COMMIT_ENTRY_OVERHEAD : 0;
+    for (size_t i = 0; i < w->request_count; i++)
+        n += w->requests[i].bytes + COMMIT_ENTRY_OVERHEAD;
+    if (w->batch)
+        n += w->batch_bytes + COMMIT_ENTRY_OVERHEAD;
+    return n + (w->markers ? w->parts.n * (MARKER_SLOT + COMMIT_ENTRY_OVERHEAD) : 0);
+}
+
+static void each_part(void *arg, size_t i, struct text *topic, int32_t *partition)
+{
+    const struct txn_parts *p = arg;
+    *topic = text_of(p->list[i].topic);
+    *partition = p->list[i].partition;
+}
+
+static int build_state(struct txn_work *w, uint8_t **data, size_t *bytes, struct err *e)
+{
+    struct batch_options o = {
+        .codec = CODEC_NONE, .level = CODEC_LEVEL_DEFAULT, .max_bytes = STATE_BATCH_MAX};
+    struct buf key, value;
+    size_t n = w->next.state == TXN_ONGOING ? w->parts.n : 0;
+    buf_init(&key, 64 << 10);
+    buf_init(&value, STATE_BATCH_MAX);
+    w->state_batch = batch_builder_new(&o, e);
+    int rc = w->state_batch ? txn_key_encode(&key, text_of(w->t->id), e) : e->code;
+    if (!rc)
+        rc = txn_value_encode(&value, &w->next, each_part, &w->parts, n, e);
+    if (!rc)
+        rc = batch_builder_add(w->state_batch, w->next.update_ms, key.data, key.len, value.data, value.len,
+                               NULL, 0, e);
+    if (!rc)
+        rc = batch_builder_finish(w->state_batch, &BATCH_NO_PRODUCER, data, bytes, e);
+    buf_free(&value);
+    buf_free(&key);
+    return rc;
+}
+
+static void push(struct txn_work *w, struct partition *p, void *data, size_t bytes)
+{
+    append_prepare(&w->appends[w->append_count++], p, data, bytes, LOG_FROM_COORDINATOR);
+}
+
+static int push_requests(struct txn_work *w, struct err *e)
+{
+    for (size_t i = 0; i < w->request_count; i++) {
+        struct produce_request *r = &w->requests[i];
+        struct partition *p;
+        int rc = topic_is_internal(r->topic)
+                     ? err_set(e, ERR_INVALID_TOPIC, "\"%s\" is written by the coordinators only", r->topic)
+                     : topic_acquire(w->b, r->topic, r->partition, &p, e);
+        if (rc)
+            return rc;
+        push(w, p, r->data, r->bytes);
+    }
+    return ERR_OK;
+}
+
+/* A topic that was deleted meanwhile needs no marker. */
+static int push_markers(struct txn_work *w, struct err *e)
+{
+    struct buf marker;
+    buf_init(&marker, MARKER_SLOT);
+    w->marker_bytes = mem_calloc(w->parts.n + 1, MARKER_SLOT);
+    int rc = w->marker_bytes ? marker_build(&marker, w->t->producer_id, w->marker_epoch, w->marker_commit, 0,
+                                            w->next.update_ms, e)
+                             : err_nomem(e);
+    for (size_t i = 0; !rc && i < w->parts.n; i++) {
+        struct partition *p;
+        struct err gone;
+        uint8_t *at = w->marker_bytes + i * MARKER_SLOT;
+        if (topic_acquire(w->b, w->parts.list[i].topic, w->parts.list[i].partition, &p, &gone))
+            continue;
+        memcpy(at, marker.data, marker.len);
+        push(w, p, at, marker.len);
+    }
+    buf_free(&marker);
+    return rc;
+}
+
+static int push_state(struct txn_work *w, struct err *e)
+{
+    struct partition *p;
+    uint8_t *data;
+    size_t bytes;
+    int32_t n;
+    int rc = build_state(w, &data, &bytes, e);
+    if (!rc)
+        rc = internal_topic(w->b, TXN_TOPIC, &n, e); /* made before, so that this takes no admin lock */
+    if (!rc)
+        rc = topic_acquire(w->b, TXN_TOPIC, kafka_coordinator_partition(w->t->id, n), &p, e);
+    if (!rc)
+        push(w, p, data, bytes);
+    return rc;
+}
+
+static int build(struct txn_work *w, struct err *e)
+{
+    w->appends = mem_calloc(w->request_count + w->parts.n + 3, sizeof *w->appends);
+    int rc = w->appends ? push_requests(w, e) : err_nomem(e);
+    if (!rc && w->batch) {
+        push(w, w->batch_partition, w->batch, w->batch_bytes);
+        w->batch_partition = NULL;
+    }
+    if (!rc && w->markers)
+        rc = push_markers(w, e);
+    if (!rc && w->write_state)
+        rc = push_state(w, e);
+    return rc;
+}
+
+/* ---- running ------------------------------------------------------------------------------------------------------- */
+
+/* The change in memory, at the moment of staging. Cannot fail. */
+static void take_effect(struct txn_work *w)
+{
+    struct txn *t = w->t;
+    bool open = w->next.state == TXN_ONGOING;
+    bool was_open = t->state == TXN_ONGOING;
+    t->producer_id = w->next.producer_id;
+    t->epoch = w->next.epoch;
+    t->timeout_ms = w->next.timeout_ms;
+    t->state = w->next.state;
+    t->update_ms = w->next.update_ms;
+    t->start_ms = w->next.start_ms;
+    if (w->write_state)
+        t->written_ms = w->next.update_ms;
+    txn_parts_free(&t->parts);
+    if (open) {
+        t->parts = w->parts;
+        w->parts = (struct txn_parts){0};
+        struct offset_change **last = &t->offsets;
+        while (*last)
+            last = &(*last)->next;
+        *last = w->changes;
+        w->changes = NULL;
+    } else if (w->markers && w->marker_commit) {
+        w->apply = t->offsets;
+        t->offsets = NULL;
+    } else {
+        offsets_drop(w->b, t->offsets);
+        t->offsets = NULL;
+    }
+    if (open && !was_open)
+        atomic_store(&t->deadline, clock_mono_ms() + t->timeout_ms);
+    else if (!open)
+        atomic_store(&t->deadline, INT64_MAX);
+}
+
+static void report(struct txn_work *w, const struct err *e)
+{
+    for (size_t i = 0; i < w->request_count; i++) {
+        if (e)
+            w->requests[i].error = *e;
+        else
+            w->requests[i].appended = w->appends[i].appended;
+    }
+}
+
+/* Under the transaction's lock. */
+static int append(struct txn_work *w, size_t reserved, struct err *e)
+{
+    struct err before;
+    int rc = build(w, e);
+    if (rc) {
+        commit_unreserve(w->b->commit, reserved);
+    } else if (w->append_count == 0) {
+        commit_unreserve(w->b->commit, reserved);
+        take_effect(w);
+        return ERR_OK;
+    } else {
+        rc = group_append(w->b, w->appends, w->append_count, reserved, &w->wait.op, NULL, &before);
+        if (rc)
+            *e = before;
+    }
+    if (rc) {
+        for (size_t i = 0; i < w->append_count; i++)
+            partition_release(&w->b->topics, w->appends[i].item.p);
+        report(w, e);
+        return rc;
+    }
+    w->staged = w->appends[0].staged;
+    report(w, NULL);
+    take_effect(w);
+    return ERR_OK;
+}
+
+/* Comes back with the transaction locked and room for the plan, or with an error and neither. */
+static int lock_with_room(struct txn_work *w, size_t *reserved, struct err *e)
+{
+    *reserved = 0;
+    for (;;) {
+        pthread_mutex_lock(&w->t->lock);
+        txn_parts_free(&w->parts);
+        w->nothing = w->markers = w->write_state = false;
+        int rc = w->check(w, e);
+        size_t need = rc || w->nothing ? 0 : room_for(w);
+        if (!rc && need <= *reserved)
+            return ERR_OK;
+        pthread_mutex_unlock(&w->t->lock);
+        commit_unreserve(w->b->commit, *reserved);
+        *reserved = 0;
+        if (rc || (rc = commit_reserve(w->b->commit, need, e)))
+            return rc;
+        *reserved = need;
+    }
+}
+
+int txn_work_run(struct txn_work *w, struct err *e)
+{
+    size_t reserved;
+    int rc = lock_with_room(w, &reserved, e);
+    if (rc) {
+        report(w, e);
+        work_free(w);
+        return rc;
+    }
+    bool no_wait = w->no_wait && !w->nothing;
+    commit_wait_init(&w->wait);
+    w->wait.before = work_durable;
+    if (no_wait)
+        w->wait.op.done = work_done_alone;
+    if (w->nothing)
+        commit_unreserve(w->b->commit, reserved);
+    else
+        rc = append(w, reserved, e);
+    pthread_mutex_unlock(&w->t->lock);
+    if (no_wait) {
+        commit_op_finish(&w->wait.op, NULL);
+        return rc;
+    }
+    struct err sync;
+    int waited = commit_wait_for(&w->wait, &sync);
+    if (!rc && waited) {
+        *e = sync;
+        rc = waited;
+        report(w, e);
+    }
+    work_free(w);
+    return rc;
+}

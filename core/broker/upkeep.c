@@ -1,0 +1,255 @@
+/*
+ * upkeep: see upkeep.h. Errors here stop nobody: what failed is said and tried again, except a failed sync, which has
+ * put its log out of service.
+ */
+#include "broker/upkeep.h"
+
+#include "base/clock.h"
+#include "base/diag.h"
+#include "base/mem.h"
+#include "base/thread.h"
+#include "broker/checkpoint.h"
+#include "broker/txn.h"
+
+#define PRODUCER_EXPIRATION_MS 86400000 /* Kafka's producer.id.expiration.ms */
+#define RETRY_MS 60000
+
+struct upkeep {
+    pthread_t thread;
+    pthread_mutex_t lock; /* leaf */
+    pthread_cond_t cond;
+    bool stop;
+    _Atomic(int64_t) wake_at; /* clock_mono_ms */
+    uint64_t released;        /* newest journal file given back */
+    int64_t next_release;     /* not before; after a failure */
+    int64_t next_retention;
+};
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* ---- journal ------------------------------------------------------------------------------------------------------ */
+
+int upkeep_release_journal(struct broker *b, struct err *e)
+{
+    struct partition **list;
+    size_t n;
+    uint64_t seal = commit_sealed(b->commit); /* before the flushes */
+    int rc = topics_all(&b->topics, &list, &n, e);
+    if (rc)
+        return rc;
+    for (size_t i = 0; !rc && i < n; i++) {
+        struct log *log = partition_log(list[i]);
+        if (log && topic_settings(list[i]->topic)->synced && log_recovery_point(log) < log_end_offset(log))
+            rc = partition_flush(list[i], e);
+    }
+    partitions_release(&b->topics, list, n);
+    if (!rc)
+        rc = checkpoint_recovery(b, e);
+    return rc ? rc : journal_release(b->journal, seal, e);
+}
+
+static int64_t release(struct broker *b, struct upkeep *u, int64_t now)
+{
+    struct err e;
+    uint64_t seal = commit_sealed(b->commit);
+    if (seal <= u->released)
+        return INT64_MAX;
+    if (now < u->next_release)
+        return u->next_release;
+    if (upkeep_release_journal(b, &e)) {
+        diag_error("broker", "the journal cannot be released: %s", e.text);
+        return u->next_release = now + RETRY_MS;
+    }
+    u->released = seal;
+    return INT64_MAX;
+}
+
+/* ---- flush.ms ------------------------------------------------------------------------------------------------------ */
+
+static int64_t flush_due(struct partition *p)
+{
+    const struct topic_settings *s = topic_settings(p->topic);
+    if (s->synced || s->flush_ms == INT64_MAX || !atomic_load(&p->dirty))
+        return INT64_MAX;
+    int64_t since = atomic_load(&p->dirty_since);
+    return s->flush_ms > INT64_MAX - since ? INT64_MAX : since + s->flush_ms;
+}
+
+static int64_t flush_pass(struct partition **list, size_t n, int64_t now)
+{
+    int64_t next = INT64_MAX;
+    for (size_t i = 0; i < n; i++) {
+        struct err e;
+        int64_t due = flush_due(list[i]);
+        if (due > now)
+            next = earlier(next, due);
+        else if (partition_flush(list[i], &e))
+            diag_error("broker", "%s-%d: %s", list[i]->topic->name, list[i]->index, e.text);
+    }
+    return next;
+}
+
+/* ---- retention ----------------------------------------------------------------------------------------------------- */
+
+static bool has_retention(const struct partition *p)
+{
+    const struct log_config *c = &topic_settings(p->topic)->log;
+    return c->cleanup_delete && (c->retention_ms >= 0 || c->retention_bytes >= 0);
+}
+
+static void retain_one(struct partition *p, int64_t now_wall)
+{
+    struct log *log = partition_log(p);
+    struct err e;
+    int deleted = 0;
+    if (!log)
+        return;
+    log_expire_producers(log, now_wall, PRODUCER_EXPIRATION_MS);
+    if (!has_retention(p))
+        return;
+    pthread_mutex_lock(&p->lock);
+    int rc = log_roll(log, false, &e);
+    pthread_mutex_unlock(&p->lock);
+    if (!rc)
+        rc = log_apply_retention(log, now_wall, &deleted, &e);
+    if (rc)
+        diag_warn("broker", "retention of %s: %s", log_name(log), e.text);
+    else if (deleted)
+        diag_info("broker", "%s: retention deleted %d segments", log_name(log), deleted);
+}
+
+/*
+ * Recovery points go to disk before segments are removed: entries of those may still be in the journal, and recovery
+ * passes over what is below the recovery point instead of writing it anew.
+ */
+static int prepare_retention(struct broker *b, struct partition **list, size_t n, struct err *e)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct log *log;
+        int rc = has_retention(list[i]) ? partition_open(b, list[i], false, &log, e) : ERR_OK;
+        if (rc)
+            continue; /* said when it failed first; the others go on */
+        log = partition_log(list[i]);
+        if (log && log_recovery_point(log) < log_end_offset(log) && (rc = partition_flush(list[i], e)))
+            return rc;
+    }
+    return checkpoint_recovery(b, e);
+}
+
+static void retention_pass(struct broker *b, struct partition **list, size_t n)
+{
+    struct err e;
+    int64_t now_wall = clock_wall_ms();
+    if (prepare_retention(b, list, n, &e)) {
+        diag_warn("broker", "retention is put off: %s", e.text);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        retain_one(list[i], now_wall);
+    if (checkpoint_starts(b, &e))
+        diag_warn("broker", "%s", e.text);
+}
+
+/* ---- the thread ------------------------------------------------------------------------------------------------------ */
+
+static int64_t round_of(struct broker *b, struct upkeep *u)
+{
+    struct partition **list;
+    struct err e;
+    size_t n;
+    int64_t now = clock_mono_ms();
+    int64_t next = earlier(release(b, u, now), txns_expire(b));
+    if (topics_all(&b->topics, &list, &n, &e))
+        return earlier(next, now + RETRY_MS);
+    next = earlier(next, flush_pass(list, n, now));
+    if (now >= u->next_retention) {
+        retention_pass(b, list, n);
+        u->next_retention = now + b->o.retention_check_ms;
+    }
+    partitions_release(&b->topics, list, n);
+    return earlier(next, u->next_retention);
+}
+
+static void sleep_until(struct upkeep *u, int64_t at)
+{
+    pthread_mutex_lock(&u->lock);
+    if (atomic_load(&u->wake_at) > at)
+        atomic_store(&u->wake_at, at);
+    while (!u->stop) {
+        int64_t left = atomic_load(&u->wake_at) - clock_mono_ms();
+        if (left <= 0)
+            break;
+        struct timespec deadline = clock_deadline_ms(left);
+        cond_wait_until(&u->cond, &u->lock, &deadline);
+    }
+    atomic_store(&u->wake_at, INT64_MAX); /* pokes from now on count for the round after the next */
+    pthread_mutex_unlock(&u->lock);
+}
+
+static void *run(void *arg)
+{
+    struct broker *b = arg;
+    struct upkeep *u = b->upkeep;
+    for (;;) {
+        int64_t next = round_of(b, u);
+        sleep_until(u, next);
+        pthread_mutex_lock(&u->lock);
+        bool stop = u->stop;
+        pthread_mutex_unlock(&u->lock);
+        if (stop)
+            return NULL;
+    }
+}
+
+void upkeep_poke(struct broker *b, int64_t at_ms)
+{
+    struct upkeep *u = b->upkeep;
+    if (!u || atomic_load(&u->wake_at) <= at_ms)
+        return;
+    pthread_mutex_lock(&u->lock);
+    if (at_ms < atomic_load(&u->wake_at)) {
+        atomic_store(&u->wake_at, at_ms);
+        pthread_cond_signal(&u->cond);
+    }
+    pthread_mutex_unlock(&u->lock);
+}
+
+static void on_sealed(void *arg)
+{
+    upkeep_poke(arg, 0);
+}
+
+int upkeep_start(struct broker *b, struct err *e)
+{
+    struct upkeep *u = mem_calloc(1, sizeof *u);
+    if (!u)
+        return err_nomem(e);
+    mutex_init(&u->lock);
+    cond_init(&u->cond);
+    atomic_init(&u->wake_at, INT64_MAX);
+    u->next_retention = clock_mono_ms() + b->o.retention_check_ms;
+    b->upkeep = u;
+    int rc = thread_start(&u->thread, "leat-upkeep", run, b, e);
+    if (rc) {
+        b->upkeep = NULL;
+        mem_free(u);
+        return rc;
+    }
+    commit_on_sealed(b->commit, on_sealed, b);
+    return ERR_OK;
+}
+
+void upkeep_stop(struct broker *b)
+{
+    struct upkeep *u = b->upkeep;
+    if (!u)
+        return;
+    pthread_mutex_lock(&u->lock);
+    u->stop = true;
+    pthread_cond_signal(&u->cond);
+    pthread_mutex_unlock(&u->lock);
+    pthread_join(u->thread, NULL);
+}

@@ -1,0 +1,19 @@
+/*
+ * upkeep: the thread that does what nobody waits for: releases the journal by flushing logs, flush.ms, retention,
+ * producers' expiry, transactions' timeouts. Sleeps until the next of these is due; idle it sleeps minutes.
+ */
+#ifndef LEAT_BROKER_UPKEEP_H
+#define LEAT_BROKER_UPKEEP_H
+
+#include "broker/store.h"
+
+int upkeep_start(struct broker *b, struct err *e);
+void upkeep_stop(struct broker *b);
+
+/* Something is due at `at_ms` (clock_mono_ms). Any thread; takes only a leaf lock, and none if it is awake by then. */
+void upkeep_poke(struct broker *b, int64_t at_ms);
+
+/* The journal files up to the newest sealed one are released: their logs flushed, recovery points on disk. */
+int upkeep_release_journal(struct broker *b, struct err *e);
+
+#endif
