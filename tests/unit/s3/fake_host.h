@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/buf.h"
 #include "leat/plugin.h"
 #include "tests/lib/testkit.h"
 
@@ -26,7 +25,7 @@ struct leat_task {
     bool stopping;
     char failure[2048]; /* of the last fail */
     int failures;
-    struct buf log; /* "WARN text\n" ... */
+    char log[8192]; /* the last of "WARN text\n" ...; no memory of ours, as tests make that fail */
     int64_t waited_ms;
 };
 
@@ -150,14 +149,16 @@ static void __attribute__((format(printf, 3, 4)))
 fake_log(struct leat_task *t, enum leat_log_level level, const char *fmt, ...)
 {
     static const char *const names[] = {"DEBUG", "INFO", "WARN", "ERROR"};
-    char text[2048];
-    struct err e;
+    char text[1024];
+    size_t used = strlen(t->log);
     va_list ap;
 
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    assert_ok(buf_printf(&t->log, &e, "%s %s\n", names[level], text), &e);
+    if (used > sizeof t->log - sizeof text - 16)
+        used = 0;
+    snprintf(t->log + used, sizeof t->log - used, "%s %s\n", names[level], text);
 }
 
 static int __attribute__((format(printf, 3, 4)))
@@ -238,7 +239,6 @@ static const struct leat_host fake_host = {
 static void task_init(struct leat_task *t)
 {
     memset(t, 0, sizeof *t);
-    buf_init(&t->log, 16 << 20);
 }
 
 #endif

@@ -18,13 +18,15 @@ struct server {
     pid_t pid;
     int to, from; /* its standard input and output */
     int port;
+    bool tls;
     struct http_client *http;
     struct http_response answer;
 };
 
-static void server_start(struct server *s, const char *tls_file)
+/* `tls_file`: key and certificate, `ca` the certificate; both NULL for plain HTTP. */
+static void server_start_tls(struct server *s, const char *tls_file, const char *ca)
 {
-    const struct http_options o = {.connect_ms = 10000, .stall_ms = 20000};
+    const struct http_options o = {.connect_ms = 10000, .stall_ms = 20000, .ca_file = ca};
     int in[2], out[2];
     struct err e;
     char line[32] = "";
@@ -49,8 +51,14 @@ static void server_start(struct server *s, const char *tls_file)
         if (read(s->from, line + n, 1) != 1)
             fail_msg("tests/lib/s3/fake_s3.py does not start (run tests from the repository's root)");
     s->port = atoi(line);
+    s->tls = tls_file != NULL;
     http_response_init(&s->answer);
     assert_ok(http_client_new(&o, &s->http, &e), &e);
+}
+
+static void server_start(struct server *s)
+{
+    server_start_tls(s, NULL, NULL);
 }
 
 static void server_stop(struct server *s)
@@ -72,7 +80,7 @@ static const char *server_ask(struct server *s, const char *method, const char *
     char url[2048];
     struct err e;
     va_list ap;
-    int used = snprintf(url, sizeof url, "http://127.0.0.1:%d/-/", s->port);
+    int used = snprintf(url, sizeof url, "%s://localhost:%d/-/", s->tls ? "https" : "http", s->port);
 
     va_start(ap, fmt);
     vsnprintf(url + used, sizeof url - (size_t)used, fmt, ap);
@@ -155,7 +163,6 @@ static void run_free(struct run *r)
 {
     run_close(r);
     config_free(&r->config);
-    buf_free(&r->task.log);
 }
 
 /* The JSON text of the record at `offset`; pseudo-random letters, so that compression does not make it vanish. */
