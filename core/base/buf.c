@@ -142,8 +142,7 @@ int buf_varint(struct buf *b, int64_t v, struct err *e)
     return buf_uvarint(b, zigzag(v), e);
 }
 
-/* Length of the well-formed UTF-8 sequence at s (RFC 3629), or 0. */
-static size_t utf8_length(const uint8_t *s, size_t n)
+size_t utf8_length(const uint8_t *s, size_t n)
 {
     if (s[0] < 0x80)
         return 1;

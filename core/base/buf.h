@@ -36,6 +36,9 @@ int buf_uvarint(struct buf *b, uint64_t v, struct err *e); /* unsigned */
 /* JSON string literal with quotes; invalid UTF-8 becomes U+FFFD. */
 int buf_json_str(struct buf *b, const char *s, size_t n, struct err *e);
 
+/* Length of the well-formed UTF-8 sequence at the start of n > 0 bytes (RFC 3629), or 0. */
+size_t utf8_length(const uint8_t *s, size_t n);
+
 struct slice {
     const uint8_t *p;
     const uint8_t *end;

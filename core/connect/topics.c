@@ -1,0 +1,110 @@
+/*
+ * topics: see topics.h.
+ */
+#include "connect/topics.h"
+
+#include <string.h>
+
+#include "base/diag.h"
+#include "base/mem.h"
+#include "connect/positions.h"
+
+int topics_ensure(struct client *c, const struct pipeline_config *p, const char *name, int32_t *partitions,
+                  struct err *e)
+{
+    struct topic_info info;
+    int rc = client_topic(c, name, &info, e);
+    if (rc == ERR_UNKNOWN_TOPIC) {
+        rc = client_create_topic(c, name, p->partitions, p->topic_config, p->topic_config_count, e);
+        if (rc == ERR_OK)
+            diag_info("connect", "pipeline %s: made topic %s with %d partition%s", p->name, name,
+                      p->partitions, p->partitions == 1 ? "" : "s");
+        if (rc == ERR_OK || rc == ERR_TOPIC_EXISTS) /* another task was faster */
+            rc = client_topic(c, name, &info, e);
+    }
+    if (rc != ERR_OK)
+        return err_wrap(e, "pipeline %s, topic %s", p->name, name);
+    *partitions = info.partition_count;
+    topic_info_free(&info);
+    return ERR_OK;
+}
+
+static const char *setting_of(const struct topic_info *info, const char *name)
+{
+    for (size_t i = 0; i < info->config_count; i++) {
+        if (strcmp(info->config[i].name, name) == 0)
+            return info->config[i].value;
+    }
+    return NULL;
+}
+
+/* Settings in the pipeline that the topic has otherwise. Settings that the pipeline does not name stay. */
+static int update_settings(struct client *c, const struct pipeline_config *p, const char *name,
+                           const struct topic_info *info, struct err *e)
+{
+    struct topic_config_entry *changes = mem_calloc(p->topic_config_count + 1, sizeof(*changes));
+    size_t n = 0;
+    if (changes == NULL)
+        return err_nomem(e);
+    for (size_t i = 0; i < p->topic_config_count; i++) {
+        const struct topic_config_entry *want = &p->topic_config[i];
+        const char *have = setting_of(info, want->name);
+        if (want->value != NULL && (have == NULL || strcmp(have, want->value) != 0))
+            changes[n++] = *want;
+    }
+    int rc = n == 0 ? ERR_OK : client_alter_topic(c, name, changes, n, e);
+    for (size_t i = 0; rc == ERR_OK && i < n; i++)
+        diag_info("connect", "pipeline %s: topic %s: %s is now %s", p->name, name, changes[i].name,
+                  changes[i].value);
+    mem_free(changes);
+    return rc;
+}
+
+static int prepare_topic(struct client *c, const struct pipeline_config *p, struct err *e)
+{
+    const char *name = p->topics[0];
+    int32_t count;
+    if (topics_ensure(c, p, name, &count, e) != ERR_OK)
+        return e->code;
+    if (p->partitions > 0 && count != p->partitions)
+        diag_warn("connect", "pipeline %s: topic %s keeps its %d partitions; the configuration says %d",
+                  p->name, name, count, p->partitions);
+    if (p->topic_config_count == 0)
+        return ERR_OK;
+    struct topic_info info;
+    int rc = client_topic(c, name, &info, e);
+    if (rc == ERR_OK) {
+        rc = update_settings(c, p, name, &info, e);
+        topic_info_free(&info);
+    }
+    return rc == ERR_OK ? rc : err_wrap(e, "pipeline %s, topic %s", p->name, name);
+}
+
+/* The settings are Kafka Connect's; one partition is enough for one process. */
+static int prepare_positions(struct client *c, struct err *e)
+{
+    const struct topic_config_entry compact = {"cleanup.policy", "compact"};
+    struct topic_info info;
+    int rc = client_topic(c, POSITIONS_TOPIC, &info, e);
+    if (rc == ERR_OK)
+        topic_info_free(&info);
+    if (rc == ERR_UNKNOWN_TOPIC)
+        rc = client_create_topic(c, POSITIONS_TOPIC, 1, &compact, 1, e);
+    return rc == ERR_OK ? rc : err_wrap(e, "topic %s", POSITIONS_TOPIC);
+}
+
+int topics_prepare(struct client *c, const struct config *config, struct err *e)
+{
+    bool positions = false;
+    for (size_t i = 0; i < config->pipeline_count; i++) {
+        const struct pipeline_config *p = config->pipelines[i];
+        if (p->source == NULL)
+            continue;
+        if (!positions && prepare_positions(c, e) != ERR_OK)
+            return e->code;
+        positions = true;
+        if (prepare_topic(c, p, e) != ERR_OK)
+            return e->code;
+    }
+    return ERR_OK;
+}
