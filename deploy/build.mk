@@ -99,3 +99,13 @@ $(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/lib/connectors.a $(BUILD)/
 fuzzers: $(FUZZERS)
 
 -include $(shell test -d $(BUILD)/obj && find $(BUILD)/obj -name '*.d')
+
+# ---- test plugins: plugins/test/x.c becomes test-plugins/x.so -----------------------------------------------------
+
+TEST_PLUGINS := $(patsubst plugins/test/%.c,$(BUILD)/test-plugins/%.so,$(wildcard plugins/test/*.c))
+
+$(BUILD)/test-plugins/%.so: plugins/test/%.c plugins/include/leat/plugin.h
+	@mkdir -p $(@D)
+	$(call say,PLUGIN)$(CC) $(CFLAGS_ALL) -shared -o $@ $< $(LDFLAGS_ALL)
+
+$(filter $(BUILD)/tests/unit/connect/%,$(UNIT)): | $(TEST_PLUGINS)

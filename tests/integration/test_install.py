@@ -32,8 +32,6 @@ class Install(Case):
 
     def test_the_unit_is_sound(self):
         verify = shutil.which("systemd-analyze")
-        if not verify:
-            self.skipTest("systemd-analyze is not on this machine")
         unit = os.path.join(self.prefix, "lib/systemd/system/leat.service")
         with open(unit, encoding="utf-8") as f:
             text = f.read().replace("/opt/leat/bin/leat", os.path.join(self.prefix, "bin/leat"))
