@@ -1,14 +1,20 @@
 /*
- * journal: one sequential, preallocated, recycled file set a data directory, so that appends to many
- * partitions become durable with one sync. A record is atomic: after a crash all of its entries are replayed
- * or none.
+ * journal: one sequential, preallocated, recycled file set a data directory, so that appends to many partitions become
+ * durable with one sync. A record is atomic: after a crash all of its entries are replayed or none.
  *
- * Written with O_DIRECT|O_DSYNC where the file system can, else write and fdatasync. One thread writes (the
- * commit stage). Bytes: docs/disk-format.md.
+ * Written with O_DIRECT|O_DSYNC where the file system can, else write and fdatasync. Bytes: docs/disk-format.md.
+ *
+ * What may run at the same time. journal_open, journal_replay, journal_reset and journal_close run alone. The others:
+ *   - journal_stage, journal_room, journal_take: any thread; they only copy and swap under the journal's own short lock.
+ *     An owner that must know which entries a commit covers calls journal_stage and journal_take under its own lock.
+ *   - journal_write, journal_commit, journal_prepare, journal_trim: one thread at a time (the commit stage), beside all
+ *     of the above: what is staged while journal_write runs goes into the next record.
+ *   - journal_sealed, journal_release, journal_stats: any thread (journal_release: one at a time), beside everything.
  */
 #ifndef LEAT_STORAGE_JOURNAL_H
 #define LEAT_STORAGE_JOURNAL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,15 +25,15 @@ struct journal;
 
 struct journal_options {
     const char *dir;
-    size_t file_bytes;   /* of one file; default 64 MiB */
-    size_t record_bytes; /* largest record, default 16 MiB; also the size of the staging buffer */
+    size_t file_bytes;   /* of one file; 0: 64 MiB. The first files of a new journal are smaller */
+    size_t record_bytes; /* largest record, 0: 16 MiB; also the cap of each of the two staging buffers */
 };
 
 struct journal_entry {
     struct uuid topic_id;
     int32_t partition;
     int64_t segment_base;
-    int64_t position; /* in the segment file */
+    int64_t position;    /* in the segment file */
     int64_t base_offset;
     int64_t next_offset; /* after the last batch */
     const void *data;    /* batches as they stand in the segment */
@@ -36,31 +42,50 @@ struct journal_entry {
 
 /* Opens or creates; reads what is there but gives nothing out yet. */
 int journal_open(struct journal **out, const struct journal_options *o, struct err *e);
-void journal_close(struct journal *j);
+void journal_close(struct journal *j); /* what is staged and not committed is dropped; NULL is fine */
 
 /*
- * Gives every entry of every whole record out, oldest first, then the journal is ready for writing. Ends at
- * the first record that is not whole: that one was never acknowledged. A broken record with whole ones of a
- * later sequence behind it is damage: ERR_CORRUPT that names file and byte.
+ * Gives every entry of every whole record out, oldest first, then the journal is ready for writing; must be called once.
+ * Ends at the first record that is not whole: that one was never acknowledged. A broken record with whole ones of a
+ * later sequence behind it is damage: ERR_CORRUPT that names file and byte. entry->data is valid during the call only.
+ * The files that were replayed count as sealed: flush, then journal_release or journal_reset.
  */
-int journal_replay(struct journal *j, int (*entry)(void *arg, const struct journal_entry *en, struct err *e),
-                   void *arg, struct err *e);
+int journal_replay(struct journal *j, int (*entry)(void *arg, const struct journal_entry *en, struct err *e), void *arg,
+                   struct err *e);
 
 /*
- * Staging: entries are copied into the current record. journal_stage answers ERR_TOO_LARGE when the record
- * has no room (commit first, or the entry can never fit). journal_commit writes and syncs the staged record;
- * when it returns OK everything staged is durable. An error is fatal: the journal takes no more.
+ * Staging: entries are copied into the current record. journal_stage answers ERR_TOO_LARGE when the record has no room
+ * (commit first, or the entry can never fit), ERR_NO_SPACE when the disk has no room for another journal file (nothing
+ * is lost, later attempts may succeed), or the sticky error after a failed write.
  */
-size_t journal_room(const struct journal *j); /* bytes of payload that still fit into this record */
+size_t journal_room(struct journal *j); /* bytes of data that one more entry may have in this record */
 int journal_stage(struct journal *j, const struct journal_entry *en, struct err *e);
+
+/*
+ * journal_take closes the staged record and makes it the one that journal_write writes; false: nothing is staged, or the
+ * record taken before is not written yet. journal_write writes and syncs it (nothing taken: does nothing): when it
+ * returns OK everything in it is durable. An error is fatal: the journal takes no more, and answers it again from then
+ * on. journal_commit is both in one.
+ */
+bool journal_take(struct journal *j);
+int journal_write(struct journal *j, struct err *e);
 int journal_commit(struct journal *j, struct err *e);
 
 /*
- * Files fill up and are sealed by journal_commit. The owner, when sealed files wait: flushes every log that
- * has entries in them, writes the recovery points, and calls journal_release(j, seal) with the number it read
- * before flushing. Thread-safe against commit.
+ * To be called by the committing thread after it woke its callers: makes the next file in advance when the current one
+ * is half full and none is free, so that no commit waits for it. ERR_NO_SPACE and the like are not fatal: journal_stage
+ * answers ERR_NO_SPACE once the current file is full.
  */
-uint64_t journal_sealed(struct journal *j); /* number of the newest sealed file; 0: none waits */
+int journal_prepare(struct journal *j, struct err *e);
+/* Gives the memory of large staging buffers back; for when nothing has been staged for a while. */
+void journal_trim(struct journal *j);
+
+/*
+ * Files fill up and are sealed by journal_write. The owner, when sealed files wait: flushes every log that has
+ * entries in them, writes the recovery points, and calls journal_release(j, seal) with the number it read before
+ * flushing.
+ */
+uint64_t journal_sealed(struct journal *j);              /* number of the newest sealed file; 0: none waits */
 int journal_release(struct journal *j, uint64_t seal, struct err *e); /* files up to it may be overwritten */
 
 /* After all logs are flushed (clean stop): nothing needs to be replayed. */
@@ -68,8 +93,8 @@ int journal_reset(struct journal *j, struct err *e);
 
 struct journal_stats {
     uint64_t commits;
-    uint64_t bytes;      /* payload */
-    uint64_t file_bytes; /* on disk now */
+    uint64_t bytes;       /* payload */
+    uint64_t file_bytes;  /* on disk now */
 };
 void journal_stats(struct journal *j, struct journal_stats *s);
 

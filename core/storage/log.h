@@ -189,6 +189,9 @@ int log_truncate_to(struct log *log, int64_t offset, struct err *e);
 
 void log_set_config(struct log *log, const struct log_config *config);
 
+/* Closes files and gives memory back that a log at rest does not need; they come back when it is used. Any thread. */
+void log_close_idle(struct log *log);
+
 /* ---- producers and epochs
  * ----------------------------------------------------------------------------------- */
 

@@ -1,0 +1,94 @@
+/*
+ * journal_internal: what journal.c (files, staging, writing) and journal_replay.c share. Layout: docs/disk-format.md.
+ */
+#ifndef LEAT_STORAGE_JOURNAL_INTERNAL_H
+#define LEAT_STORAGE_JOURNAL_INTERNAL_H
+
+#include <pthread.h>
+
+#include "storage/journal.h"
+
+#define JOURNAL_BLOCK 4096u
+#define JOURNAL_VERSION 1u
+#define JOURNAL_FILE_MAGIC "LEATJRNL"
+#define JOURNAL_RECORD_MAGIC 0x4c4a5231u /* "LJR1" */
+#define JOURNAL_RECORD_HEADER 64u
+#define JOURNAL_ENTRY_HEADER 56u
+#define JOURNAL_FILES_MAX 4096u
+
+enum journal_file_state { JOURNAL_FREE, JOURNAL_SEALED, JOURNAL_CURRENT };
+
+struct journal_file {
+    uint32_t slot;         /* name of the file */
+    uint64_t sequence;     /* 0: nothing valid in it */
+    uint64_t first_record; /* sequence number of its first record */
+    uint64_t released;     /* what its header says */
+    int64_t bytes;
+    enum journal_file_state state;
+};
+
+struct journal_record {
+    uint32_t entries;
+    uint64_t file_sequence;
+    uint64_t sequence;
+    uint64_t released; /* files up to this number need not be replayed */
+    uint32_t payload;
+    uint32_t crc;
+};
+
+struct journal_stage_buffer {
+    uint8_t *data; /* page-aligned; room for the record header first */
+    size_t cap;
+    size_t used; /* payload */
+    uint32_t entries;
+};
+
+struct journal {
+    char *dir;
+    int64_t file_bytes;
+    size_t record_bytes;
+
+    pthread_mutex_t lock; /* guards what follows, up to the next line */
+    struct journal_stage_buffer stage[2];
+    int filling;    /* index of the one that takes entries */
+    bool taken;     /* the other one waits for journal_write or is being written */
+    bool no_space;  /* no further file could be made */
+    bool replayed;
+    struct journal_file *files;
+    size_t file_count, file_cap;
+    struct err *failed; /* -> failure once set */
+    struct err failure;
+    uint64_t released;
+    struct journal_stats stats;
+    int64_t left; /* bytes left in the current file, as of the last write */
+
+    /* of the committing thread */
+    int fd; /* current file, -1: none */
+    bool direct;
+    uint32_t current_slot;
+    int64_t position;
+    uint64_t next_file;   /* sequence number of the next file */
+    uint64_t next_record; /* sequence number of the next record */
+};
+
+static inline size_t journal_padded(size_t n)
+{
+    return (n + JOURNAL_BLOCK - 1) / JOURNAL_BLOCK * JOURNAL_BLOCK;
+}
+
+char *journal_path(const struct journal *j, uint32_t slot); /* mem_free; NULL: out of memory */
+
+/* Decodes a file's first block. False: not one of ours, or torn. */
+bool journal_file_decode(const uint8_t block[JOURNAL_BLOCK], struct journal_file *f);
+void journal_file_encode(uint8_t block[JOURNAL_BLOCK], const struct journal_file *f);
+
+/* Decodes a record's header; the CRC is not checked. False: not a record. */
+bool journal_record_decode(const uint8_t header[JOURNAL_RECORD_HEADER], struct journal_record *r);
+/* Fills the header in front of `payload` bytes, with the CRC. */
+void journal_record_encode(uint8_t *record, struct journal_record *r);
+bool journal_record_valid(const uint8_t *record, const struct journal_record *r);
+
+/* Reads the file's header (or, where that is broken, its first record) and fills `f`; sequence 0: nothing in it. */
+int journal_file_load(const struct journal *j, struct journal_file *f, struct err *e);
+
+#endif

@@ -1,0 +1,125 @@
+/*
+ * log_internal: what the files of one partition's log share.
+ *
+ * Locks, outermost first: `flush` (one flush at a time; held over syncs), `append` (serialises everything that changes the
+ * log; held over writes and never over a sync, but for truncation and closing), `state` (what is in memory; never held
+ * over I/O), a segment's own lock.
+ */
+#ifndef LEAT_STORAGE_LOG_INTERNAL_H
+#define LEAT_STORAGE_LOG_INTERNAL_H
+
+#include <inttypes.h>
+#include <pthread.h>
+
+#include "storage/epochs.h"
+#include "storage/log.h"
+#include "storage/paths.h"
+#include "storage/producers.h"
+#include "storage/segment.h"
+
+#define LOG_HINTS 4
+#define SNAPSHOT_MAX (1u << 30)
+#define SNAPSHOT_LAG (1 << 20) /* a flush writes a snapshot once so much was appended */
+#define METADATA_FILE "partition.metadata"
+#define EPOCH_FILE "leader-epoch-checkpoint"
+
+/* Where a reader stopped: the next sequential read starts here without a look at the index. */
+struct read_hint {
+    int64_t offset;
+    int64_t segment_base;
+    int64_t position;
+};
+
+struct log {
+    struct log_dir *dir;
+    char *name;
+    struct uuid topic_id;
+
+    pthread_mutex_t flush;
+    pthread_mutex_t append;
+
+    pthread_mutex_t state;
+    pthread_cond_t idle; /* signalled when `busy` falls to 0 while somebody waits */
+    unsigned busy;       /* readers inside a call */
+    bool closing;
+    bool failed;
+    struct err *why; /* NULL where there was no memory for it */
+    struct log_config config;
+    struct segment **segments; /* ascending; the last one is active */
+    size_t count, cap;
+    int64_t start, end, watermark, first_unstable, recovery_point;
+    int64_t bytes;
+    uint64_t cuts; /* truncations so far: a reader that meets nonsense looks whether it raced with one */
+    struct read_hint hints[LOG_HINTS];
+    unsigned next_hint;
+    struct segment *warm; /* sealed segment that was read last, referenced; or NULL */
+    struct producers *producers;
+    struct epochs epochs;
+
+    /* append lock */
+    int64_t snapshot_lag;         /* bytes appended since the newest snapshot */
+    bool names_dirty;             /* directory entries are not synced */
+    bool parent_dirty;            /* the directory's own name is not */
+    bool metadata_dirty;          /* partition.metadata is not */
+};
+
+static inline struct segment *log_active(const struct log *log)
+{
+    return log->segments[log->count - 1];
+}
+
+/* ERR_LOG_FAILED with the reason, or ERR_OK. */
+int log_check_usable(struct log *log, struct err *e);
+
+/* Readers' calls stand between these; log_close and log_delete wait for them. ERR_CLOSED once closing. */
+int log_enter(struct log *log, struct err *e);
+void log_leave(struct log *log);
+
+/* Index of the last segment with base <= offset. State lock held. */
+size_t log_segment_index(const struct log *log, int64_t offset);
+
+/* Room for one more segment in the list. */
+int log_reserve_segment(struct log *log, struct err *e);
+
+/* ---- log_snapshot.c: producer snapshots on disk, and replay of what stands in segments ---- */
+
+int log_encode_snapshot(struct log *log, struct buf *out, struct err *e); /* takes the state lock */
+/* Writes encoded bytes as the snapshot at `offset`. */
+int log_write_snapshot(struct log *log, int64_t offset, const struct buf *bytes, bool sync, struct err *e);
+/*
+ * Newest readable snapshot with offset <= `limit` into the empty `p`; *offset is -1 if there is none. Broken ones are
+ * reported and passed over.
+ */
+int log_load_snapshot(struct log *log, int64_t limit, struct producers *p, int64_t *offset, struct err *e);
+/*
+ * Removes snapshots below `from` and above `to`, and in between all that are at no segment's base but the two newest:
+ * those were written by flushes.
+ */
+int log_trim_snapshots(struct log *log, int64_t from, int64_t to, struct err *e);
+
+/* Effect of one batch that stands in the log. `data` is the whole batch; needed for control batches only. */
+int log_replay_batch(struct producers *p, const struct batch_header *h, const void *data, struct txn_end *end,
+                     struct err *e);
+/*
+ * Walks the batches with offsets in [from, to) by their headers. With `index`, aborted transactions are added to its
+ * transaction index. Ends quietly at a damaged batch.
+ */
+int log_replay(struct log *log, struct producers *p, int64_t from, int64_t to, struct segment *index, struct err *e);
+
+/* ---- log_recover.c ---- */
+int log_recover(struct log *log, const struct log_open_args *args, struct log_recovery *report, struct err *e);
+
+/* ---- log_upkeep.c; append lock held ---- */
+int log_roll_locked(struct log *log, const struct buf *snapshot, struct err *e);
+/* Gives back the space reserved behind the active segment's end; takes the append lock. */
+int log_trim_active(struct log *log, struct err *e);
+/* Starts a segment at `base`, >= the end, which becomes the end. */
+int log_add_segment(struct log *log, int64_t base, struct err *e);
+/* Takes the oldest segment, not the active one, out of the log. */
+int log_drop_first(struct log *log, struct err *e);
+/* Takes the newest one out; the one before it becomes active again. */
+int log_drop_last(struct log *log, struct err *e);
+/* log_flush; `final`: also everything that a clean close leaves behind. Flush lock held, append lock not. */
+int log_flush_all(struct log *log, bool final, struct err *e);
+
+#endif

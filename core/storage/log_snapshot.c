@@ -1,0 +1,191 @@
+/*
+ * log_snapshot: producer snapshots on disk, and rebuilding producer state from what stands in the segments.
+ */
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/diag.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "storage/log_internal.h"
+
+#define WINDOW (16u << 10)
+
+int log_encode_snapshot(struct log *log, struct buf *out, struct err *e)
+{
+    pthread_mutex_lock(&log->state);
+    int rc = producers_encode(log->producers, out, e);
+    pthread_mutex_unlock(&log->state);
+    return rc;
+}
+
+int log_write_snapshot(struct log *log, int64_t offset, const struct buf *bytes, bool sync, struct err *e)
+{
+    char path[STORAGE_PATH_MAX];
+    int fd;
+    storage_path(path, log->dir->path, offset, SNAPSHOT_SUFFIX, "");
+    int rc = io_open(&fd, path, O_WRONLY | O_CREAT | O_TRUNC, 0600, e);
+    if (rc)
+        return rc;
+    rc = io_pwrite(fd, bytes->data, bytes->len, 0, path, e);
+    if (rc == ERR_OK && sync)
+        rc = io_sync_data(fd, path, e);
+    io_close(fd);
+    return rc;
+}
+
+/* ---- which ones there are ---- */
+
+struct offsets {
+    int64_t *list;
+    size_t n;
+};
+
+static int found_name(void *arg, const char *name, struct err *e)
+{
+    struct offsets *o = arg;
+    int64_t offset;
+    const char *suffix;
+    if (!storage_name_parse(name, &offset, &suffix) || strcmp(suffix, SNAPSHOT_SUFFIX) != 0)
+        return ERR_OK;
+    if ((o->n & (o->n - 1)) == 0) {
+        int64_t *list = mem_realloc_array(o->list, o->n ? o->n * 2 : 1, sizeof *list);
+        if (!list)
+            return err_nomem(e);
+        o->list = list;
+    }
+    /* Few, and found in no order: insert where it belongs. */
+    size_t i = o->n++;
+    for (; i > 0 && o->list[i - 1] > offset; i--)
+        o->list[i] = o->list[i - 1];
+    o->list[i] = offset;
+    return ERR_OK;
+}
+
+static int read_snapshot(struct log *log, int64_t offset, struct producers *p, struct err *e)
+{
+    char path[STORAGE_PATH_MAX];
+    char *data;
+    size_t n;
+    int rc = io_read_file(storage_path(path, log->dir->path, offset, SNAPSHOT_SUFFIX, ""), SNAPSHOT_MAX, &data, &n, e);
+    if (rc)
+        return rc;
+    rc = producers_decode(p, data, n, path, e);
+    mem_free(data);
+    return rc;
+}
+
+int log_load_snapshot(struct log *log, int64_t limit, struct producers *p, int64_t *offset, struct err *e)
+{
+    struct offsets o = {0};
+    *offset = -1;
+    int rc = io_list(log->dir->path, found_name, &o, e);
+    for (size_t i = o.n; i-- > 0 && rc == ERR_OK && *offset < 0;) {
+        if (o.list[i] > limit)
+            continue;
+        rc = read_snapshot(log, o.list[i], p, e);
+        if (rc == ERR_OK) {
+            *offset = o.list[i];
+        } else if (rc == ERR_CORRUPT || rc == ERR_TOO_LARGE) {
+            diag_warn("storage", "%s; an older one is used", e->text);
+            rc = ERR_OK;
+        }
+    }
+    mem_free(o.list);
+    return rc;
+}
+
+int log_trim_snapshots(struct log *log, int64_t from, int64_t to, struct err *e)
+{
+    struct offsets o = {0};
+    char path[STORAGE_PATH_MAX];
+    int rc = io_list(log->dir->path, found_name, &o, e);
+    int loose = 0;
+    for (size_t i = o.n; i-- > 0 && rc == ERR_OK;) {
+        bool drop = o.list[i] < from || o.list[i] > to;
+        if (!drop && log->segments[log_segment_index(log, o.list[i])]->base != o.list[i])
+            drop = ++loose > 2;
+        if (drop)
+            rc = io_unlink(storage_path(path, log->dir->path, o.list[i], SNAPSHOT_SUFFIX, ""), e);
+    }
+    mem_free(o.list);
+    return rc;
+}
+
+/* ---- replay ---- */
+
+int log_replay_batch(struct producers *p, const struct batch_header *h, const void *data, struct txn_end *end,
+                     struct err *e)
+{
+    const struct producer_batch *duplicate;
+    *end = (struct txn_end){.first_offset = -1};
+    if (h->producer_id < 0)
+        return ERR_OK;
+    if (!(h->attributes & BATCH_CONTROL)) {
+        int rc = producers_check_data(p, h, PRODUCER_TRUST, &duplicate, e);
+        if (rc == ERR_OK)
+            producers_apply_data(p, h, NULL);
+        return rc;
+    }
+    int16_t type;
+    int32_t coordinator_epoch;
+    int rc = marker_decode(data, batch_size(h), &type, &coordinator_epoch, e);
+    if (rc == ERR_OK)
+        rc = producers_check_marker(p, h, type, coordinator_epoch, PRODUCER_TRUST, end, e);
+    if (rc == ERR_OK)
+        producers_apply_marker(p, h, coordinator_epoch, NULL);
+    /* Everything here is below a watermark that was reached or will be: nothing waits for one. */
+    producers_settle(p, batch_last_offset(h) + 1);
+    return rc;
+}
+
+static int replay_segment(struct producers *p, struct segment *s, int64_t from, int64_t to, struct segment *index,
+                          struct err *e)
+{
+    char path[STORAGE_PATH_MAX];
+    uint8_t window[WINDOW];
+    struct scan scan;
+    struct batch_header h;
+    struct buf big;
+    int fd;
+    int64_t position = 0;
+    int rc = segment_fd(s, FILE_LOG, false, &fd, e);
+    if (rc == ERR_OK && s->loaded && from > s->base)
+        rc = segment_find_position(s, from, s->size, &position, e);
+    if (rc)
+        return rc;
+    buf_init(&big, BATCH_MAX_BYTES + BATCH_LENGTH_PREFIX);
+    scan_init(&scan, fd, segment_path(s, FILE_LOG, path), position, s->size, s->base, window, sizeof window);
+    while (rc == ERR_OK && (rc = scan_header(&scan, &h, e)) == ERR_OK && h.base_offset < to) {
+        const uint8_t *data = NULL;
+        struct txn_end end;
+        if (h.base_offset >= from) {
+            if (h.attributes & BATCH_CONTROL)
+                rc = scan_batch(&scan, &h, &big, &data, e);
+            if (rc == ERR_OK)
+                rc = log_replay_batch(p, &h, data, &end, e);
+            if (rc == ERR_OK && index && end.aborted && end.first_offset >= 0) {
+                rc = txnindex_write(index, 0, &end, e);
+                if (rc == ERR_OK)
+                    txnindex_publish(index, index->txn_entries + 1);
+            }
+        }
+        scan_skip(&scan, &h);
+    }
+    buf_free(&big);
+    if (rc == ERR_CORRUPT || rc == ERR_TRUNCATED)
+        diag_error("storage", "%s; producers are known only from what stands before it", e->text);
+    return rc == ERR_END || rc == ERR_CORRUPT || rc == ERR_TRUNCATED ? ERR_OK : rc;
+}
+
+int log_replay(struct log *log, struct producers *p, int64_t from, int64_t to, struct segment *index, struct err *e)
+{
+    int rc = ERR_OK;
+    for (size_t i = log_segment_index(log, from); i < log->count && rc == ERR_OK; i++) {
+        struct segment *s = log->segments[i];
+        if (s->base >= to)
+            break;
+        rc = replay_segment(p, s, from, to, s == index ? index : NULL, e);
+    }
+    return rc;
+}

@@ -1,0 +1,253 @@
+/*
+ * segment: life of a segment's files. See segment.h; indexes are in segment_index.c.
+ */
+#include "storage/segment.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/diag.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "base/thread.h"
+
+static const char *const suffixes[FILE_KINDS] = {LOG_SUFFIX, INDEX_SUFFIX, TIME_SUFFIX, TXN_SUFFIX};
+
+struct log_dir *log_dir_new(const char *path, struct err *e)
+{
+    size_t n = strlen(path);
+    if (n > STORAGE_DIR_MAX) {
+        err_set(e, ERR_INVALID, "directory name of %zu bytes is longer than %d", n, STORAGE_DIR_MAX);
+        return NULL;
+    }
+    struct log_dir *d = mem_alloc(sizeof *d + n + 1);
+    if (!d) {
+        err_nomem(e);
+        return NULL;
+    }
+    atomic_init(&d->refs, 1);
+    memcpy(d->path, path, n + 1);
+    return d;
+}
+
+void log_dir_release(struct log_dir *d)
+{
+    if (d && atomic_fetch_sub(&d->refs, 1) == 1)
+        mem_free(d);
+}
+
+bool storage_name_parse(const char *name, int64_t *offset, const char **suffix)
+{
+    int64_t v = 0;
+    for (int i = 0; i < 20; i++) {
+        if (name[i] < '0' || name[i] > '9' || v > STORAGE_OFFSET_MAX / 10)
+            return false;
+        v = v * 10 + (name[i] - '0');
+    }
+    *offset = v;
+    *suffix = name + 20;
+    return v <= STORAGE_OFFSET_MAX;
+}
+
+struct segment *segment_new(struct log_dir *dir, int64_t base, int32_t interval, struct err *e)
+{
+    struct segment *s = mem_calloc(1, sizeof *s);
+    if (!s) {
+        err_nomem(e);
+        return NULL;
+    }
+    s->dir = dir;
+    atomic_fetch_add(&dir->refs, 1);
+    s->base = base;
+    s->interval = interval;
+    atomic_init(&s->refs, 1);
+    atomic_init(&s->warm, false);
+    s->max_ts = s->max_ts_offset = s->first_ts = -1;
+    mutex_init(&s->lock);
+    for (int i = 0; i < FILE_KINDS; i++)
+        s->fd[i] = -1;
+    index_init(&s->offsets, INDEX_OFFSET, base);
+    index_init(&s->times, INDEX_TIME, base);
+    return s;
+}
+
+struct segment *segment_ref(struct segment *s)
+{
+    atomic_fetch_add(&s->refs, 1);
+    return s;
+}
+
+static void close_files(struct segment *s)
+{
+    for (int i = 0; i < FILE_KINDS; i++) {
+        io_close(s->fd[i]);
+        s->fd[i] = -1;
+    }
+}
+
+static void remove_files(struct segment *s)
+{
+    char path[STORAGE_PATH_MAX];
+    struct err e;
+    for (int i = 0; i < FILE_KINDS; i++) {
+        int rc = io_unlink(segment_path(s, (enum segment_file)i, path), &e);
+        if (rc != ERR_OK && rc != ERR_NOT_FOUND)
+            diag_warn("storage", "%s; the next start tries again", e.text);
+    }
+}
+
+void segment_unref(struct segment *s)
+{
+    if (!s || atomic_fetch_sub(&s->refs, 1) != 1)
+        return;
+    close_files(s);
+    if (s->deleted)
+        remove_files(s);
+    index_free(&s->offsets);
+    index_free(&s->times);
+    pthread_mutex_destroy(&s->lock);
+    log_dir_release(s->dir);
+    mem_free(s);
+}
+
+void segment_release(struct segment *s)
+{
+    if (!s)
+        return;
+    pthread_mutex_lock(&s->lock);
+    /* Whoever comes in from here on waits for the lock, and opens what it needs anew. */
+    if (atomic_load(&s->refs) == 2 && !atomic_load(&s->warm) && !s->deleted)
+        close_files(s);
+    pthread_mutex_unlock(&s->lock);
+    segment_unref(s);
+}
+
+const char *segment_path(struct segment *s, enum segment_file kind, char *out)
+{
+    return storage_path(out, s->dir->path, s->base, suffixes[kind], s->deleted ? DELETED_SUFFIX : "");
+}
+
+int segment_fd_locked(struct segment *s, enum segment_file kind, int flags, int *fd, struct err *e)
+{
+    char path[STORAGE_PATH_MAX];
+    int rc = ERR_OK;
+    if (s->fd[kind] < 0 || (flags & O_TRUNC)) {
+        io_close(s->fd[kind]);
+        rc = io_open(&s->fd[kind], segment_path(s, kind, path), O_RDWR | flags, 0600, e);
+    }
+    *fd = s->fd[kind];
+    return rc;
+}
+
+int segment_fd(struct segment *s, enum segment_file kind, bool create, int *fd, struct err *e)
+{
+    pthread_mutex_lock(&s->lock);
+    int rc = segment_fd_locked(s, kind, create ? O_CREAT : 0, fd, e);
+    pthread_mutex_unlock(&s->lock);
+    return rc;
+}
+
+void segment_cool(struct segment *s)
+{
+    atomic_store(&s->warm, false);
+    if (s->data_dirty || s->index_dirty || s->txn_dirty)
+        return; /* a sync must go through the descriptor that was written through, to learn of its errors */
+    pthread_mutex_lock(&s->lock);
+    if (atomic_load(&s->refs) == 1 && !s->deleted) {
+        close_files(s);
+        index_release_tail(&s->offsets);
+        index_release_tail(&s->times);
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+int segment_create(struct segment *s, struct err *e)
+{
+    int fd;
+    int rc = segment_fd_locked(s, FILE_INDEX, O_CREAT | O_TRUNC, &fd, e);
+    if (rc == ERR_OK)
+        rc = segment_fd_locked(s, FILE_TIME, O_CREAT | O_TRUNC, &fd, e);
+    if (rc == ERR_OK) {
+        char path[STORAGE_PATH_MAX];
+        rc = io_unlink(segment_path(s, FILE_TXN, path), e);
+        rc = rc == ERR_NOT_FOUND ? ERR_OK : rc;
+    }
+    if (rc == ERR_OK) /* last: a segment exists with its .log */
+        rc = segment_fd_locked(s, FILE_LOG, O_CREAT | O_TRUNC, &fd, e);
+    for (int i = FILE_INDEX; i <= FILE_TIME; i++) { /* opened again when a page of entries is full */
+        io_close(s->fd[i]);
+        s->fd[i] = -1;
+    }
+    s->loaded = true;
+    s->data_dirty = s->index_dirty = true;
+    s->created_ms = clock_wall_ms();
+    atomic_store(&s->warm, true);
+    return rc;
+}
+
+int segment_mark_deleted(struct segment *s, struct err *e)
+{
+    char from[STORAGE_PATH_MAX], to[STORAGE_PATH_MAX];
+    int rc = ERR_OK;
+    pthread_mutex_lock(&s->lock);
+    /* The log first: without it the rest is nothing, and is removed by the next start. */
+    for (int i = 0; i < FILE_KINDS && rc == ERR_OK; i++) {
+        storage_path(from, s->dir->path, s->base, suffixes[i], "");
+        storage_path(to, s->dir->path, s->base, suffixes[i], DELETED_SUFFIX);
+        rc = io_rename(from, to, e);
+        if (rc == ERR_NOT_FOUND)
+            rc = ERR_OK;
+        if (i == FILE_LOG && rc == ERR_OK)
+            s->deleted = true;
+        else if (rc != ERR_OK && s->deleted) {
+            diag_warn("storage", "%s; the next start removes it", e->text);
+            rc = ERR_OK;
+        }
+    }
+    pthread_mutex_unlock(&s->lock);
+    return rc;
+}
+
+int segment_truncate(struct segment *s, int64_t size, int64_t offset, struct err *e)
+{
+    char path[STORAGE_PATH_MAX];
+    int fd;
+    int rc = segment_fd(s, FILE_LOG, false, &fd, e);
+    if (rc == ERR_OK)
+        rc = io_truncate(fd, size, segment_path(s, FILE_LOG, path), e);
+    if (rc)
+        return rc;
+    s->allocated = size;
+    s->data_dirty = s->index_dirty = true;
+    pthread_mutex_lock(&s->lock);
+    rc = segment_fd_locked(s, FILE_INDEX, O_CREAT, &fd, e);
+    if (rc == ERR_OK)
+        rc = index_truncate(&s->offsets, fd, offset, segment_path(s, FILE_INDEX, path), e);
+    if (rc == ERR_OK)
+        rc = segment_fd_locked(s, FILE_TIME, O_CREAT, &fd, e);
+    if (rc == ERR_OK)
+        rc = index_truncate(&s->times, fd, offset, segment_path(s, FILE_TIME, path), e);
+    pthread_mutex_unlock(&s->lock);
+    return rc;
+}
+
+static int sync_one(struct segment *s, enum segment_file kind, struct err *e)
+{
+    char path[STORAGE_PATH_MAX];
+    int fd;
+    int rc = segment_fd(s, kind, false, &fd, e);
+    return rc ? rc : io_sync_data(fd, segment_path(s, kind, path), e);
+}
+
+int segment_sync(struct segment *s, bool with_indexes, struct err *e)
+{
+    int rc = sync_one(s, FILE_LOG, e);
+    if (rc == ERR_OK && s->txn_entries)
+        rc = sync_one(s, FILE_TXN, e);
+    if (rc == ERR_OK && with_indexes)
+        rc = sync_one(s, FILE_INDEX, e);
+    if (rc == ERR_OK && with_indexes)
+        rc = sync_one(s, FILE_TIME, e);
+    return rc;
+}

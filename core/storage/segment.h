@@ -1,0 +1,142 @@
+/*
+ * segment: the files of one segment (.log, .index, .timeindex, .txnindex), opened when needed and closed when unused.
+ *
+ * References: the log's list holds one, every reader one. The last one that leaves closes the files, and removes them if
+ * the segment was deleted meanwhile. `lock` guards files and indexes; `size` belongs to the log's state lock, the writer's
+ * fields to its append lock.
+ */
+#ifndef LEAT_STORAGE_SEGMENT_H
+#define LEAT_STORAGE_SEGMENT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "storage/index.h"
+#include "storage/paths.h"
+#include "storage/scan.h"
+
+/* Path of the log's directory, shared by its segments, some of which may outlive the log. */
+struct log_dir {
+    atomic_int refs;
+    char path[];
+};
+struct log_dir *log_dir_new(const char *path, struct err *e);
+void log_dir_release(struct log_dir *d);
+
+enum segment_file { FILE_LOG, FILE_INDEX, FILE_TIME, FILE_TXN, FILE_KINDS };
+
+struct segment {
+    struct log_dir *dir;
+    int64_t base;
+    atomic_int refs;
+    atomic_bool warm; /* keep files open though nobody uses them */
+
+    int64_t size; /* bytes of whole batches; log's state lock */
+
+    pthread_mutex_t lock;
+    int fd[FILE_KINDS];
+    bool deleted;
+    bool sealed;           /* not the active one: a reader may rebuild its indexes */
+    bool loaded;           /* indexes and max_ts are known */
+    int32_t interval;      /* bytes between index entries */
+    int64_t max_ts;        /* largest timestamp, -1: none */
+    int64_t max_ts_offset; /* last offset of its batch */
+    struct index offsets, times;
+    int64_t txn_entries;   /* in .txnindex */
+
+    /* append lock */
+    int64_t allocated;   /* bytes reserved on disk from the start, 0: unknown */
+    int64_t since_index; /* bytes since the last index entry */
+    int64_t first_ts;    /* max timestamp of the first batch; -1: unknown or none */
+    int64_t created_ms;
+    bool data_dirty;     /* .log differs from what was synced last */
+    bool index_dirty;
+    bool txn_dirty;
+};
+
+struct segment *segment_new(struct log_dir *dir, int64_t base, int32_t interval, struct err *e);
+struct segment *segment_ref(struct segment *s);
+/* For readers: also closes the files if nobody else uses them. */
+void segment_release(struct segment *s);
+/* Gives a reference up; with the last one the segment is freed. NULL is fine. */
+void segment_unref(struct segment *s);
+
+/* Path of one of its files as it is named now; `out` has STORAGE_PATH_MAX bytes. */
+const char *segment_path(struct segment *s, enum segment_file kind, char *out);
+
+/*
+ * Opens the file if it is not open; the descriptor is valid while the caller holds a reference, or for the writer while
+ * the segment is warm. Made if missing with `create`.
+ */
+int segment_fd(struct segment *s, enum segment_file kind, bool create, int *fd, struct err *e);
+/* The same with the segment's lock held; `flags` are added to O_RDWR. */
+int segment_fd_locked(struct segment *s, enum segment_file kind, int flags, int *fd, struct err *e);
+/* Closes what is open if only the log refers to the segment. Append lock held. */
+void segment_cool(struct segment *s);
+
+/* Makes empty files, replacing what a failed attempt left. */
+int segment_create(struct segment *s, struct err *e);
+
+/* Renames the files to .deleted; they go with the last reference. */
+int segment_mark_deleted(struct segment *s, struct err *e);
+
+/* Cuts the files behind `size` bytes; index entries at or beyond `offset` go too. */
+int segment_truncate(struct segment *s, int64_t size, int64_t offset, struct err *e);
+
+/* Syncs .log and .txnindex, with `indexes` the others too. */
+int segment_sync(struct segment *s, bool indexes, struct err *e);
+
+/* ---- segment_index.c ---- */
+
+/* Loads the indexes of a sealed segment as they are on disk; rebuilds them if they are missing or implausible. */
+int segment_load(struct segment *s, int64_t size, struct err *e);
+
+/* Makes offset and time index anew from the batch headers below `size`; ends at a damaged one. */
+int segment_rebuild_indexes(struct segment *s, int64_t size, struct err *e);
+
+/* Position from which a walk finds the batch with `offset`: at or before it. */
+int segment_find_position(struct segment *s, int64_t offset, int64_t size, int64_t *position, struct err *e);
+/* Offset from which a walk finds the first batch with max timestamp >= `timestamp`. */
+int segment_find_time(struct segment *s, int64_t timestamp, int64_t *offset, struct err *e);
+
+/* Room for index entries of `batches` batches. Nothing changes on error. */
+int segment_reserve_index(struct segment *s, uint32_t batches, struct err *e);
+/* A batch was written at `position`: bookkeeping of timestamps and indexes. Needs the room; cannot fail. */
+void segment_note_batch(struct segment *s, const struct batch_header *h, int64_t position);
+/* Writes entries that wait in memory, with `final` also the last entry of the time index. */
+int segment_flush_indexes(struct segment *s, bool final, struct err *e);
+
+/* Has one of the indexes reached `max_bytes`? */
+bool segment_index_full(struct segment *s, int64_t max_bytes);
+/* Makes sure that first_ts is known. Append lock held. */
+int segment_first_timestamp(struct segment *s, struct err *e);
+/* Largest timestamp and the last offset of its batch, of a loaded segment. */
+void segment_max_timestamp(struct segment *s, int64_t *timestamp, int64_t *offset);
+/* No more appends: readers may rebuild its indexes. Or the other way round. */
+void segment_set_sealed(struct segment *s, bool sealed);
+void segment_set_interval(struct segment *s, int32_t interval);
+/*
+ * Prepares the indexes for a walk that begins at *position, the last entry below `offset_end`; the walk notes every batch
+ * from there on. What is at or beyond `offset_end`, does not ascend or points at nothing is cut from the files; *rebuilt
+ * tells if an index had to be given up altogether.
+ */
+int segment_open_indexes(struct segment *s, int64_t offset_end, int64_t size, int64_t *position, bool *rebuilt,
+                         struct err *e);
+
+/* ---- txnindex.c: Kafka's .txnindex, 34 bytes an aborted transaction ---- */
+
+struct txn_end;
+struct aborted_txn;
+int txnindex_load(struct segment *s, struct err *e); /* counts what is in the file */
+/* Writes an entry as number `s->txn_entries + nth`; it counts after txnindex_publish. */
+int txnindex_write(struct segment *s, int64_t nth, const struct txn_end *end, struct err *e);
+void txnindex_publish(struct segment *s, int64_t entries);
+/* Adds those that overlap [from, to) to the list. */
+int txnindex_collect(struct segment *s, int64_t from, int64_t to, struct aborted_txn **list, size_t *n, struct err *e);
+/* Removes entries whose marker is at or beyond `offset`. */
+int txnindex_truncate(struct segment *s, int64_t offset, struct err *e);
+
+#endif
