@@ -66,6 +66,8 @@ void *arena_slow(struct arena *a, size_t n)
     if (size < n)
         size = n;
     if (size > a->max - a->bytes)
+        size = a->max - a->bytes;
+    if (size < n)
         return NULL;
     struct arena_chunk *c = mem_alloc(sizeof(*c) + size);
     if (c == NULL)
