@@ -36,7 +36,8 @@ void problems_free(struct problems *p);
 int problems_add(struct problems *p, const char *file, int line, int column, const char *fmt, ...)
     __attribute__((format(printf, 5, 6))); /* ERR_OK or ERR_NO_MEMORY */
 void problems_sort(struct problems *p);    /* by file, line, column */
-int problem_print(const struct problem *p, struct buf *out, struct err *e); /* "file:line:column: text", no newline */
+int problem_print(const struct problem *p, struct buf *out,
+                  struct err *e); /* "file:line:column: text", no newline */
 
 /* The nearest of `names` to a misspelt one, or NULL if none is near (Damerau-Levenshtein, length-scaled). */
 const char *config_nearest(const char *name, const char *const *names, size_t n);
@@ -85,7 +86,7 @@ struct connector_config {
         *name; /* unique in the hub: the pipeline's name for its source, "<pipeline>-<sink name>" for sinks */
     const struct leat_connector *connector;
     struct leat_config *options;
-    struct leat_config *common;   /* as connector_common_options; the members below come from it */
+    struct leat_config *common; /* as connector_common_options; the members below come from it */
     int tasks_max;
     enum converter key_converter, value_converter;
     bool paused;

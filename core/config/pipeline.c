@@ -232,7 +232,8 @@ static int check_purpose(struct mapping *m, struct err *e)
     if (!has_items(m, "sinks"))
         return origin_report(&m->origin, m->origin.at, e, "has neither \"source\" nor \"sinks\"");
     if (!mapping_find(m, "topic") && !has_items(m, "topics"))
-        return origin_report(&m->origin, m->origin.at, e, "its sinks have nothing to read: neither \"source\" nor \"topics\"");
+        return origin_report(&m->origin, m->origin.at, e,
+                             "its sinks have nothing to read: neither \"source\" nor \"topics\"");
     return ERR_OK;
 }
 

@@ -68,7 +68,8 @@ static int unknown_key(struct mapping *m, const struct entry *en, const struct t
         return origin_report(&m->origin, en->key_at, e, "unknown key \"%s\"", en->key);
     if (!mapping_find(m, near))
         *in = (struct input){.name = near, .bad = true};
-    return origin_report(&m->origin, en->key_at, e, "unknown key \"%s\"; did you mean \"%s\"?", en->key, near);
+    return origin_report(&m->origin, en->key_at, e, "unknown key \"%s\"; did you mean \"%s\"?", en->key,
+                         near);
 }
 
 /* `*s` without text after a problem. */

@@ -1,17 +1,9 @@
 /*
  * Configurations that are right: what comes out of them.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/io.h"
 #include "base/mem.h"
+#include "tests/lib/testkit.h"
 #include "tests/unit/config/catalog.h"
 
 /* Parses text that must be right. */

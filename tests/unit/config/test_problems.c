@@ -1,16 +1,8 @@
 /*
  * Configurations that are wrong: every problem with its exact place and words.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/mem.h"
+#include "tests/lib/testkit.h"
 #include "tests/unit/config/catalog.h"
 
 /* All problems, a line each. */
