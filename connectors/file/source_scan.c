@@ -1,0 +1,269 @@
+/*
+ * Which files there are now: those that match `paths`, and beside them those whose names say that they were rotated
+ * from such a file. Each file (inode) once, under the first path that leads to it.
+ */
+#include <errno.h>
+#include <fnmatch.h>
+#include <glob.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/mem.h"
+#include "connectors/file/source.h"
+
+/* A scan of one directory. */
+struct walk {
+    struct source *src;
+    struct found_list *out;
+    struct map *by_inode; /* (dev, ino) -> index + 1 */
+    const struct pattern *p;
+    const char *dir;
+    char *real_dir;
+    bool denied; /* its files may not be looked at */
+};
+
+static void inode_key(const struct inode *i, uint64_t key[2])
+{
+    key[0] = i->dev;
+    key[1] = i->ino;
+}
+
+static void from_statx(const struct statx *x, struct inode *inode, int64_t *size, int64_t *mtime_ns)
+{
+    inode->dev = makedev(x->stx_dev_major, x->stx_dev_minor);
+    inode->ino = x->stx_ino;
+    inode->born =
+        x->stx_mask & STATX_BTIME ? x->stx_btime.tv_sec * INT64_C(1000000000) + x->stx_btime.tv_nsec : 0;
+    *size = (int64_t)x->stx_size;
+    *mtime_ns = x->stx_mtime.tv_sec * INT64_C(1000000000) + x->stx_mtime.tv_nsec;
+}
+
+static int stat_path(const char *path, int flags, struct statx *x)
+{
+    return statx(AT_FDCWD, path, flags, STATX_BASIC_STATS | STATX_BTIME, x) == 0 ? 0 : errno;
+}
+
+int scan_stat(const char *path, struct inode *inode, int64_t *size, int64_t *mtime_ns)
+{
+    struct statx x;
+    int errnum = stat_path(path, 0, &x);
+    if (errnum == 0 && !S_ISREG(x.stx_mode))
+        errnum = ENOENT;
+    if (errnum == 0)
+        from_statx(&x, inode, size, mtime_ns);
+    return errnum;
+}
+
+bool scan_is_mine(const struct source *src, const char *family)
+{
+    int count = src->h->task_count(src->t);
+    if (count <= 1)
+        return true;
+    size_t n = strlen(family);
+    const char *slash = strrchr(family, '/');
+    if (src->o.share == SHARE_DIRECTORY && slash)
+        n = (size_t)(slash - family);
+    return hash64(family, n) % (uint64_t)count == (uint64_t)src->h->task_index(src->t);
+}
+
+static void found_clear(struct found *f)
+{
+    mem_free(f->path);
+    mem_free(f->real);
+    mem_free(f->family);
+}
+
+void scan_free(struct found_list *l)
+{
+    for (size_t i = 0; i < l->count; i++)
+        found_clear(&l->items[i]);
+    mem_free(l->items);
+    memset(l, 0, sizeof(*l));
+}
+
+static char *join(const char *dir, const char *name)
+{
+    return mem_printf(strcmp(dir, "/") == 0 ? "%s%s" : "%s/%s", dir, name);
+}
+
+/* <directory>/<name while it was written> of a path without links. */
+static char *family_of(const char *real, bool *rotated)
+{
+    char *family = mem_strdup(real);
+    const char *slash = strrchr(real, '/');
+    if (family)
+        *rotated = name_live(slash ? slash + 1 : real, family + (slash ? slash + 1 - real : 0));
+    return family;
+}
+
+/* realpath, but by mem_alloc; NULL with *rc when out of memory, NULL and ERR_OK when it does not resolve. */
+static char *real_of(const char *path, int *rc, struct err *e)
+{
+    char *real = realpath(path, NULL);
+    char *copy = real ? mem_strdup(real) : NULL;
+    if (real && !copy)
+        *rc = err_nomem(e);
+    free(real);
+    return copy;
+}
+
+/* Adds the file, or marks the one that is there already. Takes f's strings in any case. */
+static int add_found(struct walk *w, struct found *f, struct err *e)
+{
+    uint64_t key[2];
+    inode_key(&f->inode, key);
+    uintptr_t at = (uintptr_t)map_get(w->by_inode, key, sizeof(key));
+    if (at) {
+        struct found *other = &w->out->items[at - 1];
+        if (f->primary && !other->primary) { /* the path that is asked for wins */
+            f->from_end |= other->from_end;
+            struct found swap = *other;
+            *other = *f;
+            *f = swap;
+        }
+        found_clear(f);
+        return ERR_OK;
+    }
+    int rc = ERR_OK;
+    if (w->out->count == w->out->room) {
+        size_t room = w->out->room ? w->out->room * 2 : 64;
+        struct found *grown = mem_realloc_array(w->out->items, room, sizeof(*grown));
+        if (grown) {
+            w->out->items = grown;
+            w->out->room = room;
+        } else {
+            rc = err_nomem(e);
+        }
+    }
+    if (rc == ERR_OK)
+        rc = map_put(w->by_inode, key, sizeof(key), (void *)(w->out->count + 1), e);
+    if (rc != ERR_OK)
+        found_clear(f);
+    else
+        w->out->items[w->out->count++] = *f;
+    return rc;
+}
+
+static int look_at(struct walk *w, const char *name, const char *path, bool primary, struct err *e)
+{
+    struct statx x;
+    int errnum = stat_path(path, AT_SYMLINK_NOFOLLOW, &x);
+    bool is_link = errnum == 0 && S_ISLNK(x.stx_mode);
+    if (is_link)
+        errnum = stat_path(path, 0, &x);
+    if (errnum != 0 && errnum != ENOENT && errnum != ENOTDIR) {
+        source_complain(w->src, w->dir, strerror(errnum));
+        w->denied = w->out->incomplete = true;
+    }
+    if (errnum != 0 || !S_ISREG(x.stx_mode))
+        return ERR_OK;
+    struct found f = {.primary = primary};
+    f.from_end = primary && w->src->o.start == START_END && !w->p->started;
+    from_statx(&x, &f.inode, &f.size, &f.mtime_ns);
+    int rc = ERR_OK;
+    f.real = is_link ? real_of(path, &rc, e) : join(w->real_dir, name);
+    if (rc == ERR_OK && is_link && !f.real)
+        return ERR_OK; /* the link has just gone */
+    char *slash = is_link ? strrchr(f.real, '/') : NULL;
+    if (slash && slash > f.real) { /* its changes happen elsewhere */
+        *slash = '\0';
+        watch_directory(w->src, f.real);
+        *slash = '/';
+    }
+    f.path = mem_strdup(path);
+    f.family = f.real ? family_of(f.real, &f.rotated) : NULL;
+    if (!f.path || !f.real || !f.family) {
+        found_clear(&f);
+        return err_nomem(e);
+    }
+    if (!scan_is_mine(w->src, f.family)) {
+        found_clear(&f);
+        return ERR_OK;
+    }
+    return add_found(w, &f, e);
+}
+
+static int each_name(void *arg, const char *name, struct err *e)
+{
+    struct walk *w = arg;
+    char live[NAME_MAX + 1];
+    if (strlen(name) > NAME_MAX)
+        return ERR_OK;
+    bool primary = fnmatch(w->p->name, name, FNM_PERIOD) == 0;
+    if (!primary && (!name_live(name, live) || fnmatch(w->p->name, live, FNM_PERIOD) != 0))
+        return ERR_OK;
+    char *path = join(w->dir, name);
+    if (!path)
+        return err_nomem(e);
+    int rc = source_options_exclude(&w->src->o, path) ? ERR_OK : look_at(w, name, path, primary, e);
+    mem_free(path);
+    return rc;
+}
+
+static int walk_directory(struct walk *w, const char *dir, struct err *e)
+{
+    int rc = ERR_OK;
+    w->dir = dir;
+    w->denied = false;
+    w->real_dir = real_of(dir, &rc, e);
+    if (!w->real_dir) {
+        w->src->poll_too = true; /* until it is there */
+        if (rc == ERR_OK && errno != ENOENT && errno != ENOTDIR) {
+            source_complain(w->src, dir, strerror(errno));
+            w->out->incomplete = true;
+        }
+        return rc;
+    }
+    watch_directory(w->src, w->real_dir);
+    rc = io_list(dir, each_name, w, e);
+    mem_free(w->real_dir);
+    if (rc == ERR_OK && !w->denied)
+        source_well(w->src, dir);
+    if (rc == ERR_NOT_FOUND || rc == ERR_NO_MEMORY || rc == ERR_OK)
+        return rc == ERR_NO_MEMORY ? rc : ERR_OK;
+    source_complain(w->src, dir, e->text);
+    w->out->incomplete = true;
+    return ERR_OK;
+}
+
+static int walk_pattern(struct walk *w, struct err *e)
+{
+    if (!w->p->dir_is_glob)
+        return walk_directory(w, w->p->dir, e);
+    glob_t g;
+    w->src->poll_too = true; /* new directories are not watched for */
+    int rc = glob(w->p->dir, GLOB_ONLYDIR, NULL, &g);
+    if (rc == GLOB_NOSPACE)
+        return err_nomem(e);
+    if (rc == GLOB_ABORTED)
+        w->out->incomplete = true;
+    int result = ERR_OK;
+    for (size_t i = 0; rc == 0 && result == ERR_OK && i < g.gl_pathc; i++)
+        result = walk_directory(w, g.gl_pathv[i], e);
+    if (rc == 0)
+        globfree(&g);
+    return result;
+}
+
+int scan_files(struct source *src, struct found_list *out, struct err *e)
+{
+    memset(out, 0, sizeof(*out));
+    struct walk w = {.src = src, .out = out, .by_inode = map_new()};
+    if (!w.by_inode)
+        return err_nomem(e);
+    int rc = ERR_OK;
+    for (size_t i = 0; rc == ERR_OK && i < src->o.pattern_count; i++) {
+        w.p = &src->o.patterns[i];
+        rc = walk_pattern(&w, e);
+    }
+    map_free(w.by_inode, NULL);
+    if (rc != ERR_OK)
+        scan_free(out);
+    return rc;
+}

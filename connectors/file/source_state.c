@@ -1,0 +1,254 @@
+/*
+ * Positions as the host stores them. A stream's partition is {"file":"<id>"}, its id never changes; everything else is in
+ * the offset object. {"paths":"<pattern>"} remembers that a pattern was looked at, so that `start` is not applied
+ * to what appears later.
+ */
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "connectors/file/source.h"
+
+#define STATE_MAX ((size_t)64 << 10)
+
+static int partition_text(struct buf *b, const char *kind, const char *name, struct err *e)
+{
+    buf_init(b, STATE_MAX);
+    int rc = buf_printf(b, e, "{\"%s\":", kind);
+    if (rc == ERR_OK)
+        rc = buf_json_str(b, name, strlen(name), e);
+    if (rc == ERR_OK)
+        rc = buf_append(b, "}", 2, e); /* with the NUL */
+    return rc;
+}
+
+/* ---- writing ---------------------------------------------------------------------------------------------------- */
+
+static bool is_utf8(const char *s)
+{
+    json_t *probe = json_string(s);
+    json_decref(probe);
+    return probe != NULL;
+}
+
+/* A path as "name":"path", or in hexadecimal as "name.hex" if JSON cannot hold it. */
+static int path_text(struct buf *b, const char *name, const char *path, struct err *e)
+{
+    if (is_utf8(path)) {
+        int rc = buf_printf(b, e, ",\"%s\":", name);
+        return rc == ERR_OK ? buf_json_str(b, path, strlen(path), e) : rc;
+    }
+    int rc = buf_printf(b, e, ",\"%s.hex\":\"", name);
+    for (const char *p = path; rc == ERR_OK && *p; p++)
+        rc = buf_printf(b, e, "%02x", (unsigned char)*p);
+    return rc == ERR_OK ? buf_str(b, "\"", e) : rc;
+}
+
+static int offset_text(struct buf *b, const struct stream *s, struct err *e)
+{
+    buf_init(b, STATE_MAX);
+    int rc = buf_printf(b, e, "{\"offset\":%" PRId64, s->offset);
+    if (rc == ERR_OK)
+        rc = path_text(b, "path", s->path, e);
+    if (rc == ERR_OK && strcmp(s->origin, s->path) != 0)
+        rc = path_text(b, "origin", s->origin, e);
+    if (rc == ERR_OK && strcmp(s->real, s->path) != 0)
+        rc = path_text(b, "real", s->real, e);
+    if (rc == ERR_OK)
+        rc = buf_printf(b, e, ",\"inode\":\"%" PRIx64 ":%" PRIx64 ":%" PRIx64 "\"", s->inode.dev,
+                        s->inode.ino, (uint64_t)s->inode.born);
+    if (rc == ERR_OK)
+        rc = buf_printf(b, e, ",\"head\":\"%" PRIu32 ":%" PRIx64 "\",\"tail\":\"%" PRIu32 ":%" PRIx64 "\"",
+                        s->head.len, s->head.hash, s->tail.len, s->tail.hash);
+    if (rc == ERR_OK && s->mid)
+        rc = buf_str(b, ",\"mid\":true", e);
+    if (rc == ERR_OK && s->gzip)
+        rc = buf_str(b, ",\"gzip\":true", e);
+    if (rc == ERR_OK && s->gone_ms)
+        rc = buf_printf(b, e, ",\"gone\":%" PRId64, s->gone_ms);
+    return rc == ERR_OK ? buf_append(b, "}", 2, e) : rc;
+}
+
+static int store_one(struct source *src, const struct stream *s)
+{
+    struct err e;
+    struct buf partition, offset;
+    int rc = partition_text(&partition, "file", s->id, &e);
+    int rc2 = offset_text(&offset, s, &e);
+    int result;
+    if (rc != ERR_OK || rc2 != ERR_OK)
+        result = src->h->fail(src->t, LEAT_RETRY, "%s: cannot store its position: %s", s->path, e.text);
+    else
+        result = src->h->set_position(src->t, (const char *)partition.data, (const char *)offset.data);
+    buf_free(&partition);
+    buf_free(&offset);
+    return result;
+}
+
+int state_store(struct source *src)
+{
+    for (size_t i = 0; i < src->dirty_count; i++) {
+        int result = store_one(src, src->dirty[i]);
+        if (result != LEAT_OK)
+            return result;
+        src->dirty[i]->dirty = false;
+    }
+    src->dirty_count = 0;
+    return LEAT_OK;
+}
+
+static int set_simple(struct source *src, const char *kind, const char *name, const char *offset)
+{
+    struct err e;
+    struct buf partition;
+    int result;
+    if (partition_text(&partition, kind, name, &e) != ERR_OK)
+        result = src->h->fail(src->t, LEAT_RETRY, "cannot store a position: %s", e.text);
+    else
+        result = src->h->set_position(src->t, (const char *)partition.data, offset);
+    buf_free(&partition);
+    return result;
+}
+
+int state_forget(struct source *src, struct stream *s)
+{
+    int result = set_simple(src, "file", s->id, NULL);
+    if (result == LEAT_OK)
+        stream_remove(src, s);
+    return result;
+}
+
+int state_mark_started(struct source *src, struct pattern *p)
+{
+    p->started = true;
+    if (src->h->task_index(src->t) != 0)
+        return LEAT_OK; /* each task looks, the first one remembers */
+    char offset[64];
+    snprintf(offset, sizeof(offset), "{\"started\":%" PRId64 "}", clock_wall_ms());
+    return set_simple(src, "paths", p->text, offset);
+}
+
+/* ---- reading ---------------------------------------------------------------------------------------------------- */
+
+static char *unhex(const char *hex)
+{
+    size_t n = strlen(hex) / 2;
+    char *out = mem_alloc(n + 1);
+    for (size_t i = 0; out && i < n; i++) {
+        unsigned v = 0;
+        if (sscanf(hex + 2 * i, "%2x", &v) != 1)
+            v = '?';
+        out[i] = (char)v;
+    }
+    if (out)
+        out[n] = '\0';
+    return out;
+}
+
+/* The path under `name`, else a copy of `fallback`. NULL: out of memory, or neither is there. */
+static char *load_path(const json_t *o, const char *name, const char *fallback)
+{
+    char hex_name[32];
+    snprintf(hex_name, sizeof(hex_name), "%s.hex", name);
+    const char *text = json_string_value(json_object_get(o, name));
+    const char *hex = json_string_value(json_object_get(o, hex_name));
+    if (hex)
+        return unhex(hex);
+    if (!text)
+        text = fallback;
+    return text ? mem_strdup(text) : NULL;
+}
+
+/* One that is missing says nothing about the file, and so fits all. */
+static bool load_print(const json_t *o, const char *name, size_t max, struct print *p)
+{
+    const char *text = json_string_value(json_object_get(o, name));
+    return !text || (sscanf(text, "%" SCNu32 ":%" SCNx64, &p->len, &p->hash) == 2 && p->len <= max);
+}
+
+/* False: not what we have written. */
+static bool load_fields(struct stream *s, const json_t *o)
+{
+    const char *inode = json_string_value(json_object_get(o, "inode"));
+    uint64_t born = 0;
+    if (!inode || sscanf(inode, "%" SCNx64 ":%" SCNx64 ":%" SCNx64, &s->inode.dev, &s->inode.ino, &born) != 3)
+        return false;
+    s->inode.born = (int64_t)born;
+    if (!load_print(o, "head", PRINT_HEAD_MAX, &s->head) || !load_print(o, "tail", PRINT_TAIL_MAX, &s->tail))
+        return false;
+    s->offset = json_integer_value(json_object_get(o, "offset"));
+    s->gone_ms = json_integer_value(json_object_get(o, "gone"));
+    s->mid = json_is_true(json_object_get(o, "mid"));
+    s->gzip = json_is_true(json_object_get(o, "gzip"));
+    return s->offset >= s->tail.len;
+}
+
+static int load_paths(struct stream *s, const json_t *o, struct err *e)
+{
+    s->path = load_path(o, "path", NULL);
+    s->origin = load_path(o, "origin", s->path);
+    s->real = load_path(o, "real", s->path);
+    s->family = s->real ? mem_strdup(s->real) : NULL;
+    if (!s->path || !s->origin || !s->family)
+        return err_nomem(e);
+    const char *slash = strrchr(s->real, '/');
+    size_t dir = slash ? (size_t)(slash + 1 - s->real) : 0;
+    name_live(s->real + dir, s->family + dir);
+    return ERR_OK;
+}
+
+static int load_stream(struct source *src, const char *id, const json_t *o, struct err *e)
+{
+    if (!json_object_get(o, "path") && !json_object_get(o, "path.hex"))
+        return err_set(e, ERR_CORRUPT, "no path in it");
+    struct stream *s = stream_restore(src, id, e);
+    if (!s)
+        return e->code;
+    int rc = load_fields(s, o) ? load_paths(s, o, e) : err_set(e, ERR_CORRUPT, "a field is missing or wrong");
+    if (rc == ERR_OK && scan_is_mine(src, s->family)) {
+        rc = stream_add(src, s, e);
+        if (rc == ERR_OK)
+            return rc;
+    }
+    stream_free(s);
+    return rc;
+}
+
+static void load_started(struct source *src, const char *text)
+{
+    for (size_t i = 0; i < src->o.pattern_count; i++)
+        if (strcmp(src->o.patterns[i].text, text) == 0)
+            src->o.patterns[i].started = true;
+}
+
+static int load_entry(struct source *src, const char *partition, const char *offset, struct err *e)
+{
+    json_t *p = json_loads(partition, 0, NULL), *o = json_loads(offset, 0, NULL);
+    const char *id = json_string_value(json_object_get(p, "file"));
+    const char *pattern = json_string_value(json_object_get(p, "paths"));
+    int rc = ERR_OK;
+    if (id && strlen(id) < sizeof(((struct stream *)0)->id) && json_is_object(o))
+        rc = load_stream(src, id, o, e);
+    else if (pattern)
+        load_started(src, pattern);
+    else
+        rc = err_set(e, ERR_CORRUPT, "not a position of the file source");
+    json_decref(p);
+    json_decref(o);
+    return rc;
+}
+
+int state_load(struct source *src, struct err *e)
+{
+    size_t cursor = 0;
+    const char *partition, *offset;
+    while (src->h->next_position(src->t, &cursor, &partition, &offset)) {
+        int rc = load_entry(src, partition, offset, e);
+        if (rc != ERR_OK)
+            return err_wrap(e, "stored position %s", partition);
+    }
+    return ERR_OK;
+}
