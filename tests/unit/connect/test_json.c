@@ -265,7 +265,7 @@ static void test_sorting_names(void **state)
     v = read_text(text);
     value_sort_names(v);
     for (int i = 0; i < 100; i++) {
-        char name[4];
+        char name[16];
         snprintf(name, sizeof(name), "k%02d", i);
         assert_int_equal(value_find(v, name, 3)->i, i);
         assert_ptr_equal(value_at(v, (size_t)i, NULL, NULL), value_find(v, name, 3));

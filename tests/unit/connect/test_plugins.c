@@ -19,7 +19,7 @@
 static void put_file(const char *dir, const char *name, const void *data, size_t n)
 {
     struct err e;
-    char path[4096];
+    char path[2 * PATH_MAX];
     snprintf(path, sizeof(path), "%s/%s", dir, name);
     assert_ok(io_replace_file(path, data, n, 0600, &e), &e);
 }
@@ -27,7 +27,7 @@ static void put_file(const char *dir, const char *name, const void *data, size_t
 static void copy_plugin(const char *dir, const char *name, const char *as)
 {
     struct err e;
-    char path[4096], *data;
+    char path[2 * PATH_MAX], *data;
     size_t n;
     snprintf(path, sizeof(path), "%s/%s.so", plugin_dir(), name);
     assert_ok(io_read_file(path, 64 << 20, &data, &n, &e), &e);

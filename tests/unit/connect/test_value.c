@@ -95,7 +95,7 @@ static struct leat_schema *row_schema(void)
     assert_ok(schema_add_field(s, "id", id, &e), &e);
     assert_ok(schema_add_field(s, "name", name, &e), &e);
     for (int i = 0; i < 20; i++) {
-        char field[8];
+        char field[16];
         snprintf(field, sizeof(field), "f%d", i);
         assert_ok(schema_add_field(s, field, more, &e), &e);
     }
@@ -246,7 +246,7 @@ static void build_everything(void *arg)
     ok = ok && schema_set_parameter(s, "p", "q", &f) == ERR_OK &&
          schema_add_field(s, "list", list, &f) == ERR_OK;
     for (int i = 0; ok && i < 20; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof(name), "t%d", i);
         ok = schema_add_field(s, name, text, &f) == ERR_OK;
     }
