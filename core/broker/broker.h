@@ -90,6 +90,9 @@ struct topic_info {
 int broker_topic(struct broker *b, const char *name, struct topic_info *out,
                  struct err *e);                                                         /* with partitions */
 int broker_topics(struct broker *b, struct topic_info **list, size_t *n, struct err *e); /* by name */
+/* Only how many partitions, and the largest batch that may be appended now: a look-up in memory. */
+int broker_topic_limits(struct broker *b, const char *name, int32_t *partitions, int64_t *max_message_bytes,
+                        struct err *e);
 void topic_info_free(struct topic_info *t);
 void topic_infos_free(struct topic_info *list, size_t n);
 
@@ -118,6 +121,9 @@ struct produce_request {
  * code.
  */
 int broker_produce(struct broker *b, struct produce_request *requests, size_t n, bool atomic, struct err *e);
+
+/* What an atomic group may hold at most, with 256 bytes added for each request and each partition. */
+size_t broker_atomic_max(const struct broker *b);
 
 /*
  * As above without waiting: `done(arg, e)` is called once, from the commit stage's thread or before the

@@ -94,6 +94,36 @@ size_t append_prepare(struct append *a, struct partition *p, void *data, size_t 
     return a->journal ? bytes + COMMIT_ENTRY_OVERHEAD : 0;
 }
 
+enum log_origin append_origin_built_here(const struct partition *p)
+{
+    return topic_settings(p->topic)->timestamp_before_max_ms == INT64_MAX ? LOG_FROM_COORDINATOR
+                                                                          : LOG_FROM_CLIENT;
+}
+
+/* The topic's limits, where the log trusts the batches: it checks them only for clients. */
+static int check_limits(const struct append *a, const struct topic_settings *s, int64_t now, struct err *e)
+{
+    for (size_t at = 0; a->origin == LOG_FROM_COORDINATOR && !a->item.p->topic->internal && at < a->bytes;) {
+        struct batch_header h;
+        int rc = batch_header_decode((uint8_t *)a->data + at, a->bytes - at, &h, e);
+        if (rc)
+            return rc;
+        at += batch_size(&h);
+        if (h.attributes & BATCH_CONTROL)
+            continue;
+        if ((int64_t)batch_size(&h) > s->max_message_bytes)
+            return err_set(e, ERR_TOO_LARGE,
+                           "topic %s: a batch of %zu bytes is larger than max.message.bytes %lld",
+                           a->item.p->topic->name, batch_size(&h), (long long)s->max_message_bytes);
+        if (!s->log_append_time && h.max_timestamp > now && h.max_timestamp - now > s->timestamp_after_max_ms)
+            return err_set(
+                e, ERR_INVALID_TIMESTAMP,
+                "topic %s: timestamp %lld is more than message.timestamp.after.max.ms %lld after now",
+                a->item.p->topic->name, (long long)h.max_timestamp, (long long)s->timestamp_after_max_ms);
+    }
+    return ERR_OK;
+}
+
 static int append_one(struct broker *b, struct append *a, struct err *e)
 {
     struct partition *p = a->item.p;
@@ -109,7 +139,9 @@ static int append_one(struct broker *b, struct append *a, struct err *e)
     };
     if (s->synced && !a->journal)
         return err_set(e, ERR_BUSY, "the durability of topic %s is being changed; try again", p->topic->name);
-    int rc = partition_open_locked(b, p, true, &log, e);
+    int rc = check_limits(a, s, args.now_ms, e);
+    if (!rc)
+        rc = partition_open_locked(b, p, true, &log, e);
     if (rc)
         return rc;
     a->old_end = log_end_offset(log);

@@ -24,6 +24,9 @@ struct append {
 size_t append_prepare(struct append *a, struct partition *p, void *data, size_t bytes,
                       enum log_origin origin);
 
+/* How batches that this process built itself are appended: by header only, unless a setting needs every record. */
+enum log_origin append_origin_built_here(const struct partition *p);
+
 /*
  * Appends all or none and stages them for the commit stage as one record. `reserved` is used up on success and given
  * back on an error. Appends that need no journal are completed at once. `op->left` grows by one for each staged append

@@ -110,9 +110,9 @@ static int acquire_for_write(struct broker *b, const struct produce_request *r, 
     return topic_acquire(b, r->topic, r->partition, p, e);
 }
 
-static enum log_origin origin_of(const struct produce_request *r)
+static enum log_origin origin_of(const struct produce_request *r, const struct partition *p)
 {
-    return r->built_here ? LOG_FROM_COORDINATOR : LOG_FROM_CLIENT;
+    return r->built_here ? append_origin_built_here(p) : LOG_FROM_CLIENT;
 }
 
 /* ---- one request ------------------------------------------------------------------------------------------------- */
@@ -153,7 +153,7 @@ static int produce_one(struct broker *b, struct produce_op *op, struct produce_r
         struct append *a = &op->appends[op->used];
         end = piece_end(r, at);
         partition_hold(p);
-        size_t room = append_prepare(a, p, (uint8_t *)r->data + at, end - at, origin_of(r));
+        size_t room = append_prepare(a, p, (uint8_t *)r->data + at, end - at, origin_of(r, p));
         a->owner = r;
         rc = room ? commit_reserve(b->commit, room, e) : ERR_OK;
         if (!rc)
@@ -191,7 +191,7 @@ static int prepare_group(struct broker *b, struct produce_op *op, size_t *held, 
             r->error = *e;
             return rc;
         }
-        *room += append_prepare(&op->appends[i], p, r->data, r->bytes, origin_of(r));
+        *room += append_prepare(&op->appends[i], p, r->data, r->bytes, origin_of(r, p));
         op->appends[i].owner = r;
         (*held)++;
     }
@@ -276,6 +276,11 @@ void broker_produce_async(struct broker *b, struct produce_request *requests, si
         produce_group(b, op);
     mem_free(contents);
     commit_op_finish(&op->op, NULL);
+}
+
+size_t broker_atomic_max(const struct broker *b)
+{
+    return commit_capacity(b->commit);
 }
 
 struct produce_wait {

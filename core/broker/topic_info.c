@@ -64,6 +64,20 @@ static int describe_partition(struct broker *b, const char *topic, int32_t i, st
     return rc;
 }
 
+int broker_topic_limits(struct broker *b, const char *name, int32_t *partitions, int64_t *max_message_bytes,
+                        struct err *e)
+{
+    pthread_rwlock_rdlock(&b->topics.lock);
+    const struct topic *t = topics_by_name(&b->topics, name);
+    bool found = t && atomic_load(&t->visible);
+    if (found) {
+        *partitions = t->count;
+        *max_message_bytes = topic_settings(t)->max_message_bytes;
+    }
+    pthread_rwlock_unlock(&b->topics.lock);
+    return found ? ERR_OK : err_set(e, ERR_UNKNOWN_TOPIC, "there is no topic \"%.*s\"", TOPIC_NAME_MAX, name);
+}
+
 int broker_topic(struct broker *b, const char *name, struct topic_info *out, struct err *e)
 {
     memset(out, 0, sizeof *out);

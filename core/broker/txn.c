@@ -258,7 +258,7 @@ int broker_txn_commit_all(struct broker *b, const char *transactional_id, int64_
 static int build_offsets(struct txn_work *w, struct batch_builder *builder, struct err *e)
 {
     struct batch_producer p = {
-        .id = w->producer_id, .epoch = w->epoch, .base_sequence = -1, .transactional = true};
+        .id = w->producer_id, .epoch = w->epoch, .base_sequence = 0, .transactional = true};
     int rc = offsets_build(builder, w->changes, e);
     return rc ? rc : batch_builder_finish(builder, &p, &w->batch, &w->batch_bytes, e);
 }

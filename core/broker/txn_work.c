@@ -109,9 +109,9 @@ static int build_state(struct txn_work *w, uint8_t **data, size_t *bytes, struct
     return rc;
 }
 
-static void push(struct txn_work *w, struct partition *p, void *data, size_t bytes)
+static void push(struct txn_work *w, struct partition *p, void *data, size_t bytes, enum log_origin origin)
 {
-    append_prepare(&w->appends[w->append_count++], p, data, bytes, LOG_FROM_COORDINATOR);
+    append_prepare(&w->appends[w->append_count++], p, data, bytes, origin);
 }
 
 static int push_requests(struct txn_work *w, struct err *e)
@@ -124,7 +124,7 @@ static int push_requests(struct txn_work *w, struct err *e)
                      : topic_acquire(w->b, r->topic, r->partition, &p, e);
         if (rc)
             return rc;
-        push(w, p, r->data, r->bytes);
+        push(w, p, r->data, r->bytes, append_origin_built_here(p));
     }
     return ERR_OK;
 }
@@ -145,7 +145,7 @@ static int push_markers(struct txn_work *w, struct err *e)
         if (topic_acquire(w->b, w->parts.list[i].topic, w->parts.list[i].partition, &p, &gone))
             continue;
         memcpy(at, marker.data, marker.len);
-        push(w, p, at, marker.len);
+        push(w, p, at, marker.len, LOG_FROM_COORDINATOR);
     }
     buf_free(&marker);
     return rc;
@@ -163,7 +163,7 @@ static int push_state(struct txn_work *w, struct err *e)
     if (!rc)
         rc = topic_acquire(w->b, TXN_TOPIC, kafka_coordinator_partition(w->t->id, n), &p, e);
     if (!rc)
-        push(w, p, data, bytes);
+        push(w, p, data, bytes, LOG_FROM_COORDINATOR);
     return rc;
 }
 
@@ -172,7 +172,7 @@ static int build(struct txn_work *w, struct err *e)
     w->appends = mem_calloc(w->request_count + w->parts.n + 3, sizeof *w->appends);
     int rc = w->appends ? push_requests(w, e) : err_nomem(e);
     if (!rc && w->batch) {
-        push(w, w->batch_partition, w->batch, w->batch_bytes);
+        push(w, w->batch_partition, w->batch, w->batch_bytes, LOG_FROM_COORDINATOR);
         w->batch_partition = NULL;
     }
     if (!rc && w->markers)

@@ -1,0 +1,168 @@
+/*
+ * consumer_fetch: one read of up to fetch_bytes, decoded in one or more polls. Records point into what was read, or
+ * into the scratch buffer of their batch if it was compressed. One thread.
+ */
+#include "client/consumer.h"
+
+#include <inttypes.h>
+
+#include "base/diag.h"
+#include "base/mem.h"
+
+/* A poll inflates at most so much more than it read; the rest comes with the next. */
+enum { SCRATCH_MAX = 64 };
+
+void consumer_forget_read(struct consumer *c)
+{
+    mem_free(c->aborted);
+    c->aborted = NULL;
+    c->aborted_count = 0;
+    c->current = NULL;
+}
+
+/* Retention was faster than the reader. */
+static int move_to_start(struct consumer *c, struct assignment *a, struct err *e)
+{
+    int64_t start, end, ts;
+    int rc = broker_list_offset(c->broker, a->topic, a->partition, -2, c->isolation, &start, &ts, e);
+    if (!rc)
+        rc = broker_list_offset(c->broker, a->topic, a->partition, -1, READ_UNCOMMITTED, &end, &ts, e);
+    if (rc)
+        return rc;
+    int64_t to = a->position > end ? end : start;
+    diag_warn("client",
+              "%s-%" PRId32 ": offset %" PRId64 " is not there any more, reading goes on at %" PRId64,
+              a->topic, a->partition, a->position, to);
+    a->position = to;
+    return ERR_OK;
+}
+
+static int read_bytes(struct consumer *c, const struct log_range *range, struct err *e)
+{
+    buf_reset(&c->in);
+    int rc = buf_reserve(&c->in, range->bytes, e);
+    if (!rc)
+        rc = log_range_read(range, 0, c->in.data, range->bytes, e);
+    if (!rc)
+        c->in.len = range->bytes;
+    return rc;
+}
+
+int consumer_read(struct consumer *c, struct assignment *a, struct err *e)
+{
+    struct log_range range;
+    int rc = broker_locate(c->broker, a->topic, a->partition, a->position, c->fetch_bytes, c->isolation,
+                           &range, e);
+    if (rc == ERR_OFFSET_OUT_OF_RANGE) {
+        if ((rc = move_to_start(c, a, e)))
+            return rc;
+        rc = broker_locate(c->broker, a->topic, a->partition, a->position, c->fetch_bytes, c->isolation,
+                           &range, e);
+    }
+    if (rc)
+        return rc;
+    if (range.bytes == 0) {
+        log_range_release(&range);
+        return ERR_OK;
+    }
+    rc = read_bytes(c, &range, e);
+    log_range_release(&range);
+    if (!rc && c->isolation == READ_COMMITTED)
+        rc = broker_aborted(c->broker, a->topic, a->partition, range.base_offset, range.next_offset,
+                            &c->aborted, &c->aborted_count, e);
+    if (rc)
+        return rc;
+    c->current = a;
+    c->at = 0;
+    c->end_offset = range.next_offset;
+    return ERR_OK;
+}
+
+static bool is_aborted(const struct consumer *c, const struct batch_header *h)
+{
+    if (!(h->attributes & BATCH_TRANSACTIONAL))
+        return false;
+    for (size_t i = 0; i < c->aborted_count; i++)
+        if (c->aborted[i].producer_id == h->producer_id && c->aborted[i].first_offset <= h->base_offset &&
+            batch_last_offset(h) < c->aborted[i].last_offset)
+            return true;
+    return false;
+}
+
+static struct buf *next_scratch(struct consumer *c, struct err *e)
+{
+    if (c->scratch_used == c->scratch_room) {
+        struct buf *more = mem_realloc_array(c->scratch, c->scratch_room + 1, sizeof *more);
+        if (!more) {
+            err_nomem(e);
+            return NULL;
+        }
+        c->scratch = more;
+        buf_init(&c->scratch[c->scratch_room++], BATCH_MAX_INFLATED);
+    }
+    return &c->scratch[c->scratch_used++];
+}
+
+static int push_record(struct consumer *c, const struct record *r, struct err *e)
+{
+    if (c->record_count == c->record_room) {
+        size_t room = c->record_room ? 2 * c->record_room : 256;
+        struct record *more = mem_realloc_array(c->records, room, sizeof *more);
+        if (!more)
+            return err_nomem(e);
+        c->records = more;
+        c->record_room = room;
+    }
+    c->records[c->record_count++] = *r;
+    return ERR_OK;
+}
+
+/* `unused` is given for batches that are not compressed: they need no scratch. */
+static int decode_batch(struct consumer *c, const uint8_t *data, const struct batch_header *h, struct err *e)
+{
+    struct buf unused, *scratch = &unused;
+    struct batch_iter it;
+    struct record r;
+    buf_init(&unused, BATCH_MAX_INFLATED);
+    if (batch_codec(h) != CODEC_NONE && !(scratch = next_scratch(c, e)))
+        return e->code;
+    int rc = batch_iter_init(&it, data, batch_size(h), scratch, e);
+    while (!rc && !(rc = batch_iter_next(&it, &r, e)))
+        if (r.offset >= c->current->position)
+            rc = push_record(c, &r, e);
+    return rc == ERR_END ? ERR_OK : rc;
+}
+
+static size_t inflated(const struct consumer *c)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < c->scratch_used; i++)
+        n += c->scratch[i].len;
+    return n;
+}
+
+int consumer_decode(struct consumer *c, struct err *e)
+{
+    struct assignment *a = c->current;
+    c->record_count = c->scratch_used = 0;
+    while (c->at < c->in.len && c->scratch_used < SCRATCH_MAX && inflated(c) < 2 * c->fetch_bytes) {
+        struct batch_header h;
+        const uint8_t *data = c->in.data + c->at;
+        int rc = batch_check(data, c->in.len - c->at, &h, e);
+        if (!rc && !(h.attributes & BATCH_CONTROL) && !is_aborted(c, &h))
+            rc = decode_batch(c, data, &h, e);
+        if (rc) {
+            c->record_count = 0;
+            consumer_forget_read(c);
+            return err_wrap(e, "%s-%" PRId32 " after offset %" PRId64, a->topic, a->partition, a->position);
+        }
+        c->at += batch_size(&h);
+        if (batch_last_offset(&h) >= a->position)
+            a->position = batch_last_offset(&h) + 1;
+    }
+    if (c->at >= c->in.len) {
+        a->position = c->end_offset > a->position ? c->end_offset : a->position;
+        consumer_forget_read(c);
+    }
+    return ERR_OK;
+}

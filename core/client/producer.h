@@ -1,0 +1,71 @@
+/*
+ * producer: what producer.c (records into batches) and producer_send.c (batches into the broker) share.
+ */
+#ifndef LEAT_CLIENT_PRODUCER_H
+#define LEAT_CLIENT_PRODUCER_H
+
+#include "base/hash.h"
+#include "client/internal.h"
+
+#define PRODUCER_CAP (32u << 20) /* of pending batches */
+#define PRODUCER_POOL_MAX 8      /* idle builders kept */
+#define REQUEST_MARGIN 512       /* of a group's room: entry, marker and its entry */
+
+struct producer_topic {
+    char *name;
+    int32_t partitions;
+    int32_t sticky;      /* where records without key go until that batch is full */
+    uint64_t generation; /* when the count was looked up */
+};
+
+/* Holds its builder and its place in the topic-partition's sequence. Lives as long as the producer. */
+struct producer_target {
+    struct producer_target *next;
+    char *topic;
+    int32_t partition;
+    size_t max_bytes;              /* of a batch here */
+    struct batch_builder *builder; /* of the batch being filled; NULL: none */
+    int32_t sequence;              /* of the next record put into a batch */
+    int32_t stored_sequence;       /* of the next record after those in the log */
+    bool in_txn;                   /* its partition was added to the open transaction */
+};
+
+/* A finished batch: the builder keeps its bytes. */
+struct pending {
+    struct producer_target *target;
+    struct batch_builder *builder;
+    uint8_t *data;
+    size_t bytes;
+    int32_t records;
+};
+
+struct producer {
+    struct broker *broker;
+    char *transactional_id;
+    struct batch_options batch;
+    int64_t producer_id;
+    int16_t epoch;
+    bool txn_open; /* batches of this transaction are in the log */
+    size_t cap;
+    struct map *topics, *targets;
+    struct producer_target *first_target;
+    struct pending *pending;
+    size_t pending_count, pending_room;
+    size_t pending_bytes, pending_records; /* of finished batches */
+    size_t open_bytes, open_records;       /* of batches being filled */
+    struct produce_request *requests;      /* as many as pending_room */
+    struct batch_builder *pool[PRODUCER_POOL_MAX];
+    size_t pool_count;
+    uint64_t generation; /* counts flushes and commits */
+    producer_delivered *delivered;
+    void *delivered_arg;
+};
+
+/* Completes the batch being filled. */
+int producer_finish_batch(struct producer *p, struct producer_target *t, struct err *e);
+/* Appends what is pending before the end of the transaction, or flushes, to get below the cap. */
+int producer_relieve(struct producer *p, struct err *e);
+void producer_recycle(struct producer *p, struct batch_builder *b, size_t max_bytes);
+void producer_drop_pending(struct producer *p);
+
+#endif

@@ -1,0 +1,165 @@
+/*
+ * producer_send: pending batches into the broker: flush, commit, abort, and early appends of large transactions.
+ *
+ * After a failed flush or commit what was not stored stays pending, so that the same call may be made again; abort
+ * drops it.
+ */
+#include <string.h>
+
+#include "base/mem.h"
+#include "client/producer.h"
+
+static int finish_all(struct producer *p, struct err *e)
+{
+    int rc = ERR_OK;
+    for (struct producer_target *t = p->first_target; !rc && t; t = t->next)
+        rc = producer_finish_batch(p, t, e);
+    return rc;
+}
+
+static void fill_requests(struct producer *p)
+{
+    for (size_t i = 0; i < p->pending_count; i++) {
+        struct produce_request *r = &p->requests[i];
+        const struct pending *b = &p->pending[i];
+        r->topic = b->target->topic;
+        r->partition = b->target->partition;
+        r->data = b->data;
+        r->bytes = b->bytes;
+        r->built_here = true;
+        err_clear(&r->error);
+    }
+}
+
+/* Stored batches leave the list; the others keep their order. */
+static void settle(struct producer *p, bool report)
+{
+    size_t kept = 0;
+    p->pending_bytes = p->pending_records = 0;
+    for (size_t i = 0; i < p->pending_count; i++) {
+        struct pending *b = &p->pending[i];
+        const struct produce_request *r = &p->requests[i];
+        if (r->error.code) {
+            p->pending_bytes += b->bytes;
+            p->pending_records += (size_t)b->records;
+            p->pending[kept++] = *b;
+            continue;
+        }
+        b->target->stored_sequence = (int32_t)(((int64_t)b->target->stored_sequence + b->records) &
+                                               INT32_MAX); /* wraps after INT32_MAX */
+        if (report && p->delivered)
+            p->delivered(p->delivered_arg, r->topic, r->partition, r->appended.base_offset, b->records);
+        producer_recycle(p, b->builder, b->target->max_bytes);
+    }
+    p->pending_count = kept;
+}
+
+int producer_flush(struct producer *p, struct err *e)
+{
+    if (p->transactional_id)
+        return err_set(e, ERR_INVALID_TXN_STATE, "a transactional producer commits instead of flushing");
+    int rc = finish_all(p, e);
+    if (rc || p->pending_count == 0)
+        return rc;
+    fill_requests(p);
+    rc = broker_produce(p->broker, p->requests, p->pending_count, false, e);
+    settle(p, true);
+    p->generation++;
+    return rc;
+}
+
+/* ---- transactions ---------------------------------------------------------------------------------------------------- */
+
+static int join_partitions(struct producer *p, struct err *e)
+{
+    struct txn_partition *join = mem_calloc(p->pending_count + 1, sizeof *join);
+    size_t n = 0;
+    if (!join)
+        return err_nomem(e);
+    for (size_t i = 0; i < p->pending_count; i++)
+        if (!p->pending[i].target->in_txn)
+            join[n++] = (struct txn_partition){p->pending[i].target->topic, p->pending[i].target->partition};
+    int rc =
+        n ? broker_txn_add_partitions(p->broker, p->transactional_id, p->producer_id, p->epoch, join, n, e)
+          : ERR_OK;
+    mem_free(join);
+    if (rc)
+        return rc;
+    p->txn_open = true;
+    for (size_t i = 0; i < p->pending_count; i++)
+        p->pending[i].target->in_txn = true;
+    return ERR_OK;
+}
+
+/*
+ * Early appends of one transaction. A failure leaves it open for abort: what follows in the sequence must not be
+ * stored without what failed.
+ */
+static int append_early(struct producer *p, struct err *e)
+{
+    int rc = join_partitions(p, e);
+    if (rc || p->pending_count == 0)
+        return rc;
+    fill_requests(p);
+    rc = broker_produce(p->broker, p->requests, p->pending_count, false, e);
+    settle(p, false);
+    return rc;
+}
+
+int producer_relieve(struct producer *p, struct err *e)
+{
+    return p->transactional_id ? append_early(p, e) : producer_flush(p, e);
+}
+
+static void txn_over(struct producer *p)
+{
+    p->txn_open = false;
+    p->generation++;
+    for (struct producer_target *t = p->first_target; t; t = t->next)
+        t->in_txn = false;
+}
+
+int producer_commit(struct producer *p, struct err *e)
+{
+    if (!p->transactional_id)
+        return err_set(e, ERR_INVALID_TXN_STATE, "this producer has no transactional id to commit with");
+    int rc = finish_all(p, e);
+    if (rc || (p->pending_count == 0 && !p->txn_open))
+        return rc;
+    if (p->pending_bytes + REQUEST_MARGIN * p->pending_count > p->cap && (rc = append_early(p, e)))
+        return rc;
+    fill_requests(p);
+    rc = p->pending_count ? broker_txn_commit_all(p->broker, p->transactional_id, p->producer_id, p->epoch,
+                                                  p->requests, p->pending_count, e)
+                          : broker_txn_end(p->broker, p->transactional_id, p->producer_id, p->epoch, true, e);
+    if (rc)
+        return rc;
+    settle(p, true);
+    txn_over(p);
+    return ERR_OK;
+}
+
+void producer_drop_pending(struct producer *p)
+{
+    for (size_t i = 0; i < p->pending_count; i++)
+        producer_recycle(p, p->pending[i].builder, p->pending[i].target->max_bytes);
+    for (struct producer_target *t = p->first_target; t; t = t->next) {
+        if (t->builder)
+            batch_builder_reset(t->builder);
+        t->sequence = t->stored_sequence;
+    }
+    p->pending_count = 0;
+    p->pending_bytes = p->pending_records = 0;
+    p->open_bytes = p->open_records = 0;
+}
+
+int producer_abort(struct producer *p, struct err *e)
+{
+    producer_drop_pending(p);
+    if (!p->txn_open)
+        return ERR_OK;
+    int rc = broker_txn_end(p->broker, p->transactional_id, p->producer_id, p->epoch, false, e);
+    if (!rc)
+        txn_over(p);
+    return rc;
+}
