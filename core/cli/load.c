@@ -38,6 +38,7 @@ int load_plugins(const struct cli *c, const struct hub_config *hub, struct plugi
     const char *const *dirs;
     size_t n = cli_values(c, "plugin-path", &dirs);
     char *fallback = NULL;
+    const char *only[1];
     if (n == 0 && hub && hub->plugin_path_count) {
         dirs = (const char *const *)hub->plugin_path;
         n = hub->plugin_path_count;
@@ -46,7 +47,8 @@ int load_plugins(const struct cli *c, const struct hub_config *hub, struct plugi
         fallback = default_dir();
         if (!fallback)
             return err_nomem(e);
-        dirs = (const char *const[]){fallback};
+        only[0] = fallback;
+        dirs = only;
         n = 1;
     }
     int rc = plugins_open(dirs, n, out, e);
