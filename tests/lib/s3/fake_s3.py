@@ -97,6 +97,7 @@ def hmac256(key, text):
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 60
+    disable_nagle_algorithm = True  # or every answer waits for a delayed acknowledgement
 
     def log_message(self, *args):
         pass

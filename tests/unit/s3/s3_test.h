@@ -50,7 +50,8 @@ static void server_start_tls(struct server *s, const char *tls_file, const char 
     for (size_t n = 0; n < sizeof line - 1 && !strchr(line, '\n'); n++)
         if (read(s->from, line + n, 1) != 1)
             fail_msg("tests/lib/s3/fake_s3.py does not start (run tests from the repository's root)");
-    s->port = atoi(line);
+    s->port = (int)strtol(line, NULL, 10);
+    assert_in_range(s->port, 1, 65535);
     s->tls = tls_file != NULL;
     http_response_init(&s->answer);
     assert_ok(http_client_new(&o, &s->http, &e), &e);
@@ -112,6 +113,29 @@ static int count_lines(const char *text, const char *prefix)
     return n;
 }
 
+/* Runs a shell command, keeps its output (NUL-terminated) in `out`, and fails the test if it fails. */
+static void shell(struct buf *out, const char *fmt, ...)
+{
+    char command[2048], piece[4096];
+    struct err e;
+    va_list ap;
+    FILE *f;
+    size_t n;
+
+    va_start(ap, fmt);
+    vsnprintf(command, sizeof command, fmt, ap);
+    va_end(ap);
+    f = popen(command, "r");
+    assert_non_null(f);
+    buf_reset(out);
+    while ((n = fread(piece, 1, sizeof piece, f)) > 0)
+        assert_ok(buf_append(out, piece, n, &e), &e);
+    if (pclose(f) != 0)
+        fail_msg("failed: %s", command);
+    assert_ok(buf_u8(out, '\0', &e), &e);
+    out->len--;
+}
+
 /* ---- the sink ------------------------------------------------------------------------------------------------- */
 
 struct run {
@@ -135,8 +159,10 @@ static void run_init(struct run *r, struct server *s)
     for (int i = 0; i < 2; i++)
         r->assigned[i] = (struct leat_offset){"t", i, 0};
     task_init(&r->task);
-    snprintf(url, sizeof url, "http://127.0.0.1:%d", s->port);
-    config_set(&r->config, "store.url", url);
+    if (s) {
+        snprintf(url, sizeof url, "http://127.0.0.1:%d", s->port);
+        config_set(&r->config, "store.url", url);
+    }
     config_set(&r->config, "s3.bucket.name", "bucket");
     config_set(&r->config, "s3.region", "us-east-1");
     config_set(&r->config, "aws.access.key.id", "AKFAKE");
