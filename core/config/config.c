@@ -240,7 +240,21 @@ bool connector_config_equal(const struct connector_config *a, const struct conne
            a->retry_max == b->retry_max;
 }
 
-/* The order of settings means nothing. */
+/* The order of sinks and of settings means nothing. */
+static bool sinks_equal(const struct pipeline_config *a, const struct pipeline_config *b)
+{
+    if (a->sink_count != b->sink_count)
+        return false;
+    for (size_t i = 0; i < a->sink_count; i++) {
+        bool found = false; /* names are unique, and belong to the equality */
+        for (size_t k = 0; k < b->sink_count && !found; k++)
+            found = connector_config_equal(a->sinks[i], b->sinks[k]);
+        if (!found)
+            return false;
+    }
+    return true;
+}
+
 static bool topic_configs_equal(const struct pipeline_config *a, const struct pipeline_config *b)
 {
     if (a->topic_config_count != b->topic_config_count)
@@ -259,11 +273,9 @@ static bool topic_configs_equal(const struct pipeline_config *a, const struct pi
 bool pipeline_config_equal(const struct pipeline_config *a, const struct pipeline_config *b)
 {
     bool same = strcmp(a->name, b->name) == 0 && a->topic_count == b->topic_count &&
-                a->partitions == b->partitions && a->codec == b->codec && a->sink_count == b->sink_count &&
-                topic_configs_equal(a, b) && connector_config_equal(a->source, b->source);
+                a->partitions == b->partitions && a->codec == b->codec && topic_configs_equal(a, b) &&
+                connector_config_equal(a->source, b->source) && sinks_equal(a, b);
     for (size_t i = 0; i < a->topic_count && same; i++)
         same = strcmp(a->topics[i], b->topics[i]) == 0;
-    for (size_t i = 0; i < a->sink_count && same; i++)
-        same = connector_config_equal(a->sinks[i], b->sinks[i]);
     return same;
 }

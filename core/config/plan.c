@@ -31,6 +31,14 @@ static int print_new(const struct pipeline_config *p, struct buf *out, struct er
     return rc ? rc : buf_u8(out, '\n', e);
 }
 
+/* Rows whose texts may differ and still mean the same: the type and the converters by a class name. */
+static bool spelling_only(const char *row, const struct connector_config *a, const struct connector_config *b)
+{
+    return strcmp(row, "type") == 0 || strcmp(row, "name") == 0 ||
+           (strcmp(row, "key.converter") == 0 && a->key_converter == b->key_converter) ||
+           (strcmp(row, "value.converter") == 0 && a->value_converter == b->value_converter);
+}
+
 /* `label`: "source" or "sink archive". */
 static int diff_connector(const char *pipeline, const char *label, const struct connector_config *a,
                           const struct connector_config *b, struct buf *out, struct err *e)
@@ -41,9 +49,8 @@ static int diff_connector(const char *pipeline, const char *label, const struct 
     int rc = same ? ERR_OK
                   : buf_printf(out, e, "%stype: %s -> %s\n", prefix, a->connector->type, b->connector->type);
     const struct leat_option *row;
-    /* `type` and `name` may be spelt in different ways and still mean the same */
     for (size_t i = 0; (row = options_row(a->common, i)) && rc == ERR_OK; i++)
-        if (strcmp(row->name, "type") != 0 && strcmp(row->name, "name") != 0)
+        if (!spelling_only(row->name, a, b))
             rc = options_diff_one(a->common, b->common, i, prefix, out, e);
     /* options of another type have other meanings: the type alone is said */
     for (size_t i = 0; same && rc == ERR_OK && options_row(a->options, i); i++)
