@@ -53,11 +53,6 @@ int load_plugins(const struct cli *c, const struct hub_config *hub, struct plugi
     }
     int rc = plugins_open(dirs, n, out, e);
     mem_free(fallback);
-    for (size_t i = 0; rc == ERR_OK && i < plugins_count(*out); i++) {
-        struct plugin_info p = plugins_at(*out, i);
-        if (p.refused)
-            cli_error(EXIT_FAILED, "plugin %s is not used: %s", p.file, p.refused);
-    }
     return rc;
 }
 

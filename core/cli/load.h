@@ -8,7 +8,7 @@
 
 /*
  * Directories from --plugin-path, else hub: plugin.path (`hub` may be NULL), else beside the program, else
- * below the installation prefix. Refused plugins are told on stderr.
+ * below the installation prefix. Refused plugins are told by diag.
  */
 int load_plugins(const struct cli *c, const struct hub_config *hub, struct plugins **out, struct err *e);
 

@@ -122,6 +122,8 @@
         .doc = "Field of the value with the time for `RecordField`: ms since 1970 or ISO 8601 text."         \
     }
 
+#define KIT_ROTATION_MAX_MS 31622400000 /* a leap year */
+
 #define KIT_OPTIONS_ROTATION(flush_size_flags, flush_size_default, size_default, schedule_default)           \
     {.name = "flush.size",                                                                                   \
      .type = LEAT_INT,                                                                                       \
@@ -139,6 +141,8 @@
         {.name = "rotate.interval.ms",                                                                       \
          .type = LEAT_DURATION,                                                                              \
          .default_value = "-1",                                                                              \
+         .min = -1,                                                                                          \
+         .max = KIT_ROTATION_MAX_MS,                                                                         \
          .importance = LEAT_MEDIUM,                                                                          \
          .doc = "Completes them when a record comes whose time is this much after the first one's, or "      \
                 "which belongs to "                                                                          \
@@ -146,6 +150,8 @@
         {.name = "rotate.schedule.interval.ms",                                                              \
          .type = LEAT_DURATION,                                                                              \
          .default_value = schedule_default,                                                                  \
+         .min = -1,                                                                                          \
+         .max = KIT_ROTATION_MAX_MS,                                                                         \
          .importance = LEAT_MEDIUM,                                                                          \
          .doc = "Completes them by the wall clock, in slots counted from midnight of `timezone`. -1: off."}, \
         {.name = "rotate.file.on.partition.change",                                                          \
