@@ -28,8 +28,12 @@ struct leat_config {
     const struct leat_option *options;
     size_t option_count;
     struct fake_pair pairs[32]; /* ended by a NULL name */
-    char list_text[1024];
-    const char *list[64];
+    struct fake_list {
+        const char *name;
+        char text[256];
+        const char *items[16];
+        size_t n;
+    } lists[4];
 };
 
 /* ---- typed values ---------------------------------------------------------------------------------------------- */
@@ -144,24 +148,20 @@ static bool fake_get_bool(const struct leat_config *c, const char *name)
     return strcmp(fake_get_str(c, name), "true") == 0;
 }
 
-static size_t fake_get_list(const struct leat_config *config, const char *name, const char *const **items)
+static size_t fake_get_list(const struct leat_config *c, const char *name, const char *const **items)
 {
-    struct leat_config *c = (struct leat_config *)(uintptr_t)config;
+    struct fake_list *l = ((struct leat_config *)(uintptr_t)c)->lists;
+    while (l->name && strcmp(l->name, name) != 0)
+        l++; /* there are fewer lists than room for them */
     const char *text = fake_get_str(c, name);
-    size_t n = 0, used = strlen(c->list_text);
-    *items = NULL;
-    if (!text || used + strlen(text) + 2 > sizeof(c->list_text))
-        return 0;
-    /* Lists are kept one after another, as several options may be read. */
-    size_t first = 0;
-    while (c->list[first])
-        first++;
-    char *copy = strdup(text);
-    for (char *save, *p = strtok_r(copy, ",", &save); p; p = strtok_r(NULL, ",", &save))
-        c->list[first + n++] = strdup(p); /* small, and kept till the process ends */
-    free(copy);
-    *items = &c->list[first];
-    return n;
+    if (!l->name && text) {
+        l->name = name;
+        snprintf(l->text, sizeof(l->text), "%s", text);
+        for (char *save, *p = strtok_r(l->text, ",", &save); p; p = strtok_r(NULL, ",", &save))
+            l->items[l->n++] = p;
+    }
+    *items = l->items;
+    return l->n;
 }
 
 static bool fake_is_set(const struct leat_config *c, const char *name)
@@ -172,7 +172,8 @@ static bool fake_is_set(const struct leat_config *c, const char *name)
 
 /* ---- the rest -------------------------------------------------------------------------------------------------- */
 
-static int fake_fail(struct leat_task *t, int result, const char *fmt, ...)
+__attribute__((format(printf, 3, 4))) static int fake_fail(struct leat_task *t, int result, const char *fmt,
+                                                           ...)
 {
     va_list ap;
     va_start(ap, fmt);
@@ -181,7 +182,8 @@ static int fake_fail(struct leat_task *t, int result, const char *fmt, ...)
     return result;
 }
 
-static void fake_log(struct leat_task *t, enum leat_log_level level, const char *fmt, ...)
+__attribute__((format(printf, 3, 4))) static void fake_log(struct leat_task *t, enum leat_log_level level,
+                                                           const char *fmt, ...)
 {
     (void)level;
     va_list ap;
