@@ -39,7 +39,7 @@ pipelines:
         type: file
         directory: @DIR@/files
         format: raw
-        compression: gzip
+        compression.type: gzip
         flush.size: 700
         rotate.schedule.interval.ms: 300ms
       - name: grown

@@ -21,7 +21,7 @@ pipelines:
         type: file
         directory: @DIR@/out
         format: raw
-        compression: gzip
+        compression.type: gzip
         flush.size: 10
 """
 
