@@ -20,7 +20,8 @@ int config_docs_table(const struct leat_option *rows, size_t n, struct buf *out,
  */
 int config_docs_connector(const struct leat_connector *c, struct buf *out, struct err *e);
 
-/* Hub, pipeline, topic and common connector settings, with headings of level 3: docs/configuration.md's generated part. */
+/* Hub, pipeline, topic and common connector settings, with headings of level 3: what docs/configuration.md
+ * has between its marks named "reference". */
 int config_docs_reference(struct buf *out, struct err *e);
 
 /*

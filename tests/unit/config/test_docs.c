@@ -30,7 +30,8 @@ static void test_connector(void **state)
         "Its `type` may also be the Kafka Connect class that it stands in for: "
         "`org.apache.kafka.connect.file.FileStreamSourceConnector`.\n\n"
         "The least that is needed:\n\n```yaml\nsource:\n  type: tail\n  paths: [/var/log/*.log]\n```\n\n"
-        "Everything, with its defaults or examples:\n\n```yaml\nsource:\n  type: tail\n  paths: /var/log/*.log\n"
+        "Everything, with its defaults or examples:\n\n```yaml\nsource:\n  type: tail\n  paths: "
+        "/var/log/*.log\n"
         "  start: beginning\n  line.max.bytes: 1MiB\n  poll.interval: 1s\n```\n\n"
         "| option | type | default | values | importance | what it does |\n|---|---|---|---|---|---|\n"
         "| `paths` | list | required |  | high | Files to read. Example: `/var/log/*.log` |\n"
@@ -104,7 +105,8 @@ static void test_splice(void **state)
     static const struct {
         const char *text, *result;
     } cases[] = {
-        {"a\n<!-- generated: x -->\nold\n<!-- end: x -->\nb\n", "a\n<!-- generated: x -->\n\nNEW\n<!-- end: x -->\nb\n"},
+        {"a\n<!-- generated: x -->\nold\n<!-- end: x -->\nb\n",
+         "a\n<!-- generated: x -->\n\nNEW\n<!-- end: x -->\nb\n"},
         {"<!-- generated: x -->\n<!-- end: x -->\n", "<!-- generated: x -->\n\nNEW\n<!-- end: x -->\n"},
         {"<!-- generated: y -->\n<!-- end: y -->\n", NULL},
         {"<!-- end: x -->\n<!-- generated: x -->\n", NULL},
@@ -140,7 +142,7 @@ static void test_document(void **state)
     buf_init(&out, 1 << 20);
     assert_ok(io_read_file(path, 1 << 20, &text, &n, &e), &e);
     assert_ok(config_docs_reference(&made, &e), &e);
-    assert_ok(config_docs_splice(text, n, "configuration", &made, &out, &e), &e);
+    assert_ok(config_docs_splice(text, n, "reference", &made, &out, &e), &e);
     if (getenv("UPDATE_DOCS"))
         assert_ok(io_replace_file(path, out.data, out.len, 0644, &e), &e);
     else if (out.len != n || memcmp(out.data, text, n) != 0)
