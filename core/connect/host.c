@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/diag.h"
+#include "base/mem.h"
 #include "connect/converter.h"
 #include "connect/source.h"
 #include "connect/task.h"
@@ -296,6 +297,27 @@ static enum leat_converter host_converter(struct leat_task *t, bool key)
     return from[key ? t->set->config->key_converter : t->set->config->value_converter];
 }
 
+/* Asks the group, so that what is told is what a restart would find. */
+static int host_committed(struct leat_task *t, const char *topic, int32_t partition, int64_t *offset)
+{
+    struct err e;
+    struct group_info group;
+    *offset = -1;
+    char *name = mem_printf("connect-%s", t->set->config->name);
+    int rc = name != NULL ? client_group(t->set->client, name, &group, &e) : err_nomem(&e);
+    mem_free(name);
+    if (rc == ERR_UNKNOWN_GROUP)
+        return LEAT_OK;
+    if (rc != ERR_OK)
+        return task_fail_err(t, &e);
+    for (size_t i = 0; i < group.count; i++) {
+        if (group.offsets[i].partition == partition && strcmp(group.offsets[i].topic, topic) == 0)
+            *offset = group.offsets[i].offset;
+    }
+    group_info_free(&group);
+    return LEAT_OK;
+}
+
 const struct leat_host task_host = {
     .abi_version = LEAT_ABI_VERSION,
     .struct_size = sizeof(struct leat_host),
@@ -352,4 +374,5 @@ const struct leat_host task_host = {
     .value_to_json = host_value_to_json,
     .record_value = host_record_value,
     .converter = host_converter,
+    .committed = host_committed,
 };

@@ -232,6 +232,11 @@ struct leat_host {
     const struct leat_value *(*record_value)(struct leat_task *t, const struct leat_record *r);
     /* What the bytes of this task's keys or values are taken for: its key.converter or value.converter. */
     enum leat_converter (*converter)(struct leat_task *t, bool key);
+    /*
+     * Sink: the offset that is committed at this moment for a partition of this task (-1: none). It follows what flush
+     * reported some time later. LEAT_OK, or LEAT_RETRY/LEAT_FAIL after host->fail.
+     */
+    int (*committed)(struct leat_task *t, const char *topic, int32_t partition, int64_t *offset);
 };
 
 /* ---- connectors --------------------------------------------------------------------------------------------- */
