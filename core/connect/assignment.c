@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "base/thread.h"
@@ -15,19 +16,22 @@ struct assignment {
     size_t topic_count;
     int tasks;
     pthread_mutex_t lock;
-    int32_t *partitions; /* of each topic */
-    int readers;         /* tasks inside */
-    bool stale;          /* to be made anew once nobody is inside */
+    struct seen {
+        struct uuid id;
+        int32_t partitions;
+    } * seen;    /* each topic, when the division was made */
+    int readers; /* tasks inside */
+    bool stale;  /* to be made anew once nobody is inside */
     _Atomic uint64_t generation;
 };
 
 struct assignment *assignment_new(struct client *c, char *const *topics, size_t n, int tasks, struct err *e)
 {
     struct assignment *a = mem_calloc(1, sizeof(*a));
-    int32_t *partitions = mem_calloc(n, sizeof(*partitions));
-    if (a == NULL || partitions == NULL) {
+    struct seen *seen = mem_calloc(n, sizeof(*seen));
+    if (a == NULL || seen == NULL) {
         mem_free(a);
-        mem_free(partitions);
+        mem_free(seen);
         err_nomem(e);
         return NULL;
     }
@@ -35,7 +39,7 @@ struct assignment *assignment_new(struct client *c, char *const *topics, size_t 
     a->topics = topics;
     a->topic_count = n;
     a->tasks = tasks;
-    a->partitions = partitions;
+    a->seen = seen;
     a->stale = true;
     mutex_init(&a->lock);
     return a;
@@ -46,11 +50,11 @@ void assignment_free(struct assignment *a)
     if (a == NULL)
         return;
     pthread_mutex_destroy(&a->lock);
-    mem_free(a->partitions);
+    mem_free(a->seen);
     mem_free(a);
 }
 
-/* With the lock: reads the numbers of partitions; *changed tells whether one differs. */
+/* With the lock: looks at the topics; *changed: one has more partitions now, or is another of the same name. */
 static int look(struct assignment *a, bool *changed, struct err *e)
 {
     *changed = false;
@@ -58,8 +62,10 @@ static int look(struct assignment *a, bool *changed, struct err *e)
         struct topic_info info;
         if (client_topic(a->client, a->topics[i], &info, e) != ERR_OK)
             return err_wrap(e, "topic %s", a->topics[i]);
-        *changed = *changed || info.partition_count != a->partitions[i];
-        a->partitions[i] = info.partition_count;
+        struct seen *seen = &a->seen[i];
+        *changed = *changed || info.partition_count != seen->partitions ||
+                   memcmp(&info.id, &seen->id, sizeof(info.id)) != 0;
+        *seen = (struct seen){info.id, info.partition_count};
         topic_info_free(&info);
     }
     return ERR_OK;
@@ -69,13 +75,13 @@ static int share(const struct assignment *a, int index, struct assigned **list, 
 {
     size_t total = 0, at = 0;
     for (size_t i = 0; i < a->topic_count; i++)
-        total += (size_t)a->partitions[i];
+        total += (size_t)a->seen[i].partitions;
     *n = 0;
     *list = mem_calloc(total / (size_t)a->tasks + 1, sizeof(**list));
     if (*list == NULL)
         return err_nomem(e);
     for (size_t i = 0; i < a->topic_count; i++) {
-        for (int32_t p = 0; p < a->partitions[i]; p++, at++) {
+        for (int32_t p = 0; p < a->seen[i].partitions; p++, at++) {
             if (at % (size_t)a->tasks == (size_t)index)
                 (*list)[(*n)++] = (struct assigned){a->topics[i], p};
         }

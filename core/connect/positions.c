@@ -319,7 +319,7 @@ static bool reached(struct consumer *c, const int64_t *ends, int32_t partitions)
 int positions_load(struct positions *p, struct consumer *c, const int64_t *ends, int32_t partitions,
                    bool (*stopping)(void *arg), void *arg, struct err *e)
 {
-    int64_t deadline = clock_mono_ms() + LOAD_TIMEOUT_MS;
+    int64_t deadline = clock_mono_ms() + LOAD_TIMEOUT_MS, wait = 0;
     while (!reached(c, ends, partitions)) {
         if (stopping(arg))
             return err_set(e, ERR_INTERRUPTED, "stopped on request");
@@ -327,8 +327,9 @@ int positions_load(struct positions *p, struct consumer *c, const int64_t *ends,
             return err_set(e, ERR_TIMEOUT, "a transaction that stays open is in the way of reading %s",
                            POSITIONS_TOPIC);
         struct consumed got;
-        if (consumer_poll(c, 1000, &got, e) != ERR_OK)
+        if (consumer_poll(c, wait, &got, e) != ERR_OK)
             return err_wrap(e, "cannot read %s", POSITIONS_TOPIC);
+        wait = got.n == 0 ? 1000 : 0; /* what is there comes without waiting */
         for (size_t i = 0; i < got.n; i++) {
             if (load_record(p, &got.records[i], e) != ERR_OK)
                 return e->code;

@@ -71,8 +71,8 @@ static int check_moved(struct leat_task *t, const struct sink_run *s, size_t i, 
     if (o->offset == before || (o->offset > before && o->offset <= s->given[i]))
         return LEAT_OK;
     struct err e;
-    int64_t end;
-    if (client_list_offset(t->set->client, a->topic, a->partition, -1, READ_UNCOMMITTED, &end, NULL, &e) !=
+    int64_t end, found;
+    if (client_list_offset(t->set->client, a->topic, a->partition, -1, READ_UNCOMMITTED, &end, &found, &e) !=
         ERR_OK)
         return task_fail_err(t, &e);
     if (o->offset > before && o->offset <= end)

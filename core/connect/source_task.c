@@ -256,13 +256,13 @@ static int load_positions(struct leat_task *t, struct source_run *s, struct err 
         return e->code;
     int32_t count = info.partition_count;
     topic_info_free(&info);
-    int64_t *ends = mem_calloc((size_t)count, sizeof(*ends));
+    int64_t found, *ends = mem_calloc((size_t)count, sizeof(*ends));
     if (ends == NULL)
         return err_nomem(e);
     struct consumer *c = consumer_open(client, &(struct consumer_options){.isolation = READ_COMMITTED}, e);
     int rc = c == NULL ? e->code : ERR_OK;
     for (int32_t i = 0; rc == ERR_OK && i < count; i++) {
-        rc = client_list_offset(client, POSITIONS_TOPIC, i, -1, READ_UNCOMMITTED, &ends[i], NULL, e);
+        rc = client_list_offset(client, POSITIONS_TOPIC, i, -1, READ_UNCOMMITTED, &ends[i], &found, e);
         if (rc == ERR_OK)
             rc = consumer_assign(c, POSITIONS_TOPIC, i, CONSUMER_EARLIEST, e);
     }

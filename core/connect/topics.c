@@ -80,16 +80,19 @@ static int prepare_topic(struct client *c, const struct pipeline_config *p, stru
     return rc == ERR_OK ? rc : err_wrap(e, "pipeline %s, topic %s", p->name, name);
 }
 
-/* The settings are Kafka Connect's; one partition is enough for one process. */
+/*
+ * One partition is enough for one process. Compacted, as Kafka Connect has it, once the store can do that; until then
+ * everything is kept, as retention would forget the position of a source that is idle.
+ */
 static int prepare_positions(struct client *c, struct err *e)
 {
-    const struct topic_config_entry compact = {"cleanup.policy", "compact"};
+    static const struct topic_config_entry keep[] = {{"retention.ms", "-1"}, {"retention.bytes", "-1"}};
     struct topic_info info;
     int rc = client_topic(c, POSITIONS_TOPIC, &info, e);
     if (rc == ERR_OK)
         topic_info_free(&info);
     if (rc == ERR_UNKNOWN_TOPIC)
-        rc = client_create_topic(c, POSITIONS_TOPIC, 1, &compact, 1, e);
+        rc = client_create_topic(c, POSITIONS_TOPIC, 1, keep, 2, e);
     return rc == ERR_OK ? rc : err_wrap(e, "topic %s", POSITIONS_TOPIC);
 }
 

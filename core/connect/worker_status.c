@@ -31,9 +31,9 @@ static int64_t lag(struct worker *w, const struct task_reads *reads, size_t n)
     int64_t sum = 0;
     struct err e;
     for (size_t i = 0; i < n; i++) {
-        int64_t end;
-        if (client_list_offset(w->client, reads[i].topic, reads[i].partition, -1, READ_COMMITTED, &end, NULL,
-                               &e) != ERR_OK)
+        int64_t end, found;
+        if (client_list_offset(w->client, reads[i].topic, reads[i].partition, -1, READ_COMMITTED, &end,
+                               &found, &e) != ERR_OK)
             return -1;
         sum += end > reads[i].next ? end - reads[i].next : 0;
     }
