@@ -29,12 +29,12 @@ struct leat_task {
     int64_t waited_ms;
 };
 
-static const struct leat_connector *fake_connector(void)
+static inline const struct leat_connector *fake_connector(void)
 {
     return leat_plugin.connectors[0];
 }
 
-static void config_set(struct leat_config *c, const char *name, const char *value)
+static inline void config_set(struct leat_config *c, const char *name, const char *value)
 {
     for (size_t i = 0; i < c->n; i++) {
         if (strcmp(c->names[i], name) == 0) {
@@ -48,14 +48,14 @@ static void config_set(struct leat_config *c, const char *name, const char *valu
     c->values[c->n++] = strdup(value);
 }
 
-static void config_free(struct leat_config *c)
+static inline void config_free(struct leat_config *c)
 {
     for (size_t i = 0; i < c->n; i++)
         free(c->values[i]);
     c->n = 0;
 }
 
-static const struct leat_option *option_row(const char *name)
+static inline const struct leat_option *option_row(const char *name)
 {
     const struct leat_connector *x = fake_connector();
 
@@ -66,7 +66,7 @@ static const struct leat_option *option_row(const char *name)
     return NULL;
 }
 
-static const char *fake_get_str(const struct leat_config *c, const char *name)
+static inline const char *fake_get_str(const struct leat_config *c, const char *name)
 {
     const struct leat_option *row = option_row(name);
 
@@ -76,7 +76,7 @@ static const char *fake_get_str(const struct leat_config *c, const char *name)
     return row->default_value;
 }
 
-static int64_t choice_index(const char *choices, const char *value)
+static inline int64_t choice_index(const char *choices, const char *value)
 {
     int64_t i = 0;
 
@@ -91,7 +91,7 @@ static int64_t choice_index(const char *choices, const char *value)
     return -1;
 }
 
-static int64_t fake_get_int(const struct leat_config *c, const char *name)
+static inline int64_t fake_get_int(const struct leat_config *c, const char *name)
 {
     static const struct {
         const char *unit;
@@ -115,12 +115,12 @@ static int64_t fake_get_int(const struct leat_config *c, const char *name)
     return 0;
 }
 
-static double fake_get_double(const struct leat_config *c, const char *name)
+static inline double fake_get_double(const struct leat_config *c, const char *name)
 {
     return strtod(fake_get_str(c, name), NULL);
 }
 
-static bool fake_get_bool(const struct leat_config *c, const char *name)
+static inline bool fake_get_bool(const struct leat_config *c, const char *name)
 {
     const char *value = fake_get_str(c, name);
 
@@ -128,7 +128,7 @@ static bool fake_get_bool(const struct leat_config *c, const char *name)
 }
 
 /* One item at most: enough for these tests. */
-static size_t fake_get_list(const struct leat_config *c, const char *name, const char *const **items)
+static inline size_t fake_get_list(const struct leat_config *c, const char *name, const char *const **items)
 {
     static const char *item;
 
@@ -137,7 +137,7 @@ static size_t fake_get_list(const struct leat_config *c, const char *name, const
     return item && *item ? 1 : 0;
 }
 
-static bool fake_is_set(const struct leat_config *c, const char *name)
+static inline bool fake_is_set(const struct leat_config *c, const char *name)
 {
     for (size_t i = 0; i < c->n; i++)
         if (strcmp(c->names[i], name) == 0)
@@ -145,7 +145,7 @@ static bool fake_is_set(const struct leat_config *c, const char *name)
     return false;
 }
 
-static void __attribute__((format(printf, 3, 4)))
+static inline void __attribute__((format(printf, 3, 4)))
 fake_log(struct leat_task *t, enum leat_log_level level, const char *fmt, ...)
 {
     static const char *const names[] = {"DEBUG", "INFO", "WARN", "ERROR"};
@@ -161,7 +161,7 @@ fake_log(struct leat_task *t, enum leat_log_level level, const char *fmt, ...)
     snprintf(t->log + used, sizeof t->log - used, "%s %s\n", names[level], text);
 }
 
-static int __attribute__((format(printf, 3, 4)))
+static inline int __attribute__((format(printf, 3, 4)))
 fake_fail(struct leat_task *t, int result, const char *fmt, ...)
 {
     va_list ap;
@@ -173,42 +173,42 @@ fake_fail(struct leat_task *t, int result, const char *fmt, ...)
     return result;
 }
 
-static const char *fake_name(struct leat_task *t)
+static inline const char *fake_name(struct leat_task *t)
 {
     (void)t;
     return "test-sink";
 }
 
-static int fake_index(struct leat_task *t)
+static inline int fake_index(struct leat_task *t)
 {
     (void)t;
     return 0;
 }
 
-static int fake_count(struct leat_task *t)
+static inline int fake_count(struct leat_task *t)
 {
     (void)t;
     return 1;
 }
 
-static bool fake_stopping(struct leat_task *t)
+static inline bool fake_stopping(struct leat_task *t)
 {
     return t->stopping;
 }
 
-static int fake_wait(struct leat_task *t, int fd, int64_t ms)
+static inline int fake_wait(struct leat_task *t, int fd, int64_t ms)
 {
     (void)fd;
     t->waited_ms += ms;
     return 0;
 }
 
-static void fake_gauge(struct leat_task *t, const char *name, double value)
+static inline void fake_gauge(struct leat_task *t, const char *name, double value)
 {
     (void)t, (void)name, (void)value;
 }
 
-static enum leat_converter fake_converter(struct leat_task *t, bool key)
+static inline enum leat_converter fake_converter(struct leat_task *t, bool key)
 {
     (void)t, (void)key;
     return LEAT_CONVERTER_JSON;
@@ -236,7 +236,7 @@ static const struct leat_host fake_host = {
     .converter = fake_converter,
 };
 
-static void task_init(struct leat_task *t)
+static inline void task_init(struct leat_task *t)
 {
     memset(t, 0, sizeof *t);
 }

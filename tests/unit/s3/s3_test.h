@@ -24,7 +24,7 @@ struct server {
 };
 
 /* `tls_file`: key and certificate, `ca` the certificate; both NULL for plain HTTP. */
-static void server_start_tls(struct server *s, const char *tls_file, const char *ca)
+static inline void server_start_tls(struct server *s, const char *tls_file, const char *ca)
 {
     const struct http_options o = {.connect_ms = 10000, .stall_ms = 20000, .ca_file = ca};
     int in[2], out[2];
@@ -57,12 +57,12 @@ static void server_start_tls(struct server *s, const char *tls_file, const char 
     assert_ok(http_client_new(&o, &s->http, &e), &e);
 }
 
-static void server_start(struct server *s)
+static inline void server_start(struct server *s)
 {
     server_start_tls(s, NULL, NULL);
 }
 
-static void server_stop(struct server *s)
+static inline void server_stop(struct server *s)
 {
     int status;
 
@@ -74,8 +74,8 @@ static void server_stop(struct server *s)
 }
 
 /* Sends a control request; the answer's text stays until the next one. */
-static const char *server_ask(struct server *s, const char *method, const char *body, size_t n,
-                              const char *fmt, ...)
+static inline const char *__attribute__((format(printf, 5, 6)))
+server_ask(struct server *s, const char *method, const char *body, size_t n, const char *fmt, ...)
 {
     struct http_request q = {.method = method, .body = body, .body_len = n};
     char url[2048];
@@ -94,17 +94,17 @@ static const char *server_ask(struct server *s, const char *method, const char *
     return (const char *)s->answer.body.data;
 }
 
-static void server_reset(struct server *s)
+static inline void server_reset(struct server *s)
 {
     server_ask(s, "POST", "", 0, "reset");
 }
 
-static void server_fault(struct server *s, const char *op, int nth, const char *what, int times)
+static inline void server_fault(struct server *s, const char *op, int nth, const char *what, int times)
 {
     server_ask(s, "POST", "", 0, "fault?op=%s&nth=%d&do=%s&times=%d", op, nth, what, times);
 }
 
-static int count_lines(const char *text, const char *prefix)
+static inline int count_lines(const char *text, const char *prefix)
 {
     int n = 0;
 
@@ -114,7 +114,7 @@ static int count_lines(const char *text, const char *prefix)
 }
 
 /* Runs a shell command, keeps its output (NUL-terminated) in `out`, and fails the test if it fails. */
-static void shell(struct buf *out, const char *fmt, ...)
+static inline void __attribute__((format(printf, 2, 3))) shell(struct buf *out, const char *fmt, ...)
 {
     char command[2048], piece[4096];
     struct err e;
@@ -148,7 +148,7 @@ struct run {
     size_t value_size;
 };
 
-static void run_init(struct run *r, struct server *s)
+static inline void run_init(struct run *r, struct server *s)
 {
     char url[64];
 
@@ -172,27 +172,27 @@ static void run_init(struct run *r, struct server *s)
     config_set(&r->config, "timezone", "UTC");
 }
 
-static int run_open(struct run *r)
+static inline int run_open(struct run *r)
 {
     return fake_connector()->sink->open(&r->task, &fake_host, &r->config, r->assigned, r->partitions,
                                         &r->sink);
 }
 
-static void run_close(struct run *r)
+static inline void run_close(struct run *r)
 {
     if (r->sink)
         fake_connector()->sink->close(r->sink);
     r->sink = NULL;
 }
 
-static void run_free(struct run *r)
+static inline void run_free(struct run *r)
 {
     run_close(r);
     config_free(&r->config);
 }
 
 /* The JSON text of the record at `offset`; pseudo-random letters, so that compression does not make it vanish. */
-static size_t make_value(const struct run *r, int64_t offset, char *out, size_t size)
+static inline size_t make_value(const struct run *r, int64_t offset, char *out, size_t size)
 {
     uint64_t x = (uint64_t)offset * 0x9e3779b97f4a7c15u + 1;
     size_t n = (size_t)snprintf(out, size, "{\"n\":%lld,\"pad\":\"", (long long)offset);
@@ -209,7 +209,7 @@ static size_t make_value(const struct run *r, int64_t offset, char *out, size_t 
 }
 
 /* Puts records `from` to `to` - 1 of the partition, in batches of `batch`. */
-static int run_put(struct run *r, int32_t partition, int64_t from, int64_t to, int64_t batch)
+static inline int run_put(struct run *r, int32_t partition, int64_t from, int64_t to, int64_t batch)
 {
     enum { MAX = 64 };
     struct leat_record records[MAX];
@@ -238,7 +238,7 @@ static int run_put(struct run *r, int32_t partition, int64_t from, int64_t to, i
     return rc;
 }
 
-static int run_flush(struct run *r, bool final)
+static inline int run_flush(struct run *r, bool final)
 {
     int64_t next_ms = -1;
 
@@ -249,7 +249,7 @@ static int run_flush(struct run *r, bool final)
  * As the worker does it: from the stored offset on, again after each LEAT_RETRY, until records 0 to `to` - 1 were put and
  * flushed. Returns the number of starts, or -1 after LEAT_FAIL.
  */
-static int run_all(struct run *r, int64_t to, int64_t batch)
+static inline int run_all(struct run *r, int64_t to, int64_t batch)
 {
     for (int starts = 1; starts < 10; starts++) {
         int rc = run_open(r);
@@ -269,7 +269,7 @@ static int run_all(struct run *r, int64_t to, int64_t batch)
 }
 
 /* The lines of records `from` to `to` - 1. */
-static void expected_lines(const struct run *r, int64_t from, int64_t to, struct buf *out)
+static inline void expected_lines(const struct run *r, int64_t from, int64_t to, struct buf *out)
 {
     struct err e;
 
@@ -280,7 +280,7 @@ static void expected_lines(const struct run *r, int64_t from, int64_t to, struct
     }
 }
 
-static void assert_has_line(const char *text, const char *line)
+static inline void assert_has_line(const char *text, const char *line)
 {
     char needle[2048];
     size_t n = (size_t)snprintf(needle, sizeof needle, "%s\n", line);
@@ -293,7 +293,7 @@ static void assert_has_line(const char *text, const char *line)
 }
 
 /* The object at `key` holds just the lines of records `from` to `to` - 1 and was written `times` times (0: any). */
-static void assert_object(const struct run *r, const char *key, int64_t from, int64_t to, int times)
+static inline void assert_object(const struct run *r, const char *key, int64_t from, int64_t to, int times)
 {
     char line[1200], hash[SIGV4_HASH_SIZE];
     const char *objects;
@@ -313,12 +313,12 @@ static void assert_object(const struct run *r, const char *key, int64_t from, in
     buf_free(&want);
 }
 
-static int object_count(struct server *s)
+static inline int object_count(struct server *s)
 {
     return count_lines(server_ask(s, "GET", NULL, 0, "objects"), "");
 }
 
-static int upload_count(struct server *s)
+static inline int upload_count(struct server *s)
 {
     return count_lines(server_ask(s, "GET", NULL, 0, "uploads"), "");
 }
