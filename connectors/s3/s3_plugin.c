@@ -280,11 +280,10 @@ static const struct leat_connector s3_connector = {
            "rotate.schedule.interval.ms. Else a record may be in two objects after a crash.\n\n"
            "Formats are JSON lines and raw bytes, with gzip or zstd. Avro and Parquet are refused.",
     .example = "type: s3\n"
-               "config:\n"
-               "  s3.bucket.name: my-logs\n"
-               "  s3.region: eu-central-1\n"
-               "  s3.compression.type: gzip\n"
-               "  flush.size: 100000\n",
+               "s3.bucket.name: my-logs\n"
+               "s3.region: eu-central-1\n"
+               "s3.compression.type: gzip\n"
+               "flush.size: 100000\n",
     .options = s3_options,
     .option_count = sizeof s3_options / sizeof *s3_options,
     .exact = true,
