@@ -95,10 +95,14 @@ int print_json(json_t *j); /* and gives up the reference; an exit code */
 
 /* A running hub's socket, or the data directory opened by this process. */
 struct hub;
-/* `create`: a missing directory is made (when no hub runs). NULL after saying why; *exit_code then tells. */
-struct hub *hub_open(const struct cli *c, bool create, int *exit_code);
+enum hub_need {
+    HUB_RUNNING,  /* only a running hub will do */
+    HUB_EXISTING, /* or the directory, if it exists */
+    HUB_CREATED,  /* or the directory, made if missing */
+};
+/* NULL after saying why; *exit_code then tells. */
+struct hub *hub_open(const struct cli *c, enum hub_need need, int *exit_code);
 void hub_close(struct hub *h);
-bool hub_is_running(const struct hub *h); /* else this process opened the directory */
 
 struct hub_answer {
     int status;

@@ -111,7 +111,7 @@ int cmd_consume(struct cli *c)
     const char *from = cli_value(c, "from");
     if (!cli_number(c, "max", INT64_MAX, 1, INT64_MAX, &max))
         return EXIT_USAGE;
-    struct hub *h = hub_open(c, false, &rc);
+    struct hub *h = hub_open(c, HUB_EXISTING, &rc);
     if (!h)
         return rc;
     char *positions = start_positions(c, h,

@@ -9,7 +9,7 @@
 
 static json_t *ask_groups(struct cli *c, const char *target, int *rc)
 {
-    struct hub *h = hub_open(c, false, rc);
+    struct hub *h = hub_open(c, HUB_EXISTING, rc);
     if (!h)
         return NULL;
     json_t *j = hub_json(h, "GET", target, NULL, rc);
@@ -96,7 +96,7 @@ int cmd_groups_reset(struct cli *c)
     const char *topic = cli_value(c, "topic"), *to = cli_value(c, "to");
     if (!topic || !to)
         return cli_error(EXIT_USAGE, "--topic and --to are needed");
-    struct hub *h = hub_open(c, false, &rc);
+    struct hub *h = hub_open(c, HUB_EXISTING, &rc);
     if (!h)
         return rc;
     rc = reset(c, h, topic, to);
@@ -107,7 +107,7 @@ int cmd_groups_reset(struct cli *c)
 int cmd_groups_delete(struct cli *c)
 {
     int rc;
-    struct hub *h = hub_open(c, false, &rc);
+    struct hub *h = hub_open(c, HUB_EXISTING, &rc);
     if (!h)
         return rc;
     char *target = hub_target("/hub/groups/", c->args[0], "");

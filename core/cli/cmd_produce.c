@@ -141,7 +141,7 @@ int cmd_produce(struct cli *c)
     char *headers = headers_json(c),
          *rest = mem_printf("/records%s%s", codec ? "?compression=" : "", codec ? codec : "");
     s.headers = headers;
-    s.h = hub_open(c, false, &rc);
+    s.h = hub_open(c, HUB_EXISTING, &rc);
     if (s.h) {
         s.target = hub_target("/hub/topics/", c->args[0], rest ? rest : "/records");
         buf_init(&s.part, API_BODY_MAX);

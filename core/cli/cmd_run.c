@@ -23,6 +23,8 @@
 #include "cli/load.h"
 #include "http/server.h"
 
+#define REPEAT_MS 300
+
 struct run {
     struct cli *c;
     char *path; /* of the configuration, absolute */
@@ -37,6 +39,7 @@ struct run {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool stop, reload;
+    int64_t stop_ms; /* when stop was first asked for */
     pthread_mutex_t apply; /* one reload at a time: SIGHUP or the interface */
 };
 
@@ -63,12 +66,15 @@ static void *wait_for_signals(void *arg)
         pthread_mutex_lock(&r->lock);
         if (sig == SIGHUP) {
             r->reload = true;
+        } else if (r->stop && clock_mono_ms() - r->stop_ms < REPEAT_MS) {
+            /* The same wish twice: a terminal and a parent process may each have sent it. */
         } else if (r->stop) {
             diag_warn("hub", "stopping at once: what was not committed is read again at the next start");
             _exit(128 + sig);
         } else {
             diag_info("hub", "stopping: draining and committing (again to stop at once)");
             r->stop = true;
+            r->stop_ms = clock_mono_ms();
         }
         pthread_cond_broadcast(&r->changed);
         pthread_mutex_unlock(&r->lock);

@@ -72,22 +72,10 @@ static int show_once(struct cli *c, struct hub *h)
     return fflush(stdout) == 0 ? EXIT_FINE : EXIT_FAILED;
 }
 
-/* Only a running hub will do. */
-static struct hub *running_hub(struct cli *c, int *rc)
-{
-    struct hub *h = hub_open(c, false, rc);
-    if (h && !hub_is_running(h)) {
-        *rc = cli_error(EXIT_BUSY, "no hub runs on %s", cli_data_dir(c));
-        hub_close(h);
-        return NULL;
-    }
-    return h;
-}
-
 int cmd_status(struct cli *c)
 {
     int rc;
-    struct hub *h = running_hub(c, &rc);
+    struct hub *h = hub_open(c, HUB_RUNNING, &rc);
     if (!h)
         return rc;
     rc = show_once(c, h);
@@ -105,7 +93,7 @@ int cmd_status(struct cli *c)
 static int connector_call(struct cli *c, const char *method, const char *action)
 {
     int rc;
-    struct hub *h = running_hub(c, &rc);
+    struct hub *h = hub_open(c, HUB_RUNNING, &rc);
     if (!h)
         return rc;
     char *target = hub_target("/hub/connectors/", c->args[0], action);
@@ -151,7 +139,7 @@ static int show_changes(struct cli *c, json_t *answer, int when_changed)
 int cmd_reload(struct cli *c)
 {
     int rc;
-    struct hub *h = running_hub(c, &rc);
+    struct hub *h = hub_open(c, HUB_RUNNING, &rc);
     if (!h)
         return rc;
     json_t *answer = hub_json(h, "POST", "/hub/reload", NULL, &rc);
@@ -165,7 +153,7 @@ int cmd_plan(struct cli *c)
     char *path = realpath(c->args[0], NULL);
     if (!path)
         return cli_error(EXIT_MISSING, "there is no %s", c->args[0]);
-    struct hub *h = running_hub(c, &rc);
+    struct hub *h = hub_open(c, HUB_RUNNING, &rc);
     if (h) {
         json_t *answer = hub_json(h, "POST", "/hub/plan", json_pack("{s:s}", "path", path), &rc);
         hub_close(h);

@@ -53,7 +53,7 @@ static int answer_list(struct cli *c, json_t *list)
 int cmd_topics_list(struct cli *c)
 {
     int rc;
-    struct hub *h = hub_open(c, false, &rc);
+    struct hub *h = hub_open(c, HUB_EXISTING, &rc);
     if (!h)
         return rc;
     json_t *list =
@@ -95,7 +95,7 @@ static int answer_topic(struct cli *c, json_t *topic)
 static int topic_call(struct cli *c, const char *method, json_t *body, bool create)
 {
     int rc;
-    struct hub *h = hub_open(c, create, &rc);
+    struct hub *h = hub_open(c, create ? HUB_CREATED : HUB_EXISTING, &rc);
     if (!h) {
         json_decref(body);
         return rc;
@@ -151,7 +151,7 @@ static bool topic_exists(struct cli *c)
 {
     int rc;
     struct hub_answer a;
-    struct hub *h = hub_open(c, true, &rc);
+    struct hub *h = hub_open(c, HUB_CREATED, &rc);
     if (!h)
         return false;
     char *target = hub_target("/hub/topics/", c->args[0], "");
@@ -196,7 +196,7 @@ int cmd_topics_delete(struct cli *c)
     int rc;
     if (cli_flag(c, "if-exists") && !topic_exists(c))
         return EXIT_FINE;
-    struct hub *h = hub_open(c, false, &rc);
+    struct hub *h = hub_open(c, HUB_EXISTING, &rc);
     if (!h)
         return rc;
     char *target = hub_target("/hub/topics/", c->args[0], "");

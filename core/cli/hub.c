@@ -63,7 +63,7 @@ static int open_directly(struct hub *h, const char *dir, bool create)
     return h->api ? -1 : cli_fail(&e);
 }
 
-struct hub *hub_open(const struct cli *c, bool create, int *exit_code)
+struct hub *hub_open(const struct cli *c, enum hub_need need, int *exit_code)
 {
     const char *dir = cli_data_dir(c);
     struct hub *h = mem_calloc(1, sizeof *h);
@@ -80,8 +80,10 @@ struct hub *hub_open(const struct cli *c, bool create, int *exit_code)
         h->curl = curl_easy_init();
         if (!h->curl)
             rc = cli_error(EXIT_FAILED, "cannot set up libcurl");
+    } else if (need == HUB_RUNNING) {
+        rc = cli_error(EXIT_BUSY, "no hub runs on %s (leat run starts one; --data-dir names another directory)", dir);
     } else {
-        rc = open_directly(h, dir, create);
+        rc = open_directly(h, dir, need == HUB_CREATED);
     }
     if (rc == -1)
         return h;
@@ -104,11 +106,6 @@ void hub_close(struct hub *h)
         cli_fail(&e);
     mem_free(h->socket_path);
     mem_free(h);
-}
-
-bool hub_is_running(const struct hub *h)
-{
-    return h->curl != NULL;
 }
 
 /* ---- requests
