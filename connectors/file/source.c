@@ -83,7 +83,7 @@ static int64_t scan_interval(const struct source *src)
 static int scan_if_due(struct source *src, int64_t now)
 {
     bool wanted = src->scan_wanted && now - src->scanned_ms >= src->scan_cost_ms * SCAN_SHARE;
-    if (!wanted && src->scan_number > 0 && now - src->scanned_ms < scan_interval(src))
+    if (!wanted && !src->scan_now && src->scan_number > 0 && now - src->scanned_ms < scan_interval(src))
         return LEAT_OK;
     struct err e;
     src->poll_too = false;
@@ -167,6 +167,8 @@ static int read_queue(struct source *src)
             blocked = NULL;
         if (turn != TURN_IDLE)
             stream_enqueue(src, s);
+        if (src->scan_now)
+            break;
     }
     return LEAT_OK;
 }
@@ -196,8 +198,8 @@ static void set_gauges(struct source *src, int64_t now)
 static void rest(struct source *src, int64_t next_ms)
 {
     int64_t due = src->scanned_ms + scan_interval(src) - clock_mono_ms();
-    if (src->scan_wanted)
-        due = src->scanned_ms + src->scan_cost_ms * SCAN_SHARE - clock_mono_ms();
+    if (src->scan_wanted || src->scan_now)
+        due = src->scanned_ms + src->scan_cost_ms * SCAN_SHARE + 1 - clock_mono_ms();
     if (due < next_ms)
         next_ms = due;
     if (!link_alone(&src->queue) && next_ms > BLOCKED_MS)

@@ -100,7 +100,7 @@ enum stream_table { BY_INODE, BY_FAMILY, BY_REAL, STREAM_TABLES };
 struct stream {
     /* stored */
     char id[64];
-    uint64_t seq; /* order of first sight */
+    uint64_t seq; /* order of age within a family */
     char *origin; /* path under which it was first seen: its key and header */
     char *path;   /* where its file is, as `paths` lead there */
     char *real;   /* the same without symbolic links */
@@ -118,6 +118,8 @@ struct stream {
     bool fresh;                      /* nothing was read in this run */
     bool complete;                   /* compressed and read to the end */
     uint64_t seen;                   /* the scan that found it last */
+    uint64_t missed;                 /* the scan after which its file was not where it should be; 0: it is */
+    uint64_t marked;                 /* the scan in or after which its first bytes were fingerprinted */
     int64_t size, mtime_ns;          /* as last seen */
     int64_t grown_ms;                /* monotonic clock, when it was last seen to have grown */
     size_t partial;                  /* bytes at its end that are no whole record yet */
@@ -189,8 +191,10 @@ struct source {
 
     uint64_t scan_number;
     uint64_t generation; /* changes when an unassigned file may have to be looked at again */
-    bool scan_wanted;
-    bool poll_too; /* something that inotify does not tell of */
+    bool scan_wanted;    /* soon */
+    bool scan_now;       /* before anything else is read: a file is not where it was */
+    bool begun;          /* a stream, by this scan */
+    bool poll_too;       /* something that inotify does not tell of */
     int64_t scan_due_ms, scan_cost_ms, scanned_ms, drained_ms, gauged_ms;
     struct map *ignored;    /* (dev, ino) of files that hold nothing new */
     struct map *complaints; /* paths reported as unreadable */
@@ -213,7 +217,7 @@ struct source {
 
 /* source_stream.c */
 struct stream *stream_new(struct source *src, const struct found *f, struct err *e); /* not attached */
-struct stream *stream_restore(struct source *src, const char *id, struct err *e);
+struct stream *stream_restore(const char *id, struct err *e);
 int stream_add(struct source *src, struct stream *s,
                struct err *e); /* into the tables; on error the caller frees */
 void stream_free(struct stream *s);
@@ -258,11 +262,14 @@ struct probe {
     uint8_t head[PRINT_HEAD_MAX]; /* uncompressed */
     size_t head_len;
 };
-int probe_open(struct source *src, struct probe *p, const struct found *f, struct err *e);
+/* Opens; sets size and mtime of `f` anew. ERR_NOT_FOUND: it is no longer there. */
+int probe_open(struct source *src, struct probe *p, struct found *f, struct err *e);
 void probe_close(struct probe *p);
 /* Does the file hold the stream's bytes up to its position, or, if it is shorter, some first part of them? */
 int probe_likeness(struct source *src, struct probe *p, struct stream *s, enum likeness *out, struct err *e);
-/* Where `start: end` begins: after the last line that is ended. Fills the stream's position and fingerprints. */
+/* Fingerprints the first bytes. */
+int probe_head(struct source *src, struct probe *p, struct stream *s, struct err *e);
+/* Where `start: end` begins: after the last line that is ended. Fills the stream's position and tail. */
 int probe_end(struct source *src, struct probe *p, struct stream *s, struct err *e);
 
 /* source_files.c */

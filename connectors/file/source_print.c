@@ -2,8 +2,10 @@
  * Fingerprints, and whether a file holds the bytes of a stream. Only as much as is needed is read: the beginning, and what
  * lies before the stream's position.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/io.h"
 #include "base/mem.h"
@@ -21,14 +23,28 @@ bool print_matches(const struct print *p, const void *data)
     return p->len == 0 || hash64(data, p->len) == p->hash;
 }
 
-int probe_open(struct source *src, struct probe *p, const struct found *f, struct err *e)
+static int probe_stat(int fd, struct found *f, struct err *e)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return err_sys(e, errno, "cannot stat %s", f->real);
+    if (st.st_ino != f->inode.ino || st.st_dev != f->inode.dev)
+        return err_set(e, ERR_NOT_FOUND, "%s is another file now", f->real);
+    f->size = st.st_size;
+    f->mtime_ns = st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec;
+    return ERR_OK;
+}
+
+int probe_open(struct source *src, struct probe *p, struct found *f, struct err *e)
 {
     p->fd = -1;
     p->path = f->real;
-    p->size = f->size;
     p->gzip = false;
     p->head_len = 0;
     int rc = io_open(&p->fd, f->real, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, e);
+    if (rc == ERR_OK)
+        rc = probe_stat(p->fd, f, e); /* it may have grown since it was listed */
+    p->size = f->size;
     if (rc == ERR_OK)
         rc = io_pread_some(p->fd, p->head, sizeof(p->head), 0, &p->head_len, p->path, e);
     if (rc != ERR_OK) {
@@ -194,6 +210,21 @@ int probe_likeness(struct source *src, struct probe *p, struct stream *s, enum l
     return p->gzip ? likeness_gzip(src, p, s, out, e) : likeness_plain(src, p, s, out, e);
 }
 
+int probe_head(struct source *src, struct probe *p, struct stream *s, struct err *e)
+{
+    if (!p->gzip) {
+        s->head = print_of(p->head, p->head_len);
+        return ERR_OK;
+    }
+    struct tail_reader *r = tail_new(e);
+    if (!r)
+        return e->code;
+    int rc = tail_read(src, r, p, PRINT_HEAD_MAX, e);
+    s->head = print_of(r->head, r->head_len);
+    tail_free(r);
+    return rc;
+}
+
 /* ---- start: end ------------------------------------------------------------------------------------------------- */
 
 static int end_of_plain(struct probe *p, struct stream *s, bool lines, struct err *e)
@@ -221,7 +252,6 @@ static int end_of_gzip(struct source *src, struct probe *p, struct stream *s, st
     if (rc == ERR_OK && end != r->at) /* the last line is not ended */
         rc = tail_read(src, r, p, end, e);
     s->offset = end;
-    s->head = print_of(r->head, r->head_len);
     s->tail = print_of(r->tail, r->tail_len);
     tail_free(r);
     return rc;

@@ -23,7 +23,8 @@ static int trouble(struct source *src, struct stream *s, int rc, const struct er
     if (rc == ERR_NO_MEMORY)
         return memory(src, s);
     if (rc == ERR_NOT_FOUND) { /* moved or gone since the scan */
-        src->scan_wanted = true;
+        *turn = TURN_BLOCKED;
+        src->scan_now = true;
         return LEAT_OK;
     }
     source_complain(src, s->path, e->text);
@@ -135,6 +136,8 @@ static int head_read(struct source *src, struct stream *s, size_t got, struct er
     if (s->head.len == PRINT_HEAD_MAX)
         return ERR_OK;
     if (s->offset == (int64_t)s->tail.len) {
+        if (s->head.len == 0 && got > 0)
+            s->marked = src->scan_number;
         grow_head(s, src->window, got);
         return ERR_OK;
     }
@@ -161,6 +164,10 @@ static int turn_plain(struct source *src, struct stream *s, enum turn *turn)
             break;
         const uint8_t *data = src->window + tail;
         n = got - tail;
+        if (s->marked == src->scan_number) { /* it was empty before */
+            *turn = TURN_AGAIN;
+            return LEAT_OK;
+        }
         at_end = n < src->window_size;
         int result = emit_bytes(src, s, data, n, at_end, &used, &full);
         if (result == LEAT_OK && used > 0)
@@ -315,19 +322,29 @@ static bool holds_back(struct source *src, const struct stream *s, struct stream
     bool grown;
     struct err e;
     if (!older->gzip && track_refresh(src, older, &grown, &e) != ERR_OK) {
-        older->trouble = true; /* until the scan that finds where it went */
-        src->scan_wanted = true;
+        if (older->missed && older->missed < src->scan_number)
+            return false; /* a scan did not help */
+        older->missed = src->scan_number;
+        src->scan_now = true;
         return true;
     }
+    older->missed = 0;
     if (!link_alone(&older->queue))
         return true;
     return older->partial > 0 && stream_rotated(older) && older->flushed != FRAME_ALL &&
            clock_mono_ms() - older->grown_ms < src->o.rotate_ms;
 }
 
-/* What was written before the rotation comes before what was written after. */
+/*
+ * What was written before a rotation comes before what was written after. Between the listing of a directory and the first
+ * look into a file it may have been rotated; only a listing after that look is sure to show what came before it.
+ */
 static bool must_wait(struct source *src, const struct stream *s)
 {
+    if (s->marked == src->scan_number) {
+        src->scan_now = true;
+        return true;
+    }
     for (struct stream *o = stream_first(src, BY_FAMILY, s->hash[BY_FAMILY]); o; o = o->next[BY_FAMILY])
         if (holds_back(src, s, o))
             return true;

@@ -17,6 +17,8 @@
 #include "base/mem.h"
 #include "connectors/file/source.h"
 
+#define SCAN_TRIES 5
+
 /* A scan of one directory. */
 struct walk {
     struct source *src;
@@ -25,7 +27,8 @@ struct walk {
     const struct pattern *p;
     const char *dir;
     char *real_dir;
-    bool denied; /* its files may not be looked at */
+    bool denied;   /* its files may not be looked at */
+    bool unsteady; /* something was renamed, created or removed meanwhile */
 };
 
 static void inode_key(const struct inode *i, uint64_t key[2])
@@ -206,6 +209,17 @@ static int each_name(void *arg, const char *name, struct err *e)
     return rc;
 }
 
+/* When names in a directory changed last; 0: unknown. */
+static int64_t names_changed(const char *dir)
+{
+    struct statx x;
+    struct inode inode;
+    int64_t size, mtime_ns = 0;
+    if (stat_path(dir, 0, &x) == 0)
+        from_statx(&x, &inode, &size, &mtime_ns);
+    return mtime_ns;
+}
+
 static int walk_directory(struct walk *w, const char *dir, struct err *e)
 {
     int rc = ERR_OK;
@@ -221,7 +235,9 @@ static int walk_directory(struct walk *w, const char *dir, struct err *e)
         return rc;
     }
     watch_directory(w->src, w->real_dir);
+    int64_t before = names_changed(dir);
     rc = io_list(dir, each_name, w, e);
+    w->unsteady |= names_changed(dir) != before;
     mem_free(w->real_dir);
     if (rc == ERR_OK && !w->denied)
         source_well(w->src, dir);
@@ -251,7 +267,7 @@ static int walk_pattern(struct walk *w, struct err *e)
     return result;
 }
 
-int scan_files(struct source *src, struct found_list *out, struct err *e)
+static int scan_once(struct source *src, struct found_list *out, bool *unsteady, struct err *e)
 {
     memset(out, 0, sizeof(*out));
     struct walk w = {.src = src, .out = out, .by_inode = map_new()};
@@ -263,7 +279,23 @@ int scan_files(struct source *src, struct found_list *out, struct err *e)
         rc = walk_pattern(&w, e);
     }
     map_free(w.by_inode, NULL);
+    *unsteady = w.unsteady;
     if (rc != ERR_OK)
         scan_free(out);
     return rc;
+}
+
+/*
+ * A listing taken while files are renamed may miss one, and show the file that took its place: the newer of two would be
+ * read first. So it is taken again until nothing moved meanwhile.
+ */
+int scan_files(struct source *src, struct found_list *out, struct err *e)
+{
+    for (int tries = 0;; tries++) {
+        bool unsteady;
+        int rc = scan_once(src, out, &unsteady, e);
+        if (rc != ERR_OK || !unsteady || tries == SCAN_TRIES)
+            return rc;
+        scan_free(out);
+    }
 }

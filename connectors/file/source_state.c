@@ -50,7 +50,7 @@ static int path_text(struct buf *b, const char *name, const char *path, struct e
 static int offset_text(struct buf *b, const struct stream *s, struct err *e)
 {
     buf_init(b, STATE_MAX);
-    int rc = buf_printf(b, e, "{\"offset\":%" PRId64, s->offset);
+    int rc = buf_printf(b, e, "{\"offset\":%" PRId64 ",\"seq\":%" PRIu64, s->offset, s->seq);
     if (rc == ERR_OK)
         rc = path_text(b, "path", s->path, e);
     if (rc == ERR_OK && strcmp(s->origin, s->path) != 0)
@@ -180,6 +180,7 @@ static bool load_fields(struct stream *s, const json_t *o)
     if (!load_print(o, "head", PRINT_HEAD_MAX, &s->head) || !load_print(o, "tail", PRINT_TAIL_MAX, &s->tail))
         return false;
     s->offset = json_integer_value(json_object_get(o, "offset"));
+    s->seq = (uint64_t)json_integer_value(json_object_get(o, "seq"));
     s->gone_ms = json_integer_value(json_object_get(o, "gone"));
     s->mid = json_is_true(json_object_get(o, "mid"));
     s->gzip = json_is_true(json_object_get(o, "gzip"));
@@ -204,7 +205,7 @@ static int load_stream(struct source *src, const char *id, const json_t *o, stru
 {
     if (!json_object_get(o, "path") && !json_object_get(o, "path.hex"))
         return err_set(e, ERR_CORRUPT, "no path in it");
-    struct stream *s = stream_restore(src, id, e);
+    struct stream *s = stream_restore(id, e);
     if (!s)
         return e->code;
     int rc = load_fields(s, o) ? load_paths(s, o, e) : err_set(e, ERR_CORRUPT, "a field is missing or wrong");

@@ -125,7 +125,7 @@ struct stream *stream_new(struct source *src, const struct found *f, struct err 
     return NULL;
 }
 
-struct stream *stream_restore(struct source *src, const char *id, struct err *e)
+struct stream *stream_restore(const char *id, struct err *e)
 {
     struct stream *s = stream_alloc();
     if (!s) {
@@ -133,10 +133,6 @@ struct stream *stream_restore(struct source *src, const char *id, struct err *e)
         return NULL;
     }
     snprintf(s->id, sizeof(s->id), "%s", id);
-    if (sscanf(id, "%" SCNx64 "-%" SCNx64 "-%" SCNx64, &s->inode.dev, &s->inode.ino, &s->seq) != 3)
-        s->seq = 0;
-    if (s->seq > src->last_seq)
-        src->last_seq = s->seq;
     return s;
 }
 
@@ -161,6 +157,8 @@ int stream_add(struct source *src, struct stream *s, struct err *e)
         src->streams = grown;
         src->stream_room = room;
     }
+    if (s->seq > src->last_seq)
+        src->last_seq = s->seq;
     s->index = src->stream_count;
     src->streams[src->stream_count++] = s;
     tables_add(src, s);

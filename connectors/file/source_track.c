@@ -75,7 +75,7 @@ void track_truncated(struct source *src, struct stream *s)
     src->h->log(src->t, LEAT_INFO, "%s: truncated or written anew at byte %lld", s->path,
                 (long long)s->offset);
     stream_detach(src, s);
-    src->scan_wanted = true;
+    src->scan_now = true;
 }
 
 static void note_size(struct source *src, struct stream *s, int64_t size, int64_t mtime_ns)
@@ -154,12 +154,16 @@ static void lose(struct source *src, struct stream *s)
 
 /* ---- files whose stream is not known yet ------------------------------------------------------------------------ */
 
-static int by_mtime(const void *a, const void *b)
+/* By the last change; the clock of files is coarse, so names decide where it does not: x.log.2 before x.log.1. */
+static bool is_older(int64_t a_ns, const char *a, int64_t b_ns, const char *b)
+{
+    return a_ns != b_ns ? a_ns < b_ns : strcmp(a, b) > 0;
+}
+
+static int by_age(const void *a, const void *b)
 {
     const struct found *x = *(struct found *const *)a, *y = *(struct found *const *)b;
-    if (x->mtime_ns != y->mtime_ns)
-        return x->mtime_ns < y->mtime_ns ? -1 : 1;
-    return strcmp(y->real, x->real); /* x.log.2 before x.log.1 */
+    return is_older(x->mtime_ns, x->real, y->mtime_ns, y->real) ? -1 : 1;
 }
 
 static struct stream *attached_in(struct source *src, const struct inode *inode)
@@ -183,8 +187,9 @@ static int match_inode(struct source *src, const struct found *f, struct probe *
         int rc = probe_likeness(src, p, s, &like, e);
         if (rc != ERR_OK)
             return rc;
-        if (s->head.len == 0 && s->offset == 0 && strcmp(s->real, f->real) == 0)
-            like = LIKE_SAME;
+        bool same_birth = s->inode.born != 0 && s->inode.born == f->inode.born;
+        if (s->head.len == 0 && s->offset == 0 && (same_birth || strcmp(s->real, f->real) == 0))
+            like = LIKE_SAME; /* it was empty */
         if (like == LIKE_SAME && (!*out || s->offset > (*out)->offset))
             *out = s;
     }
@@ -194,7 +199,7 @@ static int match_inode(struct source *src, const struct found *f, struct probe *
 /* Worth a comparison: rotation may have made this file of the stream's; or it was put in its place as a whole. */
 static bool may_hold(const struct found *f, const struct probe *p, const struct stream *s)
 {
-    if (strcmp(s->family, f->family) != 0 || (s->gzip && !p->gzip && !s->attached))
+    if (strcmp(s->family, f->family) != 0)
         return false;
     if (strcmp(s->real, f->real) != 0)
         return f->rotated || p->gzip;
@@ -220,16 +225,36 @@ static int match_content(struct source *src, const struct found *f, struct probe
     return ERR_OK;
 }
 
+/*
+ * A file found only now may be older than one of its family that was begun, but of which nothing was emitted yet: such
+ * a one comes after it.
+ */
+static int let_pass(struct source *src, struct stream *s, struct err *e)
+{
+    for (;;) {
+        struct stream *next = NULL;
+        for (struct stream *o = stream_first(src, BY_FAMILY, s->hash[BY_FAMILY]); o; o = o->next[BY_FAMILY])
+            if (o != s && o->attached && o->fresh && o->offset == 0 && o->seq < s->seq &&
+                is_older(s->mtime_ns, s->real, o->mtime_ns, o->real) && strcmp(o->family, s->family) == 0 &&
+                (!next || o->seq < next->seq))
+                next = o;
+        if (!next)
+            return ERR_OK;
+        next->seq = ++src->last_seq;
+        int rc = stream_dirty(src, next, e);
+        if (rc != ERR_OK)
+            return rc;
+    }
+}
+
 static int begin(struct source *src, const struct found *f, struct probe *p, struct err *e)
 {
     struct stream *s = stream_new(src, f, e);
     if (!s)
         return e->code;
-    int rc = ERR_OK;
     s->gzip = p->gzip;
-    if (!p->gzip)
-        s->head = print_of(p->head, p->head_len);
-    if (f->from_end && f->size > 0)
+    int rc = probe_head(src, p, s, e);
+    if (rc == ERR_OK && f->from_end && f->size > 0)
         rc = probe_end(src, p, s, e);
     if (rc == ERR_OK)
         rc = stream_add(src, s, e);
@@ -237,8 +262,13 @@ static int begin(struct source *src, const struct found *f, struct probe *p, str
         stream_free(s);
         return rc;
     }
+    src->h->log(src->t, LEAT_DEBUG, "%s: begun at byte %lld", f->path, (long long)s->offset);
+    s->marked = src->scan_number;
+    src->begun = true;
     rc = stream_attach(src, s, f, e);
-    return rc == ERR_OK ? stream_dirty(src, s, e) : rc;
+    if (rc == ERR_OK)
+        rc = stream_dirty(src, s, e);
+    return rc == ERR_OK ? let_pass(src, s, e) : rc;
 }
 
 static int assign_probed(struct source *src, struct found *f, struct probe *p, bool *taken, struct err *e)
@@ -258,7 +288,12 @@ static int assign_probed(struct source *src, struct found *f, struct probe *p, b
                     s->path, same_file ? "" : " (by content)");
         s->gzip = p->gzip;
         *taken = true;
-        return stream_attach(src, s, f, e);
+        rc = stream_attach(src, s, f, e);
+        if (rc != ERR_OK || s->offset > 0)
+            return rc;
+        s->seq = ++src->last_seq; /* nothing was emitted of it: its age is that of its file now */
+        rc = stream_dirty(src, s, e);
+        return rc == ERR_OK ? let_pass(src, s, e) : rc;
     }
     /* An empty file of a rotated name may be a copy in its first moment. */
     if (copy || !f->primary || (f->rotated && f->size == 0) || (p->gzip && p->head_len < 18))
@@ -280,8 +315,10 @@ static int assign(struct source *src, struct found *f, struct err *e)
     }
     if (rc == ERR_NO_MEMORY || rc == ERR_INTERRUPTED)
         return rc;
-    if (rc == ERR_NOT_FOUND)
-        return ERR_OK; /* gone since */
+    if (rc == ERR_NOT_FOUND) { /* gone since */
+        src->scan_wanted = true;
+        return ERR_OK;
+    }
     if (rc != ERR_OK) {
         source_complain(src, f->path, e->text); /* and tried again at the next scan */
         return ERR_OK;
@@ -299,7 +336,7 @@ static int assign_all(struct source *src, struct found_list *list, struct err *e
     for (size_t i = 0; i < list->count; i++)
         if (!list->items[i].taken)
             open[n++] = &list->items[i];
-    qsort(open, n, sizeof(struct found *), by_mtime);
+    qsort(open, n, sizeof(struct found *), by_age);
     int rc = ERR_OK;
     for (size_t i = 0; rc == ERR_OK && i < n; i++)
         rc = assign(src, open[i], e);
@@ -396,10 +433,10 @@ static int mark_started(struct source *src, const struct found_list *list, struc
     return ERR_OK;
 }
 
-int track_scan(struct source *src, struct err *e)
+static int scan_once(struct source *src, struct err *e)
 {
     struct found_list list;
-    src->scan_wanted = false;
+    src->scan_wanted = src->scan_now = src->begun = false;
     int rc = scan_files(src, &list, e);
     if (rc != ERR_OK)
         return rc;
@@ -414,4 +451,11 @@ int track_scan(struct source *src, struct err *e)
     prune_ignored(src);
     scan_free(&list);
     return rc;
+}
+
+/* A stream that was begun is read only after one more scan (see must_wait), so that follows at once. */
+int track_scan(struct source *src, struct err *e)
+{
+    int rc = scan_once(src, e);
+    return rc == ERR_OK && src->begun ? scan_once(src, e) : rc;
 }

@@ -16,8 +16,9 @@
 struct leat_task {
     enum leat_converter key, value;
     int task_count;
-    char failure[1024]; /* the last host->fail */
-    char logged[1024];  /* the last line */
+    int64_t committed[4]; /* by partition: what the hub has, plus one (0: nothing) */
+    char failure[1024];   /* the last host->fail */
+    char logged[1024];    /* the last line */
 };
 
 struct fake_pair {
@@ -215,6 +216,13 @@ static enum leat_converter fake_converter(struct leat_task *t, bool key)
     return key ? t->key : t->value;
 }
 
+static int fake_committed(struct leat_task *t, const char *topic, int32_t partition, int64_t *offset)
+{
+    (void)topic;
+    *offset = t->committed[partition] - 1;
+    return LEAT_OK;
+}
+
 static const struct leat_host fake_host = {
     .abi_version = LEAT_ABI_VERSION,
     .struct_size = sizeof(struct leat_host),
@@ -235,6 +243,7 @@ static const struct leat_host fake_host = {
     .value_find = fake_value_find,
     .value_to_json = fake_value_to_json,
     .converter = fake_converter,
+    .committed = fake_committed,
 };
 
 /* A record of topic "t" with text as its value. */

@@ -11,8 +11,8 @@
 
 FAKE const char *at(const char *dir, const char *name)
 {
-    static char paths[8][512];
-    static int next;
+    static _Thread_local char paths[8][512];
+    static _Thread_local int next;
     char *p = paths[next++ % 8];
     snprintf(p, sizeof(paths[0]), "%s/%s", dir, name);
     return p;

@@ -198,6 +198,50 @@ static void test_a_full_disk_is_tried_again(void **state)
     assert_files(r->dir, "t/partition=0/t+0+0000000000.json: 1\n");
 }
 
+/* Puts `n` records from `from` on. */
+static void put_run(struct rig *r, int64_t from, int n)
+{
+    for (int i = 0; i < n; i++)
+        put(r, 0, from + i, "1");
+}
+
+static void test_an_offset_that_an_operator_sets_back_is_believed(void **state)
+{
+    struct rig *r = *state;
+    configure(r, (struct fake_pair[]){{"flush.size", "2"}, {NULL, NULL}});
+    assert_int_equal(open_at(r, -1), LEAT_OK);
+    put_run(r, 0, 5);
+    assert_int_equal(flush(r, true), 5);
+    r->task.committed[0] = 5 + 1;
+    close_sink(r);
+    assert_int_equal(open_at(r, 0), LEAT_OK); /* set back after a clean stop */
+    put_run(r, 0, 5);
+    assert_int_equal(flush(r, true), 5);
+    close_sink(r); /* this time the commit did not happen: still at 0 */
+    r->task.committed[0] = 0 + 1;
+    assert_int_equal(open_at(r, 0), LEAT_OK);
+    assert_non_null(strstr(r->task.logged, "t-0: records from 0 to 4 are in files already"));
+    assert_int_equal(flush(r, false), 5);
+    close_sink(r);
+}
+
+static void test_an_offset_below_the_last_round_is_an_operators(void **state)
+{
+    struct rig *r = *state;
+    configure(r, (struct fake_pair[]){{"flush.size", "2"}, {"flush.on.stop", "false"}, {NULL, NULL}});
+    r->task.committed[0] = 10 + 1;
+    assert_int_equal(open_at(r, 10), LEAT_OK);
+    put_run(r, 10, 3);
+    close_sink(r); /* killed: 10 to 11 are in a file, offset 10 is committed */
+    assert_int_equal(open_at(r, 9), LEAT_OK);
+    put_run(r, 9, 4);
+    assert_int_equal(flush(r, false), 13);
+    close_sink(r);
+    assert_files(r->dir, "t/partition=0/t+0+0000000009.json: 1\n1\n"
+                         "t/partition=0/t+0+0000000010.json: 1\n1\n" /* of the time before */
+                         "t/partition=0/t+0+0000000011.json: 1\n1\n");
+}
+
 /* ---- one growing file ------------------------------------------------------------------------------------------ */
 
 static void configure_growing(struct rig *r, char *path, size_t size)
@@ -337,6 +381,8 @@ int main(void)
         T(test_open_files_of_the_task_are_limited),
         T(test_bad_json_fails_for_good_and_names_the_record),
         T(test_a_full_disk_is_tried_again),
+        T(test_an_offset_that_an_operator_sets_back_is_believed),
+        T(test_an_offset_below_the_last_round_is_an_operators),
         T(test_a_growing_file_goes_on_where_it_was),
         T(test_a_growing_file_is_cut_to_what_was_committed),
         T(test_a_growing_file_keeps_what_was_there),

@@ -81,6 +81,7 @@ struct life {
     struct leat_task task;
     struct leat_config config;
     struct leat_offset assigned[PARTITIONS];
+    int flushes;
     void *self;
 };
 
@@ -118,16 +119,18 @@ static int put_some(struct life *l, int32_t partition, int64_t from, int64_t to)
     return file_sink_connector.sink->put(l->self, records, (size_t)n);
 }
 
-/* As the worker does: flush, then commit what it reports. */
+/* As the worker does: flush, and commit what was reported now and then, at the end in any case. */
 static int flush_and_commit(struct life *l, bool final)
 {
     int64_t next_ms;
     int rc = file_sink_connector.sink->flush(l->self, final, l->assigned, PARTITIONS, &next_ms);
-    if (rc != LEAT_OK)
+    if (rc != LEAT_OK || (!final && ++l->flushes % 3 != 0))
         return rc;
     struct hub h;
-    for (int p = 0; p < PARTITIONS; p++)
+    for (int p = 0; p < PARTITIONS; p++) {
         h.committed[p] = l->assigned[p].offset;
+        l->task.committed[p] = h.committed[p] + 1;
+    }
     return pwrite(l->rig->hub_fd, &h, sizeof(h), 0) == sizeof(h) ? LEAT_OK : LEAT_FAIL;
 }
 
@@ -140,6 +143,7 @@ static int live(struct life *l, struct rig *r, int flush_size, int batch)
     int64_t at[PARTITIONS];
     for (int p = 0; p < PARTITIONS; p++) {
         l->assigned[p] = (struct leat_offset){"t", p, h.committed[p]};
+        l->task.committed[p] = h.committed[p] + 1;
         at[p] = h.committed[p] < 0 ? 0 : h.committed[p];
     }
     int rc =
