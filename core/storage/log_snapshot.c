@@ -130,8 +130,9 @@ int log_replay_batch(struct producers *p, const struct batch_header *h, const vo
     int16_t type;
     int32_t coordinator_epoch;
     int rc = marker_decode(data, batch_size(h), &type, &coordinator_epoch, e);
-    if (rc == ERR_OK)
-        rc = producers_check_marker(p, h, type, coordinator_epoch, PRODUCER_TRUST, end, e);
+    if (rc)
+        return err_set(e, ERR_CORRUPT, "control batch at offset %" PRId64 ": %s", h->base_offset, e->text);
+    rc = producers_check_marker(p, h, type, coordinator_epoch, PRODUCER_TRUST, end, e);
     if (rc == ERR_OK)
         producers_apply_marker(p, h, coordinator_epoch, NULL);
     /* Everything here is below a watermark that was reached or will be: nothing waits for one. */

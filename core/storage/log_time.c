@@ -42,7 +42,7 @@ static int find_record(const void *batch, size_t n, int64_t timestamp, const str
     struct buf scratch;
     int rc = batch_check(batch, n, &h, e);
     if (rc)
-        return rc;
+        return err_set(e, ERR_CORRUPT, "%s", e->text);
     buf_init(&scratch, BATCH_MAX_INFLATED);
     rc = batch_iter_init(&it, batch, n, &scratch, e);
     while (rc == ERR_OK && *offset < 0 && (rc = batch_iter_next(&it, &r, e)) == ERR_OK)
