@@ -16,6 +16,7 @@ struct sink {
     struct leat_task *task;
     struct record_view view;
     struct sink_settings settings;
+    bool ended; /* the last flush was the final one */
     struct rounds *rounds;
     struct append *append; /* or the three below */
     struct template *names;
@@ -33,6 +34,14 @@ static void sink_free(struct sink *s)
     template_free(s->names);
     rounds_free(s->rounds);
     mem_free(s);
+}
+
+int sink_committed(void *arg, const char *topic, int32_t partition, int64_t *offset, struct err *e)
+{
+    const struct record_view *v = arg;
+    if (v->host->committed(v->task, topic, partition, offset) == LEAT_OK)
+        return ERR_OK;
+    return err_set(e, ERR_BUSY, "cannot learn what is committed of %s-%d", topic, (int)partition);
 }
 
 /* The directory of `path`, "." if it names none. mem_free; NULL: out of memory. */
@@ -62,8 +71,6 @@ static int assign(struct sink *s, const struct leat_offset *o, struct err *e)
     int rc = rounds_recover(s->rounds, o->topic, o->partition, o->offset, &next, e);
     if (rc == ERR_OK)
         rc = filer_assign(s->filer, o->topic, o->partition, next, e);
-    if (rc == ERR_OK)
-        rc = filer_set_committed(s->filer, o->topic, o->partition, o->offset, e);
     if (rc == ERR_OK && next >= 0)
         s->host->log(s->task, LEAT_INFO,
                      "%s-%d: records from %lld to %lld are in files already (a crash before their offset was "
@@ -74,10 +81,9 @@ static int assign(struct sink *s, const struct leat_offset *o, struct err *e)
 
 static int open_directory(struct sink *s, const struct leat_offset *assigned, size_t n, struct err *e)
 {
-    const char *name = s->host->task_name(s->task);
-    int rc = rounds_open(s->settings.directory, name, &s->rounds, e);
+    int rc = rounds_open(s->settings.directory, s->host->task_name(s->task), &s->rounds, e);
     if (rc == ERR_OK)
-        rc = files_new(s->rounds, name, &s->files, e);
+        rc = files_new(s->rounds, &s->view, &s->files, e);
     if (rc == ERR_OK)
         rc = filer_new(&s->settings.filer, &s->view, &files_target, s->files, &s->filer, e);
     if (rc == ERR_OK)
@@ -138,14 +144,25 @@ static int sink_flush(void *self, bool final, struct leat_offset *assigned, size
                        : filer_flush(s->filer, final, assigned, n, next_ms, &e);
     if (rc != ERR_OK)
         return kit_fail(s->host, s->task, &e);
+    s->ended = final;
     if (s->filer)
         show(s);
     return LEAT_OK;
 }
 
+/* After a clean end the worker has committed what the last flush reported. */
 static void sink_close(void *self)
 {
-    sink_free(self);
+    struct sink *s = self;
+    struct err e;
+    int rc = ERR_OK;
+    if (s->ended)
+        rc =
+            s->append ? append_settle(s->append, &e) : rounds_settle(s->rounds, sink_committed, &s->view, &e);
+    if (rc != ERR_OK)
+        s->host->log(s->task, LEAT_WARN, "an offset that is set back now may be taken for a crash: %s",
+                     e.text);
+    sink_free(s);
 }
 
 /* Everything that can be said without looking outside: builds the engine and throws it away. */

@@ -31,6 +31,11 @@ struct sink_settings {
 int sink_settings_read(struct sink_settings *s, const struct leat_host *h, const struct leat_config *c,
                        struct err *e);
 
+/* ---- the hub ---------------------------------------------------------------------------------------------------- */
+
+/* What is committed for a partition of the task; `arg` is its struct record_view. A rounds_committed_fn. */
+int sink_committed(void *arg, const char *topic, int32_t partition, int64_t *offset, struct err *e);
+
 /* ---- rounds: the hidden directory ------------------------------------------------------------------------------ */
 
 /*
@@ -45,7 +50,8 @@ const char *rounds_directory(const struct rounds *r);
 
 /*
  * Finishes the last round of a topic-partition if a crash came between. *next: the offset up to which records are in files,
- * if that is beyond `committed` and the difference is a crash's and not an operator's; else -1.
+ * if that is beyond `committed` and the difference is a crash's and not an operator's; else -1. A crash leaves a committed
+ * offset that is not below the one of when the round was made.
  */
 int rounds_recover(struct rounds *r, const char *topic, int32_t partition, int64_t committed, int64_t *next,
                    struct err *e);
@@ -63,11 +69,16 @@ struct round_file {
     int64_t bytes;
 };
 /*
- * Commits a round. *sealed turns true as soon as the record may be on disk: from then on the temporaries belong to the
- * record, even if an error follows; recovery finishes them.
+ * Commits a round. `committed`: what is committed in the hub at this moment. *sealed turns true as soon as the record may be
+ * on disk: from then on the temporaries belong to the record, even if an error follows; recovery finishes them.
  */
-int rounds_commit(struct rounds *r, const struct filer_round *round, const struct round_file *files,
-                  bool *sealed, struct err *e);
+int rounds_commit(struct rounds *r, const struct filer_round *round, int64_t committed,
+                  const struct round_file *files, bool *sealed, struct err *e);
+
+/* Removes the records of rounds whose offsets are committed by now, so that an offset set back later is believed. */
+typedef int rounds_committed_fn(void *arg, const char *topic, int32_t partition, int64_t *offset,
+                                struct err *e);
+int rounds_settle(struct rounds *r, rounds_committed_fn *committed, void *arg, struct err *e);
 
 /* A small durable state file in the hidden directory, for the append mode. *data NULL: there is none. mem_free. */
 int rounds_load(struct rounds *r, const char *name, char **data, size_t *n, struct err *e);
@@ -77,7 +88,7 @@ int rounds_store(struct rounds *r, const char *name, const void *data, size_t n,
 
 struct files;
 /* All that is handed in must outlive it; `names` before the first file. */
-int files_new(struct rounds *rounds, const char *connector, struct files **out, struct err *e);
+int files_new(struct rounds *rounds, const struct record_view *task, struct files **out, struct err *e);
 void files_set_names(struct files *f, const struct template *names);
 void files_free(struct files *f);
 extern const struct filer_target files_target; /* its `arg` is the struct files */
@@ -88,6 +99,8 @@ struct append;
 int append_open(const struct sink_settings *s, const struct record_view *view, struct rounds *rounds,
                 const struct leat_offset *assigned, size_t n, struct append **out, struct err *e);
 void append_free(struct append *a);
+/* What is in force in the hub by now goes into the state. For a clean end. */
+int append_settle(struct append *a, struct err *e);
 int append_put(struct append *a, const struct leat_record *records, size_t n, struct err *e);
 int append_flush(struct append *a, bool final, struct leat_offset *assigned, size_t n, int64_t *next_ms,
                  struct err *e);

@@ -24,13 +24,15 @@
 struct append_part {
     char *topic;
     int32_t partition;
-    int64_t next;                        /* behind the last record taken; -1: none */
-    int64_t skip_below;                  /* in the file already */
-    int64_t committed, committed_before; /* in the hub, as of the last flush and the one before */
+    int64_t next;       /* behind the last record taken; -1: none */
+    int64_t skip_below; /* in the file already */
+    int64_t committed;  /* in the hub, as of when the state was stored */
+    bool moved;         /* since then */
 };
 
 struct append {
     struct rounds *rounds;
+    struct record_view task;
     struct encoder *encoder;
     char *path;
     int fd;
@@ -74,9 +76,9 @@ static int store_state(struct append *a, struct err *e)
     json_t *offsets = json_array();
     for (size_t i = 0; i < a->part_n; i++) {
         const struct append_part *p = &a->parts[i];
-        json_array_append_new(
-            offsets, json_pack("{s:s, s:i, s:I, s:I}", "topic", p->topic, "partition", (int)p->partition,
-                               "committed", (json_int_t)p->committed_before, "next", (json_int_t)p->next));
+        json_array_append_new(offsets, json_pack("{s:s, s:i, s:I, s:I}", "topic", p->topic, "partition",
+                                                 (int)p->partition, "committed", (json_int_t)p->committed,
+                                                 "next", (json_int_t)p->next));
     }
     bool complete = json_array_size(offsets) == a->part_n;
     json_t *state =
@@ -163,8 +165,7 @@ static int set_parts(struct append *a, const struct leat_offset *assigned, size_
         *p = (struct append_part){.partition = assigned[a->part_n].partition,
                                   .next = committed,
                                   .skip_below = committed,
-                                  .committed = committed,
-                                  .committed_before = committed};
+                                  .committed = committed};
         p->topic = mem_strdup(assigned[a->part_n].topic);
         if (!p->topic)
             return err_nomem(e);
@@ -201,6 +202,7 @@ int append_open(const struct sink_settings *s, const struct record_view *view, s
         return err_nomem(e);
     a->fd = -1;
     a->rounds = rounds;
+    a->task = *view;
     a->sync_interval_ms = s->sync_interval_ms;
     a->synced_ms = clock_mono_ms();
     buf_init(&a->pending, ENCODE_RECORD_MAX + PENDING_BYTES);
@@ -270,9 +272,30 @@ int append_put(struct append *a, const struct leat_record *records, size_t n, st
         if (rc == ERR_OK && a->pending.len >= PENDING_BYTES)
             rc = write_pending(a, e);
         p->next = records[i].offset + 1;
-        a->dirty = true;
+        a->dirty = p->moved = true;
     }
     return rc;
+}
+
+/* Learns what is committed of the partitions that moved, or of all. */
+static int learn_committed(struct append *a, bool all, struct err *e)
+{
+    int rc = ERR_OK;
+    for (size_t i = 0; i < a->part_n && rc == ERR_OK; i++) {
+        struct append_part *p = &a->parts[i];
+        if (p->moved || all)
+            rc = sink_committed(&a->task, p->topic, p->partition, &p->committed, e);
+        p->moved = false;
+    }
+    return rc;
+}
+
+int append_settle(struct append *a, struct err *e)
+{
+    if (a->dirty)
+        return ERR_OK; /* not a clean end: the state tells how far the file is good */
+    int rc = learn_committed(a, true, e);
+    return rc == ERR_OK ? store_state(a, e) : rc;
 }
 
 static int commit(struct append *a, struct err *e)
@@ -280,6 +303,8 @@ static int commit(struct append *a, struct err *e)
     int rc = write_pending(a, e);
     if (rc == ERR_OK)
         rc = io_sync_data(a->fd, a->path, e);
+    if (rc == ERR_OK)
+        rc = learn_committed(a, false, e);
     if (rc == ERR_OK)
         rc = store_state(a, e);
     if (rc != ERR_OK)
@@ -293,10 +318,6 @@ int append_flush(struct append *a, bool final, struct leat_offset *assigned, siz
                  struct err *e)
 {
     *next_ms = -1;
-    for (size_t i = 0; i < a->part_n; i++) {
-        /* What the last flush reported is committed by now. */
-        a->parts[i].committed_before = a->parts[i].committed;
-    }
     if (a->dirty) {
         int64_t wait = a->synced_ms + a->sync_interval_ms - clock_mono_ms();
         if (!final && wait > 0) {
@@ -309,10 +330,8 @@ int append_flush(struct append *a, bool final, struct leat_offset *assigned, siz
     }
     for (size_t i = 0; i < n; i++) {
         struct append_part *p = part_find(a, assigned[i].topic, assigned[i].partition);
-        if (p && p->next >= 0) {
+        if (p && p->next >= 0)
             assigned[i].offset = p->next;
-            p->committed = p->next;
-        }
     }
     return ERR_OK;
 }

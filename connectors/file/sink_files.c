@@ -15,7 +15,7 @@
 struct files {
     struct rounds *rounds;
     const struct template *names;
-    const char *connector;
+    struct record_view task;
     struct round_file *list; /* of a round */
     size_t list_cap;
 };
@@ -28,14 +28,14 @@ struct open_file {
     bool sealed; /* a round record may name the temporary */
 };
 
-int files_new(struct rounds *rounds, const char *connector, struct files **out, struct err *e)
+int files_new(struct rounds *rounds, const struct record_view *task, struct files **out, struct err *e)
 {
     struct files *f = mem_calloc(1, sizeof(*f));
     *out = f;
     if (!f)
         return err_nomem(e);
     f->rounds = rounds;
-    f->connector = connector;
+    f->task = *task;
     return ERR_OK;
 }
 
@@ -67,7 +67,7 @@ static int name_file(struct files *f, const struct filer_file *file, char **path
                                 .start_offset = file->start_offset,
                                 .encoded_partition = file->encoded_partition,
                                 .time_ms = file->time_ms,
-                                .connector = f->connector,
+                                .connector = f->task.host->task_name(f->task.task),
                                 .extension = file->extension};
     struct buf b;
     buf_init(&b, NAME_MAX_BYTES);
@@ -133,8 +133,12 @@ static int target_commit(void *arg, const struct filer_round *round, struct err 
     }
     if (rc != ERR_OK)
         return rc;
+    int64_t committed;
     bool sealed;
-    rc = rounds_commit(f->rounds, round, f->list, &sealed, e);
+    rc = sink_committed(&f->task, round->topic, round->partition, &committed, e);
+    if (rc != ERR_OK)
+        return rc;
+    rc = rounds_commit(f->rounds, round, committed, f->list, &sealed, e);
     for (size_t i = 0; i < round->count; i++) {
         struct open_file *o = round->handles[i];
         o->sealed = sealed;

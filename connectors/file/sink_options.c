@@ -140,9 +140,10 @@ const struct leat_connector file_sink_connector = {
         "FileStreamSink "
         "does; after a crash the part that was not committed is cut off and written again.\n"
         "\n"
-        "To write records again after an offset was set back, remove `.leat/<connector>` in the directory "
-        "while the "
-        "connector is stopped: an offset that was set back by less than the last round looks like a crash.",
+        "An offset that is set back after a clean stop makes the sink write those records again. Right after "
+        "a crash, "
+        "one that is set back by less than the last round looks like the crash itself and is not; removing "
+        "`.leat/<connector>` in the directory says that it is meant.",
     .example = "type: file\n"
                "directory: /var/lib/leat/out\n"
                "format: json\n"

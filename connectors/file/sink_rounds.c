@@ -15,7 +15,16 @@
 
 #define RECORD_MAX (64u << 20) /* of a round record: 100,000 files of 300 bytes are half of it */
 
+/* A topic-partition's round record that is on disk. */
+struct last_round {
+    char *topic;
+    int32_t partition;
+    int64_t next;
+};
+
 struct rounds {
+    struct last_round *last;
+    size_t last_n;
     char *directory;
     char *hidden; /* <directory>/.leat/<connector> */
     char token
@@ -114,6 +123,9 @@ void rounds_free(struct rounds *r)
 {
     if (!r)
         return;
+    for (size_t i = 0; i < r->last_n; i++)
+        mem_free(r->last[i].topic);
+    mem_free(r->last);
     mem_free(r->directory);
     mem_free(r->hidden);
     mem_free(r);
@@ -151,6 +163,51 @@ int rounds_store(struct rounds *r, const char *name, const void *data, size_t n,
     int rc = io_replace_file(path, data, n, 0644, e);
     mem_free(path);
     return rc;
+}
+
+/* ---- which records there are ----------------------------------------------------------------------------------- */
+
+static int last_note(struct rounds *r, const char *topic, int32_t partition, int64_t next, struct err *e)
+{
+    for (size_t i = 0; i < r->last_n; i++) {
+        if (r->last[i].partition == partition && strcmp(r->last[i].topic, topic) == 0) {
+            r->last[i].next = next;
+            return ERR_OK;
+        }
+    }
+    struct last_round *more = mem_realloc_array(r->last, r->last_n + 1, sizeof(*more));
+    if (!more)
+        return err_nomem(e);
+    r->last = more;
+    more[r->last_n] = (struct last_round){mem_strdup(topic), partition, next};
+    if (!more[r->last_n].topic)
+        return err_nomem(e);
+    r->last_n++;
+    return ERR_OK;
+}
+
+static int remove_record(struct rounds *r, const char *topic, int32_t partition, struct err *e)
+{
+    char *path = mem_printf("%s/%s-%" PRId32 ".round", r->hidden, topic, partition);
+    if (!path)
+        return err_nomem(e);
+    int rc = io_unlink(path, e);
+    mem_free(path);
+    return rc == ERR_NOT_FOUND ? ERR_OK : rc;
+}
+
+int rounds_settle(struct rounds *r, rounds_committed_fn *committed, void *arg, struct err *e)
+{
+    for (size_t i = 0; i < r->last_n; i++) {
+        const struct last_round *l = &r->last[i];
+        int64_t offset;
+        int rc = committed(arg, l->topic, l->partition, &offset, e);
+        if (rc == ERR_OK && offset >= l->next)
+            rc = remove_record(r, l->topic, l->partition, e);
+        if (rc != ERR_OK)
+            return rc;
+    }
+    return ERR_OK;
 }
 
 /* ---- finishing ------------------------------------------------------------------------------------------------- */
@@ -211,7 +268,7 @@ static int finish(struct rounds *r, const struct round_file *files, size_t n, bo
 
 /* ---- the record ------------------------------------------------------------------------------------------------ */
 
-static json_t *record_json(const struct filer_round *round, const struct round_file *files)
+static json_t *record_json(const struct filer_round *round, int64_t committed, const struct round_file *files)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < round->count; i++) {
@@ -221,18 +278,18 @@ static json_t *record_json(const struct filer_round *round, const struct round_f
     }
     json_t *record =
         json_pack("{s:s, s:i, s:I, s:I, s:o}", "topic", round->topic, "partition", (int)round->partition,
-                  "committed", (json_int_t)round->committed, "next", (json_int_t)round->next, "files", list);
+                  "committed", (json_int_t)committed, "next", (json_int_t)round->next, "files", list);
     if (record && json_array_size(json_object_get(record, "files")) == round->count)
         return record;
     json_decref(record);
     return NULL;
 }
 
-int rounds_commit(struct rounds *r, const struct filer_round *round, const struct round_file *files,
-                  bool *sealed, struct err *e)
+int rounds_commit(struct rounds *r, const struct filer_round *round, int64_t committed,
+                  const struct round_file *files, bool *sealed, struct err *e)
 {
     *sealed = false;
-    json_t *record = record_json(round, files);
+    json_t *record = record_json(round, committed, files);
     char *text = record ? json_dumps(record, JSON_COMPACT) : NULL;
     json_decref(record);
     char *name = mem_printf("%s-%" PRId32 ".round", round->topic, round->partition);
@@ -246,6 +303,8 @@ int rounds_commit(struct rounds *r, const struct filer_round *round, const struc
     }
     if (rc == ERR_OK)
         rc = finish(r, files, round->count, false, e);
+    if (rc == ERR_OK)
+        rc = last_note(r, round->topic, round->partition, round->next, e);
     mem_free(name);
     free(text);
     return rc;
@@ -300,7 +359,9 @@ int rounds_recover(struct rounds *r, const char *topic, int32_t partition, int64
     if (rc != ERR_OK)
         err_wrap(e, "%s/%s", r->hidden, name);
     else if (committed >= was_committed && committed < was_next)
-        *next = (int64_t)was_next;
+        rc = last_note(r, topic, partition, *next = (int64_t)was_next, e);
+    else
+        rc = remove_record(r, topic, partition, e);
     json_decref(record);
     mem_free(data);
 named:

@@ -29,7 +29,6 @@ struct part {
     int64_t skip_below; /* stored by an earlier life */
     int64_t next;       /* behind the last record seen; -1: none */
     int64_t stored;
-    int64_t reported, reported_before; /* by the last flush and the one before */
     struct rotation rotation;
     struct stream **open;
     size_t open_n, open_cap;
@@ -227,7 +226,6 @@ int filer_assign(struct filer *f, const char *topic, int32_t partition, int64_t 
         return err_nomem(e);
     p->partition = partition;
     p->skip_below = p->next = p->stored = next;
-    p->reported = p->reported_before = -1;
     rotation_init(&p->rotation, &f->rotation);
     p->topic = mem_strdup(topic);
     rc = p->topic ? map_put(f->index, key, n, p, e) : err_nomem(e);
@@ -237,16 +235,6 @@ int filer_assign(struct filer *f, const char *topic, int32_t partition, int64_t 
     }
     f->parts[f->part_n++] = p;
     return ERR_OK;
-}
-
-int filer_set_committed(struct filer *f, const char *topic, int32_t partition, int64_t committed,
-                        struct err *e)
-{
-    struct part *p;
-    int rc = part_find(f, topic, partition, &p, e);
-    if (rc == ERR_OK)
-        p->reported = p->reported_before = committed;
-    return rc;
 }
 
 /* ---- completing
@@ -303,7 +291,6 @@ static int complete(struct filer *f, struct part *p, struct err *e)
         return rc;
     struct filer_round round = {.topic = p->topic,
                                 .partition = p->partition,
-                                .committed = p->reported_before,
                                 .next = p->next,
                                 .count = p->open_n,
                                 .files = f->files,
@@ -504,8 +491,6 @@ int filer_flush(struct filer *f, bool final, struct leat_offset *assigned, size_
             p->stored = p->next;
         if (p->stored >= 0)
             assigned[i].offset = p->stored;
-        p->reported_before = p->reported;
-        p->reported = assigned[i].offset;
         int64_t wait = rotation_wait_ms(&p->rotation, now_ms);
         if (wait >= 0 && (*next_ms < 0 || wait < *next_ms))
             *next_ms = wait;

@@ -40,8 +40,7 @@ struct filer_file {
 struct filer_round {
     const char *topic;
     int32_t partition;
-    int64_t committed; /* what is committed in the hub is at least this (-1: nothing, or not told) */
-    int64_t next;      /* everything below is in this round's files or in earlier ones, or was ignored */
+    int64_t next; /* everything below is in this round's files or in earlier ones, or was ignored */
     size_t count;
     const struct filer_file *const *files;
     void *const *handles; /* handles[i] is what open gave for files[i] */
@@ -90,10 +89,6 @@ void filer_free(struct filer *f);
  * again (a recovered round ahead of the committed offset); -1: none.
  */
 int filer_assign(struct filer *f, const char *topic, int32_t partition, int64_t next, struct err *e);
-
-/* For targets that use filer_round.committed: where reading of an assigned topic-partition starts. */
-int filer_set_committed(struct filer *f, const char *topic, int32_t partition, int64_t committed,
-                        struct err *e);
 
 /* As leat_sink_ops.put: all records of one topic-partition, in offset order. After an error only filer_free
  * may follow. */

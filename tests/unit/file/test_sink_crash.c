@@ -257,8 +257,10 @@ static bool die_at(struct rig *r, uint64_t nth, int flush_size, int batch)
         int rc = live(&l, r, flush_size, batch);
         if (rc != LEAT_OK)
             _exit(1); /* nothing after the failed operation happened */
+        if (fault_passes(r->point) >= nth)
+            _exit(2);
         file_sink_connector.sink->close(l.self);
-        _exit(fault_passes(r->point) >= nth ? 2 : 0);
+        _exit(fault_passes(r->point) >= nth);
     }
     int status;
     assert_int_equal(waitpid(child, &status, 0), child);
