@@ -23,7 +23,7 @@ struct sink_run {
     size_t share_count;
     uint64_t generation;
     struct leat_offset *offsets; /* what flush reported, by share */
-    int64_t *given;              /* next offset after what was put; -1: nothing yet */
+    int64_t *given;              /* offset after the last record put; -1: nothing yet */
     int64_t *committed;
     char *group;
     struct leat_record *records; /* of one put */
@@ -236,7 +236,7 @@ static int put(struct leat_task *t, struct sink_run *s, void *self, const struct
         if (rc != LEAT_OK)
             return rc;
         from += n;
-        s->given[share] = from == got->n ? got->next_offset : got->records[from - 1].offset + 1;
+        s->given[share] = got->records[from - 1].offset + 1;
     }
     return LEAT_OK;
 }
