@@ -169,6 +169,34 @@ static int sample_default(const struct leat_option *o, struct buf *out, struct e
                                                                         : value_quote(v, out, e);
 }
 
+/* Whether text can stand behind `key: ` as it is. */
+static bool is_yaml_value(const char *text)
+{
+    char line[512];
+    int n = snprintf(line, sizeof(line), "k: %s\n", text);
+    yaml_parser_t parser;
+    yaml_document_t doc;
+    if (n < 0 || (size_t)n >= sizeof(line) || !yaml_parser_initialize(&parser))
+        return false;
+    yaml_parser_set_input_string(&parser, (const unsigned char *)line, (size_t)n);
+    bool good = yaml_parser_load(&parser, &doc);
+    if (good) {
+        yaml_node_t *root = yaml_document_get_root_node(&doc);
+        good = root && root->type == YAML_MAPPING_NODE &&
+               root->data.mapping.pairs.top - root->data.mapping.pairs.start == 1;
+        yaml_document_delete(&doc);
+    }
+    yaml_parser_delete(&parser);
+    return good;
+}
+
+static int sample_value(const struct leat_option *o, struct buf *out, struct err *e)
+{
+    if (o->default_value)
+        return sample_default(o, out, e);
+    return is_yaml_value(o->example) ? buf_str(out, o->example, e) : value_quote(o->example, out, e);
+}
+
 static int full_sample(const struct leat_connector *c, struct buf *out, struct err *e)
 {
     const char *indent = c->kind == LEAT_SOURCE ? "  " : "    ";
@@ -186,8 +214,7 @@ static int full_sample(const struct leat_connector *c, struct buf *out, struct e
             continue;
         }
         rc = buf_printf(out, e, "%s%s: ", indent, o->name);
-        if (rc == ERR_OK)
-            rc = o->default_value ? sample_default(o, out, e) : buf_str(out, o->example, e);
+        rc = rc ? rc : sample_value(o, out, e);
         rc = rc ? rc : buf_u8(out, '\n', e);
     }
     return rc ? rc : buf_str(out, "```\n", e);
@@ -209,8 +236,12 @@ int config_docs_connector(const struct leat_connector *c, struct buf *out, struc
 {
     int rc = buf_printf(out, e, "### The `%s` %s\n\n%s\n", c->type,
                         c->kind == LEAT_SOURCE ? "source" : "sink", c->summary ? c->summary : "");
-    if (rc == ERR_OK && c->doc)
-        rc = buf_printf(out, e, "\n%s\n", c->doc);
+    if (rc == ERR_OK && c->doc) {
+        size_t len = strlen(c->doc);
+        while (len && c->doc[len - 1] == '\n')
+            len--;
+        rc = buf_printf(out, e, "\n%.*s\n", (int)len, c->doc);
+    }
     if (rc == ERR_OK)
         rc = buf_str(out,
                      c->exact ? "\nExact: a crash neither loses nor repeats a record.\n"

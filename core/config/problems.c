@@ -30,7 +30,7 @@ void problems_free(struct problems *p)
     problems_init(p);
 }
 
-static char *format_text(const char *fmt, va_list args)
+__attribute__((format(printf, 1, 0))) static char *format_text(const char *fmt, va_list args)
 {
     va_list again;
     va_copy(again, args);

@@ -131,6 +131,32 @@ static void test_hub_only(void **state)
     mem_free(path);
 }
 
+static int check_example(void *arg, const char *name, struct err *e)
+{
+    struct hub_config h;
+    struct problems p;
+    char *path = mem_printf("config/examples/%s", name);
+    problems_init(&p);
+    int rc = config_load_hub(path, &h, &p, e);
+    if (p.count)
+        fail_msg("%s:%d:%d: %s", p.items[0].file, p.items[0].line, p.items[0].column, p.items[0].text);
+    hub_config_free(&h);
+    problems_free(&p);
+    mem_free(path);
+    *(int *)arg += 1;
+    return rc;
+}
+
+/* The examples of the repository are YAML with a right hub section; `leat validate` looks at their connectors. */
+static void test_examples(void **state)
+{
+    (void)state;
+    struct err e;
+    int n = 0;
+    assert_ok(io_list("config/examples", check_example, &n, &e), &e);
+    assert_true(n > 0);
+}
+
 /* ---- secrets ---------------------------------------------------------------------------------------------------- */
 
 /* The text with its @, if there is one, standing for the directory; filled in, or ! and the reason. */
@@ -409,11 +435,17 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(test_directory),          TEST(test_no_files),
-        TEST(test_hub_only),           TEST(test_placeholders),
-        TEST(test_secrets_are_hidden), TEST(test_limits),
-        TEST(test_alias_bomb),         TEST(test_aliases),
-        TEST(test_no_memory),          TEST(test_no_memory_directory),
+        TEST(test_directory),
+        TEST(test_no_files),
+        TEST(test_hub_only),
+        TEST(test_examples),
+        TEST(test_placeholders),
+        TEST(test_secrets_are_hidden),
+        TEST(test_limits),
+        TEST(test_alias_bomb),
+        TEST(test_aliases),
+        TEST(test_no_memory),
+        TEST(test_no_memory_directory),
         TEST(test_unreadable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
