@@ -137,7 +137,10 @@ static int commit(struct leat_task *t, struct sink_run *s)
     return LEAT_OK;
 }
 
-/* Calls flush and takes in what it reports; commits at once if `final`, else now and then. */
+/*
+ * Calls flush and takes in what it reports. An exact sink's report is committed before the next put: its own state spans
+ * what was not yet committed only once. Others are committed now and then, or at once if `final`.
+ */
 static int flush(struct leat_task *t, struct sink_run *s, void *self, bool final, int64_t *next_ms)
 {
     const struct leat_sink_ops *ops = t->set->config->connector->sink;
@@ -155,7 +158,7 @@ static int flush(struct leat_task *t, struct sink_run *s, void *self, bool final
     int64_t now = clock_mono_ms(), early = s->next_commit_ms - now;
     if (rc != LEAT_OK)
         return rc;
-    if (!final && early > 0) { /* to be called again then, if there is something to commit */
+    if (!final && early > 0 && !t->set->config->connector->exact) { /* to be called again then, if there is something to commit */
         bool moved = false;
         for (size_t i = 0; i < s->share_count; i++)
             moved = moved || s->offsets[i].offset > s->committed[i];

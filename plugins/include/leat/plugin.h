@@ -272,7 +272,8 @@ struct leat_sink_ops {
     /*
      * Called often, also when nothing comes. `final`: the task stops cleanly and will not be called again. Sets
      * assigned[i].offset to what is stored for good (records below it need never be given again); leaves an entry as
-     * it was if nothing changed. `*next_ms`: in how many ms it wants to be called at the latest (-1: no wish).
+     * it was if nothing changed. What an `exact` sink reports is committed before its next put; of others reports are
+     * gathered for some time, as a commit costs a sync. `*next_ms`: in how many ms it wants to be called at the latest (-1: no wish).
      */
     int (*flush)(void *self, bool final, struct leat_offset *assigned, size_t n, int64_t *next_ms);
     void (*close)(void *self);
