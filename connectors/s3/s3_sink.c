@@ -103,13 +103,22 @@ static int find_store(struct s3_sink *s, struct err *e)
     return rc;
 }
 
-/* Begins an upload and aborts it: shows that keys may write, and leaves nothing. */
+static int abort_each(void *arg, const char *key, const char *upload_id, struct err *e)
+{
+    return s3_abort_upload(arg, key, upload_id, e);
+}
+
+/*
+ * Begins an upload and aborts it: shows that keys may write, and leaves nothing. Nor does it leave what an earlier
+ * check left that was killed in between.
+ */
 static int try_writing(struct s3_sink *s, struct err *e)
 {
     const struct layout *l = &s->settings.layout;
     char upload_id[S3_UPLOAD_ID_SIZE];
     bool dir = l->prefix && *l->prefix;
     char *key = mem_printf("%s%s.leat-check", dir ? l->prefix : "", dir ? l->directory_delim : "");
+    struct err ignored;
     int rc;
 
     if (!key)
@@ -117,6 +126,8 @@ static int try_writing(struct s3_sink *s, struct err *e)
     rc = s3_create_upload(s->api, key, upload_id, e);
     if (rc == ERR_OK)
         rc = s3_abort_upload(s->api, key, upload_id, e);
+    if (rc == ERR_OK)
+        s3_each_upload(s->api, key, abort_each, s->api, &ignored); /* who may not list cannot clean up */
     mem_free(key);
     return rc;
 }
