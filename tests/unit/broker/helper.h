@@ -1,0 +1,161 @@
+/*
+ * helper: what the broker's tests share: a broker in a private directory, batches, reading back.
+ */
+#ifndef LEAT_TESTS_BROKER_HELPER_H
+#define LEAT_TESTS_BROKER_HELPER_H
+
+#include "tests/lib/testkit.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "broker/broker.h"
+
+struct fixture {
+    char *dir;
+    struct broker *b;
+    struct err e;
+    struct buf batch; /* of the last make_batch */
+};
+
+static inline int try_open(struct fixture *f)
+{
+    struct broker_options o = {.data_dir = f->dir, .journal_file_bytes = 1 << 20};
+    return broker_open(&f->b, &o, &f->e);
+}
+
+static inline void fixture_open(struct fixture *f)
+{
+    assert_ok(try_open(f), &f->e);
+}
+
+static inline void fixture_close(struct fixture *f)
+{
+    assert_ok(broker_close(f->b, &f->e), &f->e);
+    f->b = NULL;
+}
+
+static inline void fixture_restart(struct fixture *f)
+{
+    fixture_close(f);
+    fixture_open(f);
+}
+
+static inline int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    f->dir = testkit_dir();
+    buf_init(&f->batch, 64 << 20);
+    fixture_open(f);
+    *state = f;
+    return 0;
+}
+
+static inline int teardown(void **state)
+{
+    struct fixture *f = *state;
+    if (f->b)
+        fixture_close(f);
+    buf_free(&f->batch);
+    testkit_remove_dir(f->dir);
+    free(f);
+    return 0;
+}
+
+static inline void create(struct fixture *f, const char *topic, int32_t partitions)
+{
+    assert_ok(broker_create_topic(f->b, topic, partitions, NULL, 0, NULL, &f->e), &f->e);
+}
+
+/* Appends one batch of `n` records "<prefix><i>" to f->batch. */
+static inline size_t add_batch(struct fixture *f, const char *prefix, int first, int n,
+                               struct batch_producer p)
+{
+    struct batch_options o = {.level = CODEC_LEVEL_DEFAULT, .max_bytes = 8 << 20};
+    struct batch_builder *builder = batch_builder_new(&o, &f->e);
+    uint8_t *data;
+    size_t bytes;
+    assert_non_null(builder);
+    for (int i = 0; i < n; i++) {
+        char value[64];
+        int len = snprintf(value, sizeof value, "%s%d", prefix, first + i);
+        assert_ok(batch_builder_add(builder, clock_wall_ms(), NULL, 0, value, (size_t)len, NULL, 0, &f->e),
+                  &f->e);
+    }
+    assert_ok(batch_builder_finish(builder, &p, &data, &bytes, &f->e), &f->e);
+    assert_ok(buf_append(&f->batch, data, bytes, &f->e), &f->e);
+    batch_builder_free(builder);
+    return bytes;
+}
+
+static inline struct produce_request make_request(struct fixture *f, const char *topic, int32_t partition,
+                                                  const char *prefix, int first, int n,
+                                                  struct batch_producer p)
+{
+    buf_reset(&f->batch);
+    add_batch(f, prefix, first, n, p);
+    return (struct produce_request){
+        .topic = topic, .partition = partition, .data = f->batch.data, .bytes = f->batch.len};
+}
+
+static inline int64_t produce(struct fixture *f, const char *topic, int32_t partition, const char *prefix,
+                              int first, int n)
+{
+    struct produce_request r = make_request(f, topic, partition, prefix, first, n, BATCH_NO_PRODUCER);
+    assert_ok(broker_produce(f->b, &r, 1, false, &f->e), &f->e);
+    return r.appended.base_offset;
+}
+
+/* Reads all values of a partition from `offset`, joined by commas, markers as <C> and <A>. Caller frees with buf_free. */
+static inline void read_all(struct fixture *f, const char *topic, int32_t partition, int64_t offset,
+                            enum isolation isolation, struct buf *out)
+{
+    struct buf in, scratch;
+    buf_init(&in, 64 << 20);
+    buf_init(&scratch, 64 << 20);
+    buf_init(out, 64 << 20);
+    for (;;) {
+        struct log_range range;
+        assert_ok(broker_locate(f->b, topic, partition, offset, 1 << 20, isolation, &range, &f->e), &f->e);
+        buf_reset(&in);
+        assert_ok(buf_reserve(&in, range.bytes + 1, &f->e), &f->e);
+        if (range.bytes)
+            assert_ok(log_range_read(&range, 0, in.data, range.bytes, &f->e), &f->e);
+        size_t bytes = range.bytes;
+        log_range_release(&range);
+        if (bytes == 0)
+            break;
+        for (size_t at = 0; at < bytes;) {
+            struct batch_iter it;
+            struct record r;
+            struct batch_header h;
+            assert_ok(batch_check(in.data + at, bytes - at, &h, &f->e), &f->e);
+            assert_ok(batch_iter_init(&it, in.data + at, bytes - at, &scratch, &f->e), &f->e);
+            while (batch_iter_next(&it, &r, &f->e) == ERR_OK) {
+                if (r.offset < offset)
+                    continue;
+                if (out->len)
+                    buf_str(out, ",", &f->e);
+                if (h.attributes & BATCH_CONTROL)
+                    buf_str(out, r.key[3] == MARKER_COMMIT ? "<C>" : "<A>", &f->e);
+                else
+                    buf_append(out, r.value, (size_t)r.value_len, &f->e);
+            }
+            at += batch_size(&h);
+            offset = batch_last_offset(&h) + 1;
+        }
+    }
+    buf_u8(out, 0, &f->e);
+    buf_free(&scratch);
+    buf_free(&in);
+}
+
+static inline void expect_all(struct fixture *f, const char *topic, int32_t partition,
+                              enum isolation isolation, const char *want)
+{
+    struct buf out;
+    read_all(f, topic, partition, 0, isolation, &out);
+    assert_string_equal((char *)out.data, want);
+    buf_free(&out);
+}
+
+#endif

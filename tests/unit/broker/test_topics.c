@@ -1,0 +1,268 @@
+/*
+ * Topics: created, described, changed, deleted, and all of that after a restart; names and settings that are refused;
+ * the lock of the directory.
+ */
+#include "tests/unit/broker/helper.h"
+
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int check_code(const char *name, const char *value)
+{
+    struct err e;
+    return topic_config_check(name, value, &e);
+}
+
+static void test_config_table(void **state)
+{
+    size_t n;
+    const struct topic_config_def *defs = topic_config_defs(&n);
+    struct err e;
+    (void)state;
+    assert_true(n > 10);
+    for (size_t i = 0; i < n; i++) {
+        assert_ok(topic_config_check(defs[i].name, defs[i].default_value, &e), &e);
+        assert_true(i == 0 || strcmp(defs[i - 1].name, defs[i].name) < 0);
+    }
+    assert_int_equal(check_code("retention.ms", "-1"), ERR_OK);
+    assert_int_equal(check_code("retention.ms", "-2"), ERR_INVALID_CONFIG);
+    assert_int_equal(check_code("retention.ms", "12x"), ERR_INVALID_CONFIG);
+    assert_int_equal(check_code("retention.ms", ""), ERR_INVALID_CONFIG);
+    assert_int_equal(check_code("retention.ms", "99999999999999999999"), ERR_INVALID_CONFIG);
+    assert_int_equal(check_code("segment.bytes", "1048575"), ERR_INVALID_CONFIG);
+    assert_int_equal(check_code("preallocate", "yes"), ERR_INVALID_CONFIG);
+    assert_int_equal(check_code("durability", "page-cache"), ERR_OK);
+    assert_int_equal(check_code("durability", "none"), ERR_INVALID_CONFIG);
+    assert_code(topic_config_check("cleanup.policy", "compact", &e), ERR_INVALID_CONFIG, &e);
+    assert_non_null(strstr(e.text, "later release"));
+    assert_code(topic_config_check("retention.mss", "1", &e), ERR_INVALID_CONFIG, &e);
+    assert_non_null(strstr(e.text, "\"retention.ms\""));
+}
+
+static void test_names(void **state)
+{
+    struct err e;
+    char name[252];
+    (void)state;
+    assert_int_equal(topic_name_check("a.B_c-9", &e), ERR_OK);
+    assert_int_equal(topic_name_check("", &e), ERR_INVALID_TOPIC);
+    assert_int_equal(topic_name_check(".", &e), ERR_INVALID_TOPIC);
+    assert_int_equal(topic_name_check("..", &e), ERR_INVALID_TOPIC);
+    assert_int_equal(topic_name_check("a/b", &e), ERR_INVALID_TOPIC);
+    assert_int_equal(topic_name_check("a b", &e), ERR_INVALID_TOPIC);
+    memset(name, 'x', sizeof name);
+    name[249] = '\0';
+    assert_int_equal(topic_name_check(name, &e), ERR_OK);
+    name[249] = 'x';
+    name[250] = '\0';
+    assert_int_equal(topic_name_check(name, &e), ERR_INVALID_TOPIC);
+}
+
+static void test_create_and_restart(void **state)
+{
+    struct fixture *f = *state;
+    struct topic_config_entry config[] = {{"retention.ms", "1000"}, {"segment.bytes", "2000000"}};
+    struct uuid id;
+    struct topic_info info;
+    assert_ok(broker_create_topic(f->b, "t", 3, config, 2, &id, &f->e), &f->e);
+    assert_code(broker_create_topic(f->b, "t", 3, NULL, 0, NULL, &f->e), ERR_TOPIC_EXISTS, &f->e);
+    assert_code(broker_create_topic(f->b, "u.v", 0, NULL, 0, NULL, &f->e), ERR_INVALID_PARTITIONS, &f->e);
+    create(f, "u.v", -1);
+    assert_code(broker_create_topic(f->b, "u_v", 1, NULL, 0, NULL, &f->e), ERR_INVALID_TOPIC, &f->e);
+    assert_code(broker_create_topic(f->b, "__consumer_offsets", 1, NULL, 0, NULL, &f->e), ERR_INVALID_TOPIC,
+                &f->e);
+    config[0].value = "x";
+    assert_code(broker_create_topic(f->b, "w", 3, config, 2, &id, &f->e), ERR_INVALID_CONFIG, &f->e);
+    for (int round = 0; round < 2; round++) {
+        assert_ok(broker_topic(f->b, "t", &info, &f->e), &f->e);
+        assert_string_equal(info.name, "t");
+        assert_memory_equal(&info.id, &id, sizeof id);
+        assert_int_equal(info.partition_count, 3);
+        assert_int_equal(info.config_count, 2);
+        assert_string_equal(info.config[0].name, "retention.ms");
+        assert_string_equal(info.config[0].value, "1000");
+        assert_int_equal(info.partitions[2].partition, 2);
+        assert_int_equal(info.partitions[2].end_offset, 0);
+        topic_info_free(&info);
+        fixture_restart(f);
+    }
+    struct topic_info *list;
+    size_t n;
+    assert_ok(broker_topics(f->b, &list, &n, &f->e), &f->e);
+    assert_int_equal(n, 2);
+    assert_string_equal(list[0].name, "t");
+    assert_string_equal(list[1].name, "u.v");
+    assert_int_equal(list[1].partition_count, 1);
+    topic_infos_free(list, n);
+}
+
+static void test_alter(void **state)
+{
+    struct fixture *f = *state;
+    struct topic_info info;
+    create(f, "t", 1);
+    produce(f, "t", 0, "v", 0, 3);
+    struct topic_config_entry set[] = {{"retention.ms", "5"}, {"durability", "page-cache"}};
+    assert_ok(broker_alter_topic(f->b, "t", set, 2, &f->e), &f->e);
+    produce(f, "t", 0, "v", 3, 3);
+    struct topic_config_entry unset[] = {{"durability", NULL}};
+    assert_ok(broker_alter_topic(f->b, "t", unset, 1, &f->e), &f->e);
+    produce(f, "t", 0, "v", 6, 1);
+    struct topic_config_entry wrong[] = {{"durabilty", NULL}};
+    assert_code(broker_alter_topic(f->b, "t", wrong, 1, &f->e), ERR_INVALID_CONFIG, &f->e);
+    assert_code(broker_alter_topic(f->b, "no", set, 2, &f->e), ERR_UNKNOWN_TOPIC, &f->e);
+    fixture_restart(f);
+    assert_ok(broker_topic(f->b, "t", &info, &f->e), &f->e);
+    assert_int_equal(info.config_count, 1);
+    assert_string_equal(info.config[0].name, "retention.ms");
+    topic_info_free(&info);
+    expect_all(f, "t", 0, READ_UNCOMMITTED, "v0,v1,v2,v3,v4,v5,v6");
+}
+
+static void test_max_message_bytes(void **state)
+{
+    struct fixture *f = *state;
+    struct topic_config_entry config = {"max.message.bytes", "200"};
+    assert_ok(broker_create_topic(f->b, "small", 1, &config, 1, NULL, &f->e), &f->e);
+    for (int built_here = 0; built_here < 2; built_here++) {
+        struct produce_request r = make_request(f, "small", 0, "a-value-", 0, 30, BATCH_NO_PRODUCER);
+        r.built_here = built_here;
+        assert_code(broker_produce(f->b, &r, 1, false, &f->e), ERR_TOO_LARGE, &f->e);
+        assert_int_equal(r.error.code, ERR_TOO_LARGE);
+    }
+    produce(f, "small", 0, "v", 0, 1);
+    expect_all(f, "small", 0, READ_UNCOMMITTED, "v0");
+}
+
+static void test_add_partitions(void **state)
+{
+    struct fixture *f = *state;
+    struct topic_info info;
+    create(f, "t", 2);
+    assert_code(broker_add_partitions(f->b, "t", 2, &f->e), ERR_INVALID_PARTITIONS, &f->e);
+    assert_ok(broker_add_partitions(f->b, "t", 5, &f->e), &f->e);
+    produce(f, "t", 4, "v", 0, 1);
+    fixture_restart(f);
+    assert_ok(broker_topic(f->b, "t", &info, &f->e), &f->e);
+    assert_int_equal(info.partition_count, 5);
+    assert_int_equal(info.partitions[4].end_offset, 1);
+    topic_info_free(&info);
+}
+
+static bool dir_exists(struct fixture *f, const char *name)
+{
+    char path[512];
+    struct stat st;
+    snprintf(path, sizeof path, "%s/logs/%s", f->dir, name);
+    return stat(path, &st) == 0;
+}
+
+static void test_delete(void **state)
+{
+    struct fixture *f = *state;
+    struct group_offset o = {.topic = "t", .partition = 0, .offset = 1, .leader_epoch = -1};
+    int64_t offset;
+    create(f, "t", 1);
+    produce(f, "t", 0, "old", 0, 3);
+    assert_ok(broker_commit_offsets(f->b, "g", &o, 1, &f->e), &f->e);
+    assert_true(dir_exists(f, "t-0"));
+    assert_ok(broker_delete_topic(f->b, "t", &f->e), &f->e);
+    assert_false(dir_exists(f, "t-0"));
+    assert_code(broker_delete_topic(f->b, "t", &f->e), ERR_UNKNOWN_TOPIC, &f->e);
+    assert_ok(broker_fetch_offset(f->b, "g", "t", 0, &offset, &f->e), &f->e);
+    assert_int_equal(offset, -1);
+    create(f, "t", 1);
+    produce(f, "t", 0, "new", 0, 1);
+    expect_all(f, "t", 0, READ_UNCOMMITTED, "new0");
+    fixture_restart(f);
+    expect_all(f, "t", 0, READ_UNCOMMITTED, "new0");
+    assert_code(broker_delete_topic(f->b, "__consumer_offsets", &f->e), ERR_INVALID_TOPIC, &f->e);
+}
+
+static void test_lazy_directories(void **state)
+{
+    struct fixture *f = *state;
+    create(f, "wide", 50);
+    assert_false(dir_exists(f, "wide-0"));
+    produce(f, "wide", 7, "v", 0, 1);
+    assert_true(dir_exists(f, "wide-7"));
+    assert_false(dir_exists(f, "wide-8"));
+    expect_all(f, "wide", 8, READ_COMMITTED, "");
+    assert_false(dir_exists(f, "wide-8"));
+}
+
+static void test_second_process(void **state)
+{
+    struct fixture *f = *state;
+    char pid[32];
+    struct broker *other;
+    struct broker_options o = {.data_dir = f->dir};
+    assert_code(broker_open(&other, &o, &f->e), ERR_LOCKED, &f->e);
+    snprintf(pid, sizeof pid, "process %ld", (long)getpid());
+    assert_non_null(strstr(f->e.text, pid));
+    pid_t child = fork();
+    if (child == 0) {
+        struct err e;
+        int rc = broker_open(&other, &o, &e);
+        _exit(rc == ERR_LOCKED && strstr(e.text, pid) ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static void test_strangers(void **state)
+{
+    struct fixture *f = *state;
+    char path[512];
+    create(f, "t", 1);
+    produce(f, "t", 0, "v", 0, 1);
+    fixture_close(f);
+    snprintf(path, sizeof path, "%s/logs/unknown-3", f->dir);
+    assert_int_equal(mkdir(path, 0755), 0);
+    snprintf(path, sizeof path, "%s/logs/gone-1.abc-delete", f->dir);
+    assert_int_equal(mkdir(path, 0755), 0);
+    fixture_open(f);
+    assert_true(dir_exists(f, "unknown-3-stray"));
+    assert_false(dir_exists(f, "gone-1.abc-delete"));
+    expect_all(f, "t", 0, READ_COMMITTED, "v0");
+}
+
+static void test_delete_records(void **state)
+{
+    struct fixture *f = *state;
+    int64_t low, offset, ts;
+    struct log_range range;
+    create(f, "t", 1);
+    for (int i = 0; i < 10; i++)
+        produce(f, "t", 0, "v", i, 1);
+    assert_ok(broker_delete_records(f->b, "t", 0, 4, &low, &f->e), &f->e);
+    assert_int_equal(low, 4);
+    assert_code(broker_delete_records(f->b, "t", 0, 11, &low, &f->e), ERR_OFFSET_OUT_OF_RANGE, &f->e);
+    assert_code(broker_locate(f->b, "t", 0, 3, 1000, READ_COMMITTED, &range, &f->e), ERR_OFFSET_OUT_OF_RANGE,
+                &f->e);
+    fixture_restart(f);
+    assert_ok(broker_list_offset(f->b, "t", 0, -2, READ_COMMITTED, &offset, &ts, &f->e), &f->e);
+    assert_int_equal(offset, 4);
+    assert_ok(broker_delete_records(f->b, "t", 0, -1, &low, &f->e), &f->e);
+    assert_int_equal(low, 10);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_config_table),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test_setup_teardown(test_create_and_restart, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_alter, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_max_message_bytes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_add_partitions, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_delete, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_lazy_directories, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_second_process, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_strangers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_delete_records, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
