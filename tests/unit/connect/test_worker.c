@@ -1,0 +1,217 @@
+/*
+ * The worker: what an apply starts, stops and leaves alone, what a failed one leaves, stopping, waiting and status.
+ */
+#include <errno.h>
+
+#include "tests/unit/connect/hub.h"
+
+static int opens(struct hub *h, const char *file)
+{
+    char *events = hub_file(h, file);
+    int n = count_of(events, "open ");
+    mem_free(events);
+    return n;
+}
+
+/* A pipeline without end, with two sinks; what is given goes into sink b. */
+#define ENDLESS                                                                                              \
+    "  - {name: p, source: {type: generator, total: 100000000, interval: 1ms}, topic: t, sinks: [\n"         \
+    "     {name: a, type: capture, path: @/a, events: @/a.events},\n"                                        \
+    "     {name: b, type: capture, path: @/b, events: @/b.events%s}]}\n"
+
+static void endless(char *out, size_t size, const char *b, const char *more)
+{
+    snprintf(out, size, "pipelines:\n" ENDLESS "%s", b, more);
+}
+
+static void test_apply_changes_only_what_changed(void **state)
+{
+    struct hub *h = *state;
+    struct err e;
+    struct buf plan;
+    char text[1024];
+    buf_init(&plan, 1 << 20);
+    assert_null(worker_config(h->worker));
+    endless(text, sizeof(text), "", "");
+    struct config *c = hub_config(h, text);
+    assert_ok(worker_apply(h->worker, c, &plan, &e), &e);
+    assert_ptr_equal(worker_config(h->worker), c);
+    assert_true(plan.len > 0);
+    hub_await_lines(h, "a", 10);
+    hub_await_lines(h, "b", 10);
+    /* The same again. */
+    buf_reset(&plan);
+    assert_ok(worker_apply(h->worker, hub_config(h, text), &plan, &e), &e);
+    assert_int_equal(plan.len, 0);
+    /* Sink b changes, a pipeline comes. */
+    endless(text, sizeof(text), ", fail.times: 7", "  - {name: q, source: {type: generator}}\n");
+    assert_ok(worker_apply(h->worker, hub_config(h, text), &plan, &e), &e);
+    assert_true(plan.len > 0);
+    hub_await_state(h, "q", TASK_COMPLETED);
+    hub_await_state(h, "p-b", TASK_RUNNING);
+    hub_await_lines(h, "b.events", 6);
+    assert_int_equal(opens(h, "a.events"), 1);
+    assert_int_equal(opens(h, "b.events"), 2);
+    struct task_status *s = hub_status(h, "p", 0);
+    assert_int_equal(s->restarts, 0);
+    assert_true(s->gauges[0].value == 0); /* the source began once, at nothing */
+    task_status_free(s, 1);
+    /* Everything goes but q. */
+    hub_apply(h, "pipelines: [{name: q, source: {type: generator}}]");
+    char *events = hub_file(h, "a.events");
+    assert_non_null(strstr(events, "final\nclose\n"));
+    mem_free(events);
+    struct task_status *list;
+    size_t n;
+    assert_ok(worker_status(h->worker, &list, &n, &e), &e);
+    assert_int_equal(n, 1);
+    task_status_free(list, n);
+    buf_free(&plan);
+}
+
+/* What sink b got: records of the endless source, each once and in order. */
+static void assert_consecutive(struct hub *h, const char *file)
+{
+    char *text = hub_file(h, file), *at = text;
+    for (int i = 0; *at != 0; i++) {
+        int key;
+        assert_int_equal(sscanf(at, "t 0 %*d %d|", &key), 1);
+        assert_int_equal(key, i);
+        at += strcspn(at, "\n") + 1;
+    }
+    mem_free(text);
+}
+
+static void test_many_applies_lose_nothing(void **state)
+{
+    struct hub *h = *state;
+    char text[1024], change[64];
+    for (int i = 1; i <= 10; i++) {
+        snprintf(change, sizeof(change), ", fail.times: %d", i);
+        endless(text, sizeof(text), change, "");
+        hub_apply(h, text);
+        hub_await_lines(h, "b", 10 * i);
+    }
+    hub_stop(h);
+    assert_consecutive(h, "a");
+    assert_consecutive(h, "b");
+    assert_int_equal(opens(h, "a.events"), 1);
+    assert_int_equal(opens(h, "b.events"), 10);
+    hub_start(h);
+}
+
+static void test_an_apply_that_fails(void **state)
+{
+    struct hub *h = *state;
+    struct err e;
+    char text[1024];
+    endless(text, sizeof(text), "", "");
+    struct config *first = hub_config(h, text);
+    assert_ok(worker_apply(h->worker, first, NULL, &e), &e);
+    hub_await_lines(h, "b", 10);
+    endless(text, sizeof(text), ", fail.times: 7", "  - {name: q, source: {type: generator}}\n");
+    struct config *second = hub_config(h, text);
+    assert_string_equal(second->pipelines[1]->name, "q");
+    second->pipelines[1]->partitions = 20000; /* more than the store makes */
+    assert_code(worker_apply(h->worker, second, NULL, &e), ERR_INVALID_PARTITIONS, &e);
+    assert_non_null(strstr(e.text, "pipeline q, topic q"));
+    assert_ptr_equal(worker_config(h->worker), first);
+    config_free(second);
+    struct task_status *s = hub_status(h, "p-b", 0);
+    assert_int_equal(s->state, TASK_RUNNING);
+    task_status_free(s, 1);
+    assert_int_equal(opens(h, "b.events"), 1);
+}
+
+/*
+ * Every allocation of an apply fails once, on a worker whose tasks are paused: out of memory and nothing left behind, or
+ * it did not matter. Allocations of the broker's threads may be the ones to fail; that is theirs to test.
+ */
+static void test_every_failed_allocation_of_an_apply(void **state)
+{
+    struct hub *h = *state;
+    struct err e;
+    static const char text[] = "pipelines: [{name: p, source: {type: generator, paused: true}, topic: t,"
+                               " sinks: [{type: capture, path: @/out, paused: true, tasks.max: 2}]}]";
+    hub_apply(h, "pipelines: [{name: p, source: {type: generator, paused: true}, topic: t}]");
+    int failed = 0;
+    uint64_t passes = 1;
+    for (uint64_t nth = 1; passes + 1 >= nth; nth++) {
+        struct worker *w;
+        struct buf plan;
+        struct config *c = hub_config(h, text);
+        buf_init(&plan, 1 << 20);
+        assert_ok(worker_new(h->client, h->plugins, &w, &e), &e);
+        fault_arm(FAULT_ALLOC, nth, ENOMEM, false);
+        int rc = worker_apply(w, c, &plan, &e);
+        passes = fault_passes(FAULT_ALLOC);
+        fault_disarm();
+        if (rc != ERR_OK) {
+            failed++;
+            assert_code(rc, ERR_NO_MEMORY, &e);
+            assert_null(worker_config(w));
+            config_free(c);
+        }
+        buf_free(&plan);
+        assert_ok(worker_stop(w, WAIT_MS, &e), &e);
+        worker_free(w);
+    }
+    assert_true(failed > 10);
+}
+
+static void test_after_a_stop(void **state)
+{
+    struct hub *h = *state;
+    struct err e;
+    char text[1024];
+    endless(text, sizeof(text), "",
+            "  - {name: bad, source: {type: generator, fail.at: 0, fail.kind: fail}}\n"
+            "  - {name: done, source: {type: generator}}\n"
+            "  - {name: held, source: {type: generator, paused: true}}\n");
+    hub_apply(h, text);
+    hub_await_lines(h, "b", 10);
+    hub_await_state(h, "bad", TASK_FAILED);
+    hub_await_state(h, "done", TASK_COMPLETED);
+    hub_await_state(h, "held", TASK_PAUSED);
+    assert_code(worker_wait_idle(h->worker, 0, &e), ERR_TIMEOUT, &e);
+    assert_ok(worker_stop(h->worker, WAIT_MS, &e), &e);
+    assert_ok(worker_wait_idle(h->worker, 0, &e), &e);
+    hub_await_state(h, "p", TASK_STOPPED);
+    hub_await_state(h, "p-a", TASK_STOPPED);
+    hub_await_state(h, "held", TASK_STOPPED);
+    hub_await_state(h, "bad", TASK_FAILED); /* stays visible */
+    hub_await_state(h, "done", TASK_COMPLETED);
+    struct config *c = hub_config(h, text);
+    assert_code(worker_apply(h->worker, c, NULL, &e), ERR_CLOSED, &e);
+    config_free(c);
+}
+
+static void test_topic_settings_follow(void **state)
+{
+    struct hub *h = *state;
+    struct err e;
+    struct topic_info info;
+    hub_apply(h, "pipelines: [{name: p, source: {type: generator}, topic: {name: t, config: {retention.ms: "
+                 "600000}}}]");
+    hub_apply(h, "pipelines: [{name: p, source: {type: generator}, topic: {name: t, partitions: 9, config: "
+                 "{retention.ms: 700000}}}]");
+    assert_ok(client_topic(h->client, "t", &info, &e), &e);
+    assert_int_equal(info.partition_count, 1);
+    assert_int_equal(info.config_count, 1);
+    assert_string_equal(info.config[0].value, "700000");
+    topic_info_free(&info);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, hub_setup, hub_teardown)
+    const struct CMUnitTest tests[] = {
+        T(test_apply_changes_only_what_changed),
+        T(test_many_applies_lose_nothing),
+        T(test_an_apply_that_fails),
+        T(test_every_failed_allocation_of_an_apply),
+        T(test_after_a_stop),
+        T(test_topic_settings_follow),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
