@@ -224,8 +224,10 @@ const char *name_problem(const char *name);
 
 /* Pipelines that feed themselves through the file system. */
 int loops_find(struct walk *w, struct err *e);
+struct path;
+const struct path *path_parse(struct walk *w, const char *text, struct err *e); /* NULL: out of memory */
 /* Whether one that reads `pattern` (path or glob) may see what one makes that writes a file or below a directory. */
-int path_overlaps(const char *pattern, const char *written, bool file, bool *overlaps, struct err *e);
+bool path_overlaps(const struct path *pattern, const struct path *written, bool file);
 
 #define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
 
