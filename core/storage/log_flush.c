@@ -165,8 +165,10 @@ static int settle(struct log *log, struct flush *f, struct err *e)
     pthread_mutex_unlock(&log->state);
     for (size_t i = 0; i < f->n; i++) {
         struct segment *s = f->dirty[i];
+        pthread_mutex_lock(&log->state);
         if (s != log_active(log) && s != log->warm)
             atomic_store(&s->warm, false);
+        pthread_mutex_unlock(&log->state);
         segment_release(s);
         f->dirty[i] = NULL;
     }

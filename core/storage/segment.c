@@ -117,7 +117,7 @@ void segment_release(struct segment *s)
         return;
     pthread_mutex_lock(&s->lock);
     /* Whoever comes in from here on waits for the lock, and opens what it needs anew. */
-    if (atomic_load(&s->refs) == 2 && !atomic_load(&s->warm) && !s->deleted)
+    if (atomic_load(&s->refs) == 2 && !atomic_load(&s->warm) && !atomic_load(&s->data_dirty) && !s->deleted)
         close_files(s);
     pthread_mutex_unlock(&s->lock);
     segment_unref(s);

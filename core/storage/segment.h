@@ -32,7 +32,7 @@ struct segment {
     struct log_dir *dir;
     int64_t base;
     atomic_int refs;
-    atomic_bool warm; /* keep files open though nobody uses them */
+    atomic_bool warm; /* active, or read last: files stay open though nobody uses them */
 
     int64_t size; /* bytes of whole batches; log's state lock */
 
@@ -52,7 +52,7 @@ struct segment {
     int64_t since_index; /* bytes since the last index entry */
     int64_t first_ts;    /* max timestamp of the first batch; -1: unknown or none */
     int64_t created_ms;
-    bool data_dirty;     /* .log differs from what was synced last */
+    atomic_bool data_dirty; /* .log differs from what was synced last; its descriptor stays open until then */
     bool index_dirty;
     bool txn_dirty;
 };
