@@ -48,7 +48,7 @@ static size_t shortest(double v, bool single, char digits[24], int *exponent)
         if (*p != '.')
             digits[count++] = *p;
     }
-    *exponent = atoi(p + 1);
+    *exponent = (int)strtol(p + 1, NULL, 10);
     while (count > 1 && digits[count - 1] == '0')
         count--;
     return count;

@@ -18,7 +18,7 @@ static inline const char *plugin_dir(void)
     path[n] = 0;
     for (int i = 0; i < 4; i++)
         *strrchr(path, '/') = 0;
-    strcat(path, "/test-plugins");
+    snprintf(path + strlen(path), sizeof(path) - strlen(path), "/test-plugins");
     return path;
 }
 

@@ -125,7 +125,7 @@ static struct leat_value *object_from(struct fixture *f, const json_t *j, struct
     const json_t *in = tag == NULL ? NULL : json_object_get(j, tag);
     struct arena *a = &f->arena;
     if (tag != NULL && strncmp(tag, "$int", 4) == 0) {
-        int bits = atoi(tag + 4);
+        int bits = (int)strtol(tag + 4, NULL, 10);
         enum leat_type t = bits == 8    ? LEAT_TYPE_INT8
                            : bits == 16 ? LEAT_TYPE_INT16
                            : bits == 32 ? LEAT_TYPE_INT32

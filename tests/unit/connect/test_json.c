@@ -285,7 +285,7 @@ static void every_allocation(void *arg)
             "{\"decimal\":1.23456789012345678901234567890123456789012345678901234567890123456789,\"list\":[");
         for (size_t n = strlen(text); n < sizeof(text) - 100; n += strlen(text + n))
             snprintf(text + n, sizeof(text) - n, "{\"a\\n%zu\":\"b\\u0041\",\"c\":%zu},", n, n);
-        strcat(text, "null]}");
+        memcpy(text + strlen(text), "null]}", sizeof("null]}"));
     }
     arena_init(&a, ARENA_MAX_BYTES, NULL);
     buf_init(&b, 1 << 24);

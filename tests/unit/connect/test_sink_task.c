@@ -114,7 +114,7 @@ static void test_redelivery_after_a_failure(void **state)
     mem_free(events);
     char *text = hub_file(h, "out");
     for (int i = 0; i < 30; i++) {
-        char key[32];
+        char key[64];
         snprintf(key, sizeof(key), " %d|record %d|", i, i);
         assert_true(count_of(text, key) >= 1);
     }
