@@ -287,12 +287,18 @@ static bool scan_value(struct scan *s)
     return true;
 }
 
+/* No bytes may come as NULL, with which C forbids even to add nothing. */
+static const uint8_t *start_of(const void *text, size_t n)
+{
+    return n ? text : (const uint8_t *)"";
+}
+
 int jtext_compact(struct buf *out, const void *text, size_t n, struct err *e)
 {
-    int rc = buf_reserve(out, n, e);
+    int rc = buf_reserve(out, n + 1, e); /* one more, so that there is memory to point to */
     if (rc != ERR_OK)
         return rc;
-    const uint8_t *begin = text;
+    const uint8_t *begin = start_of(text, n);
     struct scan s = {.begin = begin, .p = begin, .end = begin + n, .run = begin, .out = out->data + out->len};
     if (scan_value(&s)) {
         copy_run(&s);
@@ -337,7 +343,7 @@ static void token_set(struct jtext_token *t, enum jtext_type type, const uint8_t
 
 bool jtext_next(const void *text, size_t n, size_t *pos, struct jtext_token *name, struct jtext_token *value)
 {
-    const uint8_t *begin = text;
+    const uint8_t *begin = start_of(text, n);
     struct scan s = {.begin = begin, .p = begin + *pos, .end = begin + n};
     skip_space(&s);
     if (s.p == s.end || *s.p != (*pos ? ',' : '{'))
@@ -474,10 +480,10 @@ bool jtext_find(const void *text, size_t n, const char *path, struct jtext_token
 
 int jtext_unescape(struct buf *out, const char *text, size_t n, struct err *e)
 {
-    int rc = buf_reserve(out, n, e); /* an escape is never shorter than what it stands for */
+    int rc = buf_reserve(out, n + 1, e); /* an escape is never shorter than what it stands for */
     if (rc != ERR_OK)
         return rc;
-    const uint8_t *p = (const uint8_t *)text, *end = p + n;
+    const uint8_t *p = start_of(text, n), *end = p + n;
     uint8_t *to = out->data + out->len;
     while (p < end) {
         const uint8_t *slash = memchr(p, '\\', (size_t)(end - p));
@@ -511,7 +517,7 @@ static int append_escaped(struct buf *out, uint8_t c, struct err *e)
 
 int jtext_string(struct buf *out, const void *text, size_t n, struct err *e)
 {
-    const uint8_t *p = text, *end = p + n, *run = p;
+    const uint8_t *p = start_of(text, n), *end = p + n, *run = p;
     size_t before = out->len;
     int rc = buf_reserve(out, n + 2, e);
     if (rc == ERR_OK)
