@@ -32,7 +32,7 @@ pipelines:
     source:
       type: file
       paths: @DIR@/in/*.log*
-      read.gzip: true
+      gzip: read
     topic: lines
     sinks:
       - name: files
@@ -190,6 +190,8 @@ def run(kills, seed, directory):
         for _ in range(kills):
             hub.start(wait=rand.random() < 0.3)
             time.sleep(rand.random() ** 2 * 0.4)
+            if hub.process.poll() is not None:
+                raise AssertionError("the hub ended by itself:\n" + hub.log_text()[-2000:])
             hub.kill()
         writer.stopping.set()
         writer.join()
