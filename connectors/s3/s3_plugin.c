@@ -122,19 +122,19 @@ static const struct leat_option s3_options[] = {
      .min = S3_PART_MIN,
      .max = 1 << 30,
      .importance = LEAT_HIGH,
-     .doc = "An object of at most this size is put in one request, a larger one in parts of this size. Every "
-            "open file "
-            "has a buffer that grows up to it."},
+     .doc = "An object of at most this size is put in one request, a larger one in parts of this size, or of "
+            "what "
+            "buffer.memory.bytes leaves. Every open file has a buffer that grows up to it."},
     {.name = "buffer.memory.bytes",
      .type = LEAT_SIZE,
-     .default_value = "32MiB",
+     .default_value = "20MiB",
      .min = S3_PART_MIN,
      .max = INT64_C(1) << 40,
      .importance = LEAT_MEDIUM,
-     .doc = "Limit of all part buffers of a task together. Beyond it the largest is uploaded early as a "
-            "smaller part, but "
-            "S3 takes no parts below 5 MiB: many open files (see partitioner.max.open.files) may need 5 MiB "
-            "each."},
+     .doc =
+         "Limit of all part buffers of a task together. At it the fullest is uploaded early, as a smaller "
+         "part, but S3 "
+         "takes no parts below 5 MiB: many open files (see partitioner.max.open.files) may need 5 MiB each."},
     {.name = "s3.part.retries",
      .type = LEAT_INT,
      .default_value = "3",

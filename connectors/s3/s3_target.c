@@ -222,7 +222,7 @@ static int upload_part(struct s3_target *t, struct s3_file *f, struct err *e)
     return ERR_OK;
 }
 
-static struct s3_file *largest_file(const struct s3_target *t)
+static struct s3_file *fullest_file(const struct s3_target *t)
 {
     struct s3_file *best = NULL;
 
@@ -233,13 +233,14 @@ static struct s3_file *largest_file(const struct s3_target *t)
 }
 
 /*
- * Makes room for `grow` more bytes of buffers below the limit: the spare buffer goes first, then the largest
- * part goes up early. Parts below S3's minimum stay, whatever the limit says.
+ * Makes room for `grow` more bytes of buffers below the limit: the spare buffer goes first, then the fullest part goes
+ * up early. If that is `self`'s own part, its empty buffer is the room. Parts below S3's minimum stay, whatever the
+ * limit says.
  */
-static int make_room(struct s3_target *t, size_t grow, struct err *e)
+static int make_room(struct s3_target *t, const struct s3_file *self, size_t grow, struct err *e)
 {
     while (t->memory + grow > t->config.settings->memory_max) {
-        struct s3_file *f = largest_file(t);
+        struct s3_file *f = fullest_file(t);
 
         if (t->spare.data) {
             t->memory -= t->spare.cap;
@@ -250,27 +251,53 @@ static int make_room(struct s3_target *t, size_t grow, struct err *e)
             return ERR_OK;
         if (upload_part(t, f, e))
             return e->code;
+        if (f == self)
+            return ERR_OK;
         t->memory -= f->part.cap;
         buf_free(&f->part);
     }
     return ERR_OK;
 }
 
+/* As buf_reserve, but to a capacity that we choose: buffers are accounted for. */
+static int set_capacity(struct buf *b, size_t cap, struct err *e)
+{
+    uint8_t *data = mem_realloc(b->data, cap);
+
+    if (!data)
+        return err_nomem(e);
+    b->data = data;
+    b->cap = cap;
+    return ERR_OK;
+}
+
+/* What the buffer should grow to so that `n` more bytes fit: by half, less where the limits say so. */
+static size_t wanted_capacity(const struct s3_target *t, const struct buf *part, size_t n)
+{
+    size_t need = part->len + n, cap = part->cap + part->cap / 2;
+    size_t limit = t->config.settings->memory_max;
+    size_t left = limit > t->memory ? part->cap + (limit - t->memory) : part->cap;
+
+    if (cap > left)
+        cap = left;
+    if (cap > part->max)
+        cap = part->max;
+    return cap > need ? cap : need;
+}
+
 static int append(struct s3_target *t, struct s3_file *f, const void *data, size_t n, struct err *e)
 {
-    size_t before;
+    size_t before, grow = f->part.len + n;
 
-    if (f->part.cap - f->part.len < n) {
-        size_t grow = f->part.cap / 2 > n ? f->part.cap / 2 : n;
-
-        if (make_room(t, grow, e))
-            return e->code;
-    }
-    before = f->part.cap;
-    if (buf_append(&f->part, data, n, e))
+    if (grow > f->part.cap && make_room(t, f, grow - f->part.cap, e))
         return e->code;
-    t->memory += f->part.cap - before;
-    return ERR_OK;
+    if (f->part.len + n > f->part.cap) {
+        before = f->part.cap;
+        if (set_capacity(&f->part, wanted_capacity(t, &f->part, n), e))
+            return e->code;
+        t->memory += f->part.cap - before;
+    }
+    return buf_append(&f->part, data, n, e);
 }
 
 static int target_write(void *arg, void *handle, const void *data, size_t n, struct err *e)
