@@ -66,24 +66,36 @@ static inline void create(struct fixture *f, const char *topic, int32_t partitio
     assert_ok(broker_create_topic(f->b, topic, partitions, NULL, 0, NULL, &f->e), &f->e);
 }
 
-/* Appends one batch of `n` records "<prefix><i>" to f->batch. */
-static inline size_t add_batch(struct fixture *f, const char *prefix, int first, int n,
-                               struct batch_producer p)
+/* One try at add_batch; ERR_NO_MEMORY if an armed fault hit it. */
+static inline int try_add_batch(struct fixture *f, const char *prefix, int first, int n,
+                                struct batch_producer p, size_t *bytes)
 {
     struct batch_options o = {.level = CODEC_LEVEL_DEFAULT, .max_bytes = 8 << 20};
     struct batch_builder *builder = batch_builder_new(&o, &f->e);
     uint8_t *data;
-    size_t bytes;
-    assert_non_null(builder);
-    for (int i = 0; i < n; i++) {
+    int rc = builder ? ERR_OK : f->e.code;
+    for (int i = 0; !rc && i < n; i++) {
         char value[64];
         int len = snprintf(value, sizeof value, "%s%d", prefix, first + i);
-        assert_ok(batch_builder_add(builder, clock_wall_ms(), NULL, 0, value, (size_t)len, NULL, 0, &f->e),
-                  &f->e);
+        rc = batch_builder_add(builder, clock_wall_ms(), NULL, 0, value, (size_t)len, NULL, 0, &f->e);
     }
-    assert_ok(batch_builder_finish(builder, &p, &data, &bytes, &f->e), &f->e);
-    assert_ok(buf_append(&f->batch, data, bytes, &f->e), &f->e);
+    if (!rc)
+        rc = batch_builder_finish(builder, &p, &data, bytes, &f->e);
+    if (!rc)
+        rc = buf_append(&f->batch, data, *bytes, &f->e);
     batch_builder_free(builder);
+    return rc;
+}
+
+/* Appends one batch of `n` records "<prefix><i>" to f->batch. A fault armed for the broker may hit it, once. */
+static inline size_t add_batch(struct fixture *f, const char *prefix, int first, int n,
+                               struct batch_producer p)
+{
+    size_t bytes = 0;
+    int rc = try_add_batch(f, prefix, first, n, p, &bytes);
+    if (rc)
+        rc = try_add_batch(f, prefix, first, n, p, &bytes);
+    assert_ok(rc, &f->e);
     return bytes;
 }
 
@@ -105,7 +117,26 @@ static inline int64_t produce(struct fixture *f, const char *topic, int32_t part
     return r.appended.base_offset;
 }
 
-/* Reads all values of a partition from `offset`, joined by commas, markers as <C> and <A>. Caller frees with buf_free. */
+static inline bool is_aborted(struct fixture *f, const char *topic, int32_t partition,
+                              const struct batch_header *h)
+{
+    struct aborted_txn *list;
+    size_t n;
+    bool found = false;
+    if ((h->attributes & BATCH_CONTROL) || !(h->attributes & BATCH_TRANSACTIONAL))
+        return false;
+    assert_ok(
+        broker_aborted(f->b, topic, partition, h->base_offset, batch_last_offset(h) + 1, &list, &n, &f->e),
+        &f->e);
+    for (size_t i = 0; i < n; i++)
+        found = found || (list[i].producer_id == h->producer_id && list[i].first_offset <= h->base_offset &&
+                          list[i].last_offset >= h->base_offset);
+    mem_free(list);
+    return found;
+}
+
+/* Reads all values of a partition from `offset`, joined by commas, markers as <C> and <A>; READ_COMMITTED leaves
+ * aborted ones out. Caller frees with buf_free. */
 static inline void read_all(struct fixture *f, const char *topic, int32_t partition, int64_t offset,
                             enum isolation isolation, struct buf *out)
 {
@@ -130,7 +161,8 @@ static inline void read_all(struct fixture *f, const char *topic, int32_t partit
             struct batch_header h;
             assert_ok(batch_check(in.data + at, bytes - at, &h, &f->e), &f->e);
             assert_ok(batch_iter_init(&it, in.data + at, bytes - at, &scratch, &f->e), &f->e);
-            while (batch_iter_next(&it, &r, &f->e) == ERR_OK) {
+            bool shown = isolation == READ_UNCOMMITTED || !is_aborted(f, topic, partition, &h);
+            while (shown && batch_iter_next(&it, &r, &f->e) == ERR_OK) {
                 if (r.offset < offset)
                     continue;
                 if (out->len)
