@@ -18,6 +18,8 @@
 #define CONFIG_FILES_MAX 1000             /* files of a directory */
 #define CONFIG_DEPTH_MAX 16               /* nesting; the deepest that has a meaning is 6 */
 #define CONFIG_NODES_MAX 100000           /* nodes of a file */
+#define CONFIG_ANCHORS_MAX 1000           /* of a file; libyaml compares each with all before it */
+#define CONFIG_TOPICS_MAX 10000           /* of a pipeline */
 #define CONFIG_VISITS_MAX 200000 /* keys, items and 64 bytes of text looked at, every use of an alias */
 #define CONFIG_LINKS_MAX 300     /* places where a sink writes what a source reads */
 #define CONFIG_SECTION_MAX ((size_t)8 << 20) /* values of one mapping, secrets filled in */

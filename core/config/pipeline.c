@@ -176,6 +176,8 @@ static int read_topics(struct walk *w, struct mapping *m, struct pipeline_config
     const char *const *names;
     size_t n = options_list(own, "topics", &names);
     bool hidden = options_hidden(own, "topics");
+    if (n > CONFIG_TOPICS_MAX)
+        return origin_report(&m->origin, more->at, e, "\"topics\": more than %d", CONFIG_TOPICS_MAX);
     for (size_t i = 0; i < n && rc == ERR_OK; i++) {
         struct mark at = more->at;
         if (more->value->type == YAML_SEQUENCE_NODE)

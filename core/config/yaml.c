@@ -99,6 +99,14 @@ static int report_syntax(struct walk *w, const yaml_parser_t *p, const char *tex
     return origin_report(&o, at, e, "YAML: %s", p->problem);
 }
 
+static bool has_anchor(const yaml_event_t *event)
+{
+    return event->type == YAML_SCALAR_EVENT           ? event->data.scalar.anchor != NULL
+           : event->type == YAML_SEQUENCE_START_EVENT ? event->data.sequence_start.anchor != NULL
+           : event->type == YAML_MAPPING_START_EVENT  ? event->data.mapping_start.anchor != NULL
+                                                      : false;
+}
+
 /* A first look at the events, which needs no memory for what they build: refuses what is too deep or too much. */
 static int check_limits(struct walk *w, const char *text, size_t n, bool *ok, struct err *e)
 {
@@ -108,7 +116,7 @@ static int check_limits(struct walk *w, const char *text, size_t n, bool *ok, st
     if (!yaml_parser_initialize(&parser))
         return err_nomem(e);
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, n);
-    size_t depth = 0, nodes = 0, documents = 0;
+    size_t depth = 0, nodes = 0, anchors = 0, documents = 0;
     int rc = ERR_OK;
     for (bool more = true; more && rc == ERR_OK;) {
         yaml_event_t event;
@@ -120,6 +128,7 @@ static int check_limits(struct walk *w, const char *text, size_t n, bool *ok, st
         depth += opens;
         depth -= event.type == YAML_SEQUENCE_END_EVENT || event.type == YAML_MAPPING_END_EVENT;
         nodes += opens || event.type == YAML_SCALAR_EVENT || event.type == YAML_ALIAS_EVENT;
+        anchors += has_anchor(&event);
         documents += event.type == YAML_DOCUMENT_START_EVENT;
         struct mark at = mark_of(event.start_mark);
         more = false;
@@ -127,6 +136,8 @@ static int check_limits(struct walk *w, const char *text, size_t n, bool *ok, st
             rc = origin_report(&o, at, e, "nested more than %d deep", CONFIG_DEPTH_MAX);
         else if (nodes > CONFIG_NODES_MAX)
             rc = origin_report(&o, at, e, "more than %d values", CONFIG_NODES_MAX);
+        else if (anchors > CONFIG_ANCHORS_MAX)
+            rc = origin_report(&o, at, e, "more than %d anchors", CONFIG_ANCHORS_MAX);
         else if (documents > 1)
             rc = origin_report(&o, at, e, "a second YAML document; a file has one");
         else if (event.type == YAML_STREAM_END_EVENT)

@@ -268,6 +268,15 @@ static void test_limits(void **state)
     for (size_t i = 0; i < size; i += 2)
         memcpy(text + i, i ? "1," : "[ ", 2);
     refused(text, size, "more than 100000 values");
+    size_t used = 0;
+    for (int i = 0; i <= CONFIG_ANCHORS_MAX; i++)
+        used += (size_t)snprintf(text + used, size - used, "- &a%d x\n", i);
+    refused(text, used, "more than 1000 anchors");
+    used = (size_t)snprintf(text, size, "pipelines: [{name: a, sinks: [{type: 'null'}], topics: [");
+    for (int i = 0; i <= CONFIG_TOPICS_MAX; i++)
+        used += (size_t)snprintf(text + used, size - used, "t%d, ", i);
+    used += (size_t)snprintf(text + used, size - used, "]}]\n");
+    refused(text, used, "\"topics\": more than 10000");
     mem_free(text);
 }
 
@@ -376,6 +385,16 @@ static void parse_once(void *arg)
         assert_int_equal(p.count, 10);
     if (rc)
         assert_null(c);
+    if (c) {
+        struct buf out;
+        buf_init(&out, 1 << 20);
+        rc = config_plan(NULL, c, &out, &e);
+        rc = rc ? rc : options_print(c->pipelines[0]->source->options, &out, &e);
+        rc = rc ? rc : config_json_schema(&catalog, &out, &e);
+        if (rc)
+            assert_code(rc, ERR_NO_MEMORY, &e);
+        buf_free(&out);
+    }
     config_free(c);
     problems_free(&p);
 }
