@@ -4,7 +4,8 @@
  * offers comes in `struct leat_host`.
  *
  * Versions. LEAT_ABI_VERSION changes when something here changes its meaning; a plugin built for another version is
- * refused. Within a version structs only grow at their end; `struct_size` tells each side what the other knows.
+ * refused. Within a version structs only grow at their end; `struct_size` tells each side what the other knows. Structs
+ * of which there are arrays (leat_record, leat_header, leat_offset, leat_option) do not grow.
  *
  * Ownership. Strings and bytes handed to a function are borrowed for the call. What a plugin allocates it frees.
  * Threads. Each task has one thread; all functions of a task are called on it, one at a time, and may block, but must
@@ -112,6 +113,7 @@ struct leat_header {
 };
 
 /*
+ * `struct_size` is sizeof(struct leat_record), set by whoever fills it in.
  * Key and value are either bytes as they came (`key`, `value`, with lengths) or typed values (`key_value`,
  * `value_value`, which win where not NULL). Bytes NULL and no typed value: null.
  */
@@ -191,7 +193,10 @@ struct leat_host {
 
     /* ---- typed values -------------------------------------------------------------------------------------- */
 
-    /* Schemas. Builders return NULL when out of memory. Each result is a reference; schema_unref gives it back. */
+    /*
+     * Schemas. Builders return NULL when out of memory. Each result is a reference; schema_unref gives it back. What a
+     * schema is built from keeps a reference of its own. Immutable once a value uses it.
+     */
     struct leat_schema *(*schema_new)(enum leat_type type, bool optional, const char *name, int version);
     struct leat_schema *(*schema_array)(struct leat_schema *items, bool optional);
     struct leat_schema *(*schema_map)(struct leat_schema *keys, struct leat_schema *values, bool optional);
@@ -200,7 +205,10 @@ struct leat_host {
     struct leat_schema *(*schema_ref)(struct leat_schema *s);
     void (*schema_unref)(struct leat_schema *s);
 
-    /* Values live until the host has finished the poll, put or call they were made in. NULL: out of memory. */
+    /*
+     * Values live until the host has finished the poll, put or call they were made in. NULL: out of memory, or the value
+     * does not fit its type; NULL as an item is an error of value_push and value_set, which return LEAT_OK or LEAT_FAIL.
+     */
     struct leat_value *(*value_null)(struct leat_task *t);
     struct leat_value *(*value_bool)(struct leat_task *t, bool v);
     struct leat_value *(*value_int)(struct leat_task *t, enum leat_type type, int64_t v); /* INT*, DATE, TIME, TIMESTAMP */
@@ -251,7 +259,7 @@ struct leat_offset {
 };
 
 struct leat_source_ops {
-    /* Opens the task; `*self` is the plugin's. */
+    /* Opens the task; `*self` is the plugin's. If it fails, close is not called. */
     int (*open)(struct leat_task *t, const struct leat_host *h, const struct leat_config *c, void **self);
     /*
      * Emits what is there and sets positions; waits with host->wait when there is nothing. Returns LEAT_OK after a
@@ -264,7 +272,7 @@ struct leat_source_ops {
 };
 
 struct leat_sink_ops {
-    /* `assigned`: the partitions of this task and where reading starts. */
+    /* `assigned`: the partitions of this task and where reading starts. If it fails, close is not called. */
     int (*open)(struct leat_task *t, const struct leat_host *h, const struct leat_config *c,
                 const struct leat_offset *assigned, size_t n, void **self);
     /* Records of one topic-partition in offset order. */
