@@ -31,16 +31,17 @@ extern "C" {
 
 enum leat_result {
     LEAT_OK = 0,
-    LEAT_END = 1,   /* source: nothing more will ever come (the task completes) */
-    LEAT_RETRY = 2, /* failed, trying again may succeed: the task restarts from its stored position, with backoff */
-    LEAT_FAIL = 3,  /* failed for good: the task stops alone and stays visible */
+    LEAT_END = 1, /* source: nothing more will ever come (the task completes) */
+    LEAT_RETRY =
+        2, /* failed, trying again may succeed: the task restarts from its stored position, with backoff */
+    LEAT_FAIL = 3, /* failed for good: the task stops alone and stays visible */
 };
 
 /* ---- options ------------------------------------------------------------------------------------------------ */
 
 enum leat_option_type {
     LEAT_STRING,
-    LEAT_INT,      /* 64-bit */
+    LEAT_INT, /* 64-bit */
     LEAT_DOUBLE,
     LEAT_BOOL,
     LEAT_LIST,     /* of strings; a comma-separated string is accepted too */
@@ -55,21 +56,22 @@ enum leat_importance { LEAT_HIGH, LEAT_MEDIUM, LEAT_LOW };
 #define LEAT_SECRET 0x2u   /* never printed */
 #define LEAT_ACCEPTED 0x4u /* known from Kafka Connect, accepted and without effect here; doc says why */
 /* For finding pipelines that would feed themselves. STRING or LIST. */
-#define LEAT_READS_PATH 0x8u   /* a path or glob (also with **) that a source reads */
-#define LEAT_WRITES_PATH 0x10u /* a directory below which a sink writes; a part with { $ % or * stands for any name */
+#define LEAT_READS_PATH 0x8u /* a path or glob (also with **) that a source reads */
+#define LEAT_WRITES_PATH                                                                                     \
+    0x10u /* a directory below which a sink writes; a part with { $ % or * stands for any name */
 #define LEAT_WRITES_FILE 0x20u /* one file that a sink writes; likewise */
 
 /* One row an option; validation, help, completion, JSON Schema and docs all come from it. */
 struct leat_option {
-    const char *name;          /* Kafka Connect's name where there is one */
+    const char *name; /* Kafka Connect's name where there is one */
     enum leat_option_type type;
     const char *default_value; /* text as in YAML; NULL: none */
     int64_t min, max;          /* of numbers, durations, sizes; both 0: unbounded */
     const char *choices;       /* "a|b|c" for LEAT_CHOICE */
     uint32_t flags;
     enum leat_importance importance;
-    const char *doc;           /* one or more sentences */
-    const char *example;       /* NULL or text as in YAML */
+    const char *doc;     /* one or more sentences */
+    const char *example; /* NULL or text as in YAML */
 };
 
 /* Opaque: the checked options of one task. Read with host->get_*. */
@@ -119,10 +121,10 @@ struct leat_header {
  */
 struct leat_record {
     uint32_t struct_size;
-    int32_t partition;    /* source: -1 lets the host choose; sink: where it came from */
-    const char *topic;    /* source: NULL for the pipeline's topic */
-    int64_t offset;       /* sink only */
-    int64_t timestamp;    /* ms since 1970; source: -1 for now */
+    int32_t partition; /* source: -1 lets the host choose; sink: where it came from */
+    const char *topic; /* source: NULL for the pipeline's topic */
+    int64_t offset;    /* sink only */
+    int64_t timestamp; /* ms since 1970; source: -1 for now */
     const void *key;
     size_t key_len;
     const void *value;
@@ -153,7 +155,8 @@ struct leat_host {
 
     /* Options. The name must be in the table, the type must fit; get_str gives NULL for an option without value. */
     const char *(*get_str)(const struct leat_config *c, const char *name);
-    int64_t (*get_int)(const struct leat_config *c, const char *name); /* INT, DURATION, SIZE; CHOICE: its index */
+    int64_t (*get_int)(const struct leat_config *c,
+                       const char *name); /* INT, DURATION, SIZE; CHOICE: its index */
     double (*get_double)(const struct leat_config *c, const char *name);
     bool (*get_bool)(const struct leat_config *c, const char *name);
     size_t (*get_list)(const struct leat_config *c, const char *name, const char *const **items);
@@ -211,25 +214,28 @@ struct leat_host {
      */
     struct leat_value *(*value_null)(struct leat_task *t);
     struct leat_value *(*value_bool)(struct leat_task *t, bool v);
-    struct leat_value *(*value_int)(struct leat_task *t, enum leat_type type, int64_t v); /* INT*, DATE, TIME, TIMESTAMP */
+    struct leat_value *(*value_int)(struct leat_task *t, enum leat_type type,
+                                    int64_t v); /* INT*, DATE, TIME, TIMESTAMP */
     struct leat_value *(*value_float)(struct leat_task *t, enum leat_type type, double v);
     struct leat_value *(*value_string)(struct leat_task *t, const char *s, size_t n);
     struct leat_value *(*value_bytes)(struct leat_task *t, const void *p, size_t n);
     struct leat_value *(*value_decimal)(struct leat_task *t, const void *unscaled, size_t n, int32_t scale);
     struct leat_value *(*value_array)(struct leat_task *t);
     int (*value_push)(struct leat_value *array, struct leat_value *item);
-    struct leat_value *(*value_map)(struct leat_task *t);                                  /* string keys, ordered */
+    struct leat_value *(*value_map)(struct leat_task *t); /* string keys, ordered */
     struct leat_value *(*value_struct)(struct leat_task *t, struct leat_schema *s);
-    int (*value_set)(struct leat_value *map_or_struct, const char *name, size_t name_len, struct leat_value *v);
+    int (*value_set)(struct leat_value *map_or_struct, const char *name, size_t name_len,
+                     struct leat_value *v);
     void (*value_with_schema)(struct leat_value *v, struct leat_schema *s);
 
     enum leat_type (*value_type)(const struct leat_value *v);
     const struct leat_schema *(*value_schema)(const struct leat_value *v); /* NULL: none */
-    int64_t (*value_get_int)(const struct leat_value *v); /* also booleans */
+    int64_t (*value_get_int)(const struct leat_value *v);                  /* also booleans */
     double (*value_get_float)(const struct leat_value *v);
     const void *(*value_get_bytes)(const struct leat_value *v, size_t *n); /* strings, bytes, decimals */
     size_t (*value_count)(const struct leat_value *v);                     /* items or entries */
-    const struct leat_value *(*value_at)(const struct leat_value *v, size_t i, const char **name, size_t *name_len);
+    const struct leat_value *(*value_at)(const struct leat_value *v, size_t i, const char **name,
+                                         size_t *name_len);
     const struct leat_value *(*value_find)(const struct leat_value *v, const char *name, size_t name_len);
 
     /* JSON text without schemas to a value (ints are INT64, other numbers FLOAT64); NULL after host->fail. */
@@ -290,14 +296,14 @@ struct leat_sink_ops {
 struct leat_connector {
     uint32_t struct_size;
     enum leat_kind kind;
-    const char *type;                /* as in YAML: file, s3 */
-    const char *const *aliases;      /* NULL-terminated: Kafka Connect class names it stands in for; may be NULL */
-    const char *summary;             /* one line */
-    const char *doc;                 /* Markdown, some paragraphs */
-    const char *example;             /* YAML of a minimal use: the lines below `source:` or one item of `sinks:` */
+    const char *type;           /* as in YAML: file, s3 */
+    const char *const *aliases; /* NULL-terminated: Kafka Connect class names it stands in for; may be NULL */
+    const char *summary;        /* one line */
+    const char *doc;            /* Markdown, some paragraphs */
+    const char *example;        /* YAML of a minimal use: the lines below `source:` or one item of `sinks:` */
     const struct leat_option *options;
     size_t option_count;
-    bool exact;                      /* sink: a record is delivered once even over crashes; source: positions are exact */
+    bool exact; /* sink: a record is delivered once even over crashes; source: positions are exact */
     /* Beyond the table: combinations and contents. Says what is wrong with host->fail. May be NULL. Must not touch the outside. */
     int (*validate)(struct leat_task *t, const struct leat_host *h, const struct leat_config *c);
     /* Tries the outside world (leat validate --connect, and before a run). May be NULL. */
