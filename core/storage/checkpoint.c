@@ -81,7 +81,8 @@ static int parse_entry(struct lines *l, struct offset_entry *out, struct err *e)
         return bad_line(l, "topic, partition and offset are expected", e);
     *partition++ = *offset++ = '\0';
     int64_t p, o;
-    if (!*line || !parse_number(partition, 0, INT32_MAX, &p) || !parse_number(offset, 0, STORAGE_OFFSET_MAX, &o))
+    if (!*line || !parse_number(partition, 0, INT32_MAX, &p) ||
+        !parse_number(offset, 0, STORAGE_OFFSET_MAX, &o))
         return bad_line(l, "topic, partition and offset are expected", e);
     *out = (struct offset_entry){.topic = mem_strdup(line), .partition = (int32_t)p, .offset = o};
     return out->topic ? ERR_OK : err_nomem(e);
@@ -160,7 +161,8 @@ int offset_file_write(const char *path, const struct offset_entry *list, size_t 
     return write_text(path, rc, &b, e);
 }
 
-static int parse_epoch(struct lines *l, const struct epoch_entry *before, struct epoch_entry *out, struct err *e)
+static int parse_epoch(struct lines *l, const struct epoch_entry *before, struct epoch_entry *out,
+                       struct err *e)
 {
     char *line = next_line(l);
     char *start = line ? strchr(line, ' ') : NULL;

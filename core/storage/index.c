@@ -53,8 +53,8 @@ void index_free(struct index *ix)
     ix->tail_count = ix->tail_cap = 0;
 }
 
-static int read_entries(enum index_kind kind, int64_t base, int fd, int64_t first, size_t n, struct index_entry *out,
-                        const char *path, struct err *e)
+static int read_entries(enum index_kind kind, int64_t base, int fd, int64_t first, size_t n,
+                        struct index_entry *out, const char *path, struct err *e)
 {
     uint8_t raw[PAGE_ENTRIES * 12];
     size_t size = index_entry_size(kind);
@@ -82,14 +82,15 @@ int index_load(struct index *ix, int fd, const char *path, struct err *e)
     if (rc)
         return rc;
     if (size % (int64_t)index_entry_size(ix->kind))
-        return err_set(e, ERR_CORRUPT, "%s: %lld bytes are no whole number of entries", path, (long long)size);
+        return err_set(e, ERR_CORRUPT, "%s: %lld bytes are no whole number of entries", path,
+                       (long long)size);
     ix->on_disk = size / (int64_t)index_entry_size(ix->kind);
     return load_last(ix, fd, path, e);
 }
 
 /* Is `en` a possible successor of `last` (the first one where `first`)? */
-static bool follows(const struct index *ix, const struct index_entry *last, bool first, const struct index_entry *en,
-                    int64_t offset_end, int64_t position_end)
+static bool follows(const struct index *ix, const struct index_entry *last, bool first,
+                    const struct index_entry *en, int64_t offset_end, int64_t position_end)
 {
     int64_t offset = entry_offset(ix->kind, en);
     if (offset < ix->base || offset >= offset_end)
@@ -104,7 +105,8 @@ static bool follows(const struct index *ix, const struct index_entry *last, bool
     return en->key > last->key && en->value >= last->value;
 }
 
-int index_check(struct index *ix, int fd, int64_t offset_end, int64_t position_end, const char *path, struct err *e)
+int index_check(struct index *ix, int fd, int64_t offset_end, int64_t position_end, const char *path,
+                struct err *e)
 {
     int64_t size, entry_size = (int64_t)index_entry_size(ix->kind);
     int rc = io_size(fd, &size, path, e);
@@ -200,8 +202,8 @@ bool index_find_tail(const struct index *ix, int64_t key, struct index_entry *ou
     return true;
 }
 
-int index_find_disk(enum index_kind kind, int64_t base, int64_t count, int fd, int64_t key, struct index_entry *out,
-                    bool *found, const char *path, struct err *e)
+int index_find_disk(enum index_kind kind, int64_t base, int64_t count, int fd, int64_t key,
+                    struct index_entry *out, bool *found, const char *path, struct err *e)
 {
     struct index_entry page[PAGE_ENTRIES];
     *found = false;

@@ -26,8 +26,8 @@ struct index_entry {
 
 struct index {
     enum index_kind kind;
-    int64_t base;           /* of the segment; offsets are stored relative to it */
-    int64_t on_disk;        /* entries in the file */
+    int64_t base;            /* of the segment; offsets are stored relative to it */
+    int64_t on_disk;         /* entries in the file */
     struct index_entry last; /* where there is one */
     struct index_entry *tail;
     uint32_t tail_count, tail_cap;
@@ -48,7 +48,8 @@ int index_load(struct index *ix, int fd, const char *path, struct err *e);
  * Reads the whole file and keeps what ascends and is within the bounds: offsets >= base and < `offset_end`, and, of the
  * offset index, positions < `position_end`. The rest is cut from the file.
  */
-int index_check(struct index *ix, int fd, int64_t offset_end, int64_t position_end, const char *path, struct err *e);
+int index_check(struct index *ix, int fd, int64_t offset_end, int64_t position_end, const char *path,
+                struct err *e);
 
 /* Is the tail so long that it should be written before `n` more entries come? */
 bool index_must_flush(const struct index *ix, uint32_t n);
@@ -62,8 +63,8 @@ void index_release_tail(struct index *ix); /* gives the memory of an empty tail 
 /* Largest entry with key <= `key` among those in memory. False: not there, look on disk. */
 bool index_find_tail(const struct index *ix, int64_t key, struct index_entry *out);
 /* The same among the first `count` entries of the file. `*found` is false if all are larger. */
-int index_find_disk(enum index_kind kind, int64_t base, int64_t count, int fd, int64_t key, struct index_entry *out,
-                    bool *found, const char *path, struct err *e);
+int index_find_disk(enum index_kind kind, int64_t base, int64_t count, int fd, int64_t key,
+                    struct index_entry *out, bool *found, const char *path, struct err *e);
 
 /* Removes entries whose offset is at or beyond `offset`. */
 int index_truncate(struct index *ix, int fd, int64_t offset, const char *path, struct err *e);

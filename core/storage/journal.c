@@ -233,8 +233,8 @@ static int stage_locked(struct journal *j, const struct journal_entry *en, struc
                        j->record_bytes);
     size_t used = s->used + JOURNAL_ENTRY_HEADER + en->bytes;
     if (used > payload_max(j))
-        return err_set(e, ERR_TOO_LARGE, "the journal record is full: %zu of %zu bytes used, %zu wanted", s->used,
-                       payload_max(j), en->bytes);
+        return err_set(e, ERR_TOO_LARGE, "the journal record is full: %zu of %zu bytes used, %zu wanted",
+                       s->used, payload_max(j), en->bytes);
     size_t record = journal_padded(JOURNAL_RECORD_HEADER + used);
     if (!has_room(j, record))
         return err_set(e, ERR_NO_SPACE, "no space for another journal file in %s", j->dir);
@@ -417,7 +417,8 @@ static void seal_current(struct journal *j)
     pthread_mutex_unlock(&j->lock);
 }
 
-static int write_synced(struct journal *j, const void *data, size_t n, int64_t at, const char *path, struct err *e)
+static int write_synced(struct journal *j, const void *data, size_t n, int64_t at, const char *path,
+                        struct err *e)
 {
     int rc = io_pwrite(j->fd, data, n, at, path, e);
     if (rc == ERR_OK && !j->direct)

@@ -33,7 +33,7 @@ struct journal_entry {
     struct uuid topic_id;
     int32_t partition;
     int64_t segment_base;
-    int64_t position;    /* in the segment file */
+    int64_t position; /* in the segment file */
     int64_t base_offset;
     int64_t next_offset; /* after the last batch */
     const void *data;    /* batches as they stand in the segment */
@@ -50,8 +50,8 @@ void journal_close(struct journal *j); /* what is staged and not committed is dr
  * later sequence behind it is damage: ERR_CORRUPT that names file and byte. entry->data is valid during the call only.
  * The files that were replayed count as sealed: flush, then journal_release or journal_reset.
  */
-int journal_replay(struct journal *j, int (*entry)(void *arg, const struct journal_entry *en, struct err *e), void *arg,
-                   struct err *e);
+int journal_replay(struct journal *j, int (*entry)(void *arg, const struct journal_entry *en, struct err *e),
+                   void *arg, struct err *e);
 
 /*
  * Staging: entries are copied into the current record. journal_stage answers ERR_TOO_LARGE when the record has no room
@@ -85,7 +85,7 @@ void journal_trim(struct journal *j);
  * entries in them, writes the recovery points, and calls journal_release(j, seal) with the number it read before
  * flushing.
  */
-uint64_t journal_sealed(struct journal *j);              /* number of the newest sealed file; 0: none waits */
+uint64_t journal_sealed(struct journal *j); /* number of the newest sealed file; 0: none waits */
 int journal_release(struct journal *j, uint64_t seal, struct err *e); /* files up to it may be overwritten */
 
 /* After all logs are flushed (clean stop): nothing needs to be replayed. */
@@ -93,8 +93,8 @@ int journal_reset(struct journal *j, struct err *e);
 
 struct journal_stats {
     uint64_t commits;
-    uint64_t bytes;       /* payload */
-    uint64_t file_bytes;  /* on disk now */
+    uint64_t bytes;      /* payload */
+    uint64_t file_bytes; /* on disk now */
 };
 void journal_stats(struct journal *j, struct journal_stats *s);
 

@@ -50,9 +50,9 @@ struct journal {
 
     pthread_mutex_t lock; /* guards what follows, up to the next line */
     struct journal_stage_buffer stage[2];
-    int filling;    /* index of the one that takes entries */
-    bool taken;     /* the other one waits for journal_write or is being written */
-    bool no_space;  /* no further file could be made */
+    int filling;   /* index of the one that takes entries */
+    bool taken;    /* the other one waits for journal_write or is being written */
+    bool no_space; /* no further file could be made */
     bool replayed;
     struct journal_file *files;
     size_t file_count, file_cap;

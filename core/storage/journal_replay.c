@@ -85,9 +85,10 @@ int journal_file_load(const struct journal *j, struct journal_file *f, struct er
         rc = io_pread_some(r.fd, block, sizeof block, 0, &got, r.path, e);
     if (rc == ERR_OK && (got < sizeof block || !journal_file_decode(block, f))) {
         f->sequence = f->first_record = f->released = 0;
-        if (got == sizeof block && memcmp(block, JOURNAL_FILE_MAGIC, 8) == 0 && be32(block + 8) > JOURNAL_VERSION)
-            rc = err_set(e, ERR_UNSUPPORTED, "%s has version %u, this program knows %u", r.path, be32(block + 8),
-                         JOURNAL_VERSION);
+        if (got == sizeof block && memcmp(block, JOURNAL_FILE_MAGIC, 8) == 0 &&
+            be32(block + 8) > JOURNAL_VERSION)
+            rc = err_set(e, ERR_UNSUPPORTED, "%s has version %u, this program knows %u", r.path,
+                         be32(block + 8), JOURNAL_VERSION);
     }
     if (rc == ERR_OK && f->sequence == 0 && f->bytes > (int64_t)JOURNAL_BLOCK) {
         /* The first block may be damaged: the first record names the same numbers. */
@@ -147,8 +148,8 @@ static int give_entries(const struct reader *r, const struct journal_record *rec
     for (uint32_t i = 0; i < rec->entries && rc == ERR_OK; i++) {
         if (end - p < (ptrdiff_t)JOURNAL_ENTRY_HEADER ||
             be32(p + 52) > (size_t)(end - p) - JOURNAL_ENTRY_HEADER)
-            return err_set(e, ERR_CORRUPT, "%s: entry %u of the record at byte %lld passes its end", r->path, i,
-                           (long long)r->position);
+            return err_set(e, ERR_CORRUPT, "%s: entry %u of the record at byte %lld passes its end", r->path,
+                           i, (long long)r->position);
         struct journal_entry en = {
             .segment_base = (int64_t)be64(p + 16),
             .position = (int64_t)be64(p + 24),
@@ -221,15 +222,16 @@ static int mark_files(struct journal *j, uint64_t released, struct err *e)
             continue;
         if (before && f->sequence != before->sequence + 1)
             return err_set(e, ERR_CORRUPT, "%s: %s %llu", j->dir,
-                           f->sequence == before->sequence ? "two files have the number" : "no file has the number",
+                           f->sequence == before->sequence ? "two files have the number"
+                                                           : "no file has the number",
                            (unsigned long long)before->sequence + (f->sequence != before->sequence));
         before = f;
     }
     return ERR_OK;
 }
 
-int journal_replay(struct journal *j, int (*entry)(void *arg, const struct journal_entry *en, struct err *e), void *arg,
-                   struct err *e)
+int journal_replay(struct journal *j, int (*entry)(void *arg, const struct journal_entry *en, struct err *e),
+                   void *arg, struct err *e)
 {
     if (j->replayed)
         return err_set(e, ERR_INTERNAL, "journal %s: replayed twice", j->dir);

@@ -95,7 +95,8 @@ static int load_epochs(struct log *log, struct err *e)
 static void free_log(struct log *log)
 {
     for (size_t i = 0; i < log->count; i++) {
-        atomic_store(&log->segments[i]->warm, true); /* readers that are left must not close each other's files */
+        atomic_store(&log->segments[i]->warm,
+                     true); /* readers that are left must not close each other's files */
         segment_unref(log->segments[i]);
     }
     segment_unref(log->warm);
@@ -212,7 +213,8 @@ int log_delete(struct log *log, struct err *e)
     int parent = slash ? (int)(slash + 1 - log->dir->path) : 0;
     /* A file name has at most 255 bytes: a long topic's is shortened, as Kafka does. */
     char *to = mem_printf("%.*s%.200s.%s-delete", parent, log->dir->path, log->dir->path + parent, hex);
-    char *parent_dir = parent > 1 ? mem_strndup(log->dir->path, (size_t)parent - 1) : mem_strdup(parent ? "/" : ".");
+    char *parent_dir =
+        parent > 1 ? mem_strndup(log->dir->path, (size_t)parent - 1) : mem_strdup(parent ? "/" : ".");
     int rc = to && parent_dir ? io_rename(log->dir->path, to, e) : err_nomem(e);
     if (rc == ERR_OK)
         rc = io_sync_dir(parent_dir, e);

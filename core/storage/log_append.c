@@ -66,8 +66,9 @@ static int check_timestamps(struct append *a, const struct item *it, struct err 
     if (args->log_append_time)
         return ERR_OK;
     if (it->h.max_timestamp > now && it->h.max_timestamp - now > args->timestamp_after_max_ms)
-        return err_set(e, ERR_INVALID_TIMESTAMP, "timestamp %" PRId64 " is more than %" PRId64 " ms after now",
-                       it->h.max_timestamp, args->timestamp_after_max_ms);
+        return err_set(e, ERR_INVALID_TIMESTAMP,
+                       "timestamp %" PRId64 " is more than %" PRId64 " ms after now", it->h.max_timestamp,
+                       args->timestamp_after_max_ms);
     if (args->timestamp_before_max_ms == INT64_MAX)
         return ERR_OK;
     struct batch_iter iter;
@@ -75,8 +76,9 @@ static int check_timestamps(struct append *a, const struct item *it, struct err 
     int rc = batch_iter_init(&iter, a->data + it->at, batch_size(&it->h), &a->scratch, e);
     while (rc == ERR_OK && (rc = batch_iter_next(&iter, &r, e)) == ERR_OK)
         if (r.timestamp < now && now - r.timestamp > args->timestamp_before_max_ms)
-            rc = err_set(e, ERR_INVALID_TIMESTAMP, "timestamp %" PRId64 " is more than %" PRId64 " ms before now",
-                         r.timestamp, args->timestamp_before_max_ms);
+            rc = err_set(e, ERR_INVALID_TIMESTAMP,
+                         "timestamp %" PRId64 " is more than %" PRId64 " ms before now", r.timestamp,
+                         args->timestamp_before_max_ms);
     return rc == ERR_END ? ERR_OK : rc;
 }
 
@@ -149,7 +151,8 @@ static int assign_offsets(struct append *a, struct err *e)
         struct item *it = &a->items[i];
         if (a->args->origin == LOG_FROM_LEADER) {
             if (it->h.base_offset < next || it->h.base_offset > STORAGE_OFFSET_MAX)
-                return err_set(e, ERR_INVALID, "%s: batch at offset %" PRId64 ", at least %" PRId64 " is next", log->name,
+                return err_set(e, ERR_INVALID,
+                               "%s: batch at offset %" PRId64 ", at least %" PRId64 " is next", log->name,
                                it->h.base_offset, next);
         } else {
             it->h.base_offset = next;
@@ -181,7 +184,8 @@ static void undo_producers(struct append *a)
     pthread_mutex_unlock(&a->log->state);
 }
 
-static int apply_item(struct append *a, struct item *it, const struct producer_batch **duplicate, struct err *e)
+static int apply_item(struct append *a, struct item *it, const struct producer_batch **duplicate,
+                      struct err *e)
 {
     static const enum producer_check checks[] = {
         [LOG_FROM_CLIENT] = PRODUCER_STRICT,
@@ -379,8 +383,8 @@ static int append_locked(struct append *a, struct log_appended *out, struct err 
     return rc;
 }
 
-int log_append(struct log *log, void *data, size_t n, const struct log_append_args *args, struct log_appended *out,
-               struct err *e)
+int log_append(struct log *log, void *data, size_t n, const struct log_append_args *args,
+               struct log_appended *out, struct err *e)
 {
     struct append a = {.log = log, .args = args, .data = data, .n = n, .cap = INLINE_BATCHES};
     a.items = a.few;

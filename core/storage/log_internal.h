@@ -57,10 +57,10 @@ struct log {
     struct epochs epochs;
 
     /* append lock */
-    int64_t snapshot_lag;         /* bytes appended since the newest snapshot */
-    bool names_dirty;             /* directory entries are not synced */
-    bool parent_dirty;            /* the directory's own name is not */
-    bool metadata_dirty;          /* partition.metadata is not */
+    int64_t snapshot_lag; /* bytes appended since the newest snapshot */
+    bool names_dirty;     /* directory entries are not synced */
+    bool parent_dirty;    /* the directory's own name is not */
+    bool metadata_dirty;  /* partition.metadata is not */
 };
 
 static inline struct segment *log_active(const struct log *log)
@@ -104,10 +104,12 @@ int log_replay_batch(struct producers *p, const struct batch_header *h, const vo
  * Walks the batches with offsets in [from, to) by their headers. With `index`, aborted transactions are added to its
  * transaction index. Ends quietly at a damaged batch.
  */
-int log_replay(struct log *log, struct producers *p, int64_t from, int64_t to, struct segment *index, struct err *e);
+int log_replay(struct log *log, struct producers *p, int64_t from, int64_t to, struct segment *index,
+               struct err *e);
 
 /* ---- log_recover.c ---- */
-int log_recover(struct log *log, const struct log_open_args *args, struct log_recovery *report, struct err *e);
+int log_recover(struct log *log, const struct log_open_args *args, struct log_recovery *report,
+                struct err *e);
 
 /* ---- log_upkeep.c; append lock held ---- */
 int log_roll_locked(struct log *log, const struct buf *snapshot, struct err *e);

@@ -14,10 +14,10 @@
 struct view {
     struct segment *segment; /* referenced */
     int64_t size;
-    int64_t start;           /* log start offset */
-    int64_t limit;           /* nothing at or beyond this offset is given out */
-    int64_t next_base;       /* of the following segment; INT64_MAX: this is the active one */
-    int64_t position;        /* where to start, -1: ask the index */
+    int64_t start;     /* log start offset */
+    int64_t limit;     /* nothing at or beyond this offset is given out */
+    int64_t next_base; /* of the following segment; INT64_MAX: this is the active one */
+    int64_t position;  /* where to start, -1: ask the index */
     uint64_t cuts;
 };
 
@@ -54,7 +54,8 @@ size_t log_segment_index(const struct log *log, int64_t offset)
 
 static int64_t stable_locked(const struct log *log)
 {
-    return log->first_unstable >= 0 && log->first_unstable < log->watermark ? log->first_unstable : log->watermark;
+    return log->first_unstable >= 0 && log->first_unstable < log->watermark ? log->first_unstable
+                                                                            : log->watermark;
 }
 
 int64_t log_last_stable_offset(struct log *log)
@@ -89,8 +90,9 @@ static int look(struct log *log, int64_t offset, enum isolation isolation, struc
     v->cuts = log->cuts;
     v->start = log->start;
     if (offset < log->start || offset > log->end) {
-        rc = err_set(e, ERR_OFFSET_OUT_OF_RANGE, "%s: offset %" PRId64 " is outside [%" PRId64 ", %" PRId64 "]",
-                     log->name, offset, log->start, log->end);
+        rc = err_set(e, ERR_OFFSET_OUT_OF_RANGE,
+                     "%s: offset %" PRId64 " is outside [%" PRId64 ", %" PRId64 "]", log->name, offset,
+                     log->start, log->end);
     } else if (offset < v->limit) {
         size_t i = log_segment_index(log, offset);
         v->segment = segment_ref(log->segments[i]);
@@ -112,7 +114,8 @@ static void remember(struct log *log, const struct view *v, int64_t asked, const
     pthread_mutex_lock(&log->state);
     if (log->cuts == v->cuts) {
         unsigned k = 0;
-        while (k < LOG_HINTS && !(log->hints[k].offset == asked && log->hints[k].segment_base == v->segment->base))
+        while (k < LOG_HINTS &&
+               !(log->hints[k].offset == asked && log->hints[k].segment_base == v->segment->base))
             k++;
         log->hints[k < LOG_HINTS ? k : log->next_hint++ % LOG_HINTS] = hint;
     }
@@ -138,7 +141,8 @@ static int walk(const struct view *v, int64_t offset, size_t max_bytes, struct l
     int rc = segment_fd(s, FILE_LOG, false, &r->fd, e);
     if (rc)
         return rc;
-    scan_init(&scan, r->fd, segment_path(s, FILE_LOG, path), v->position, v->size, s->base, window, sizeof window);
+    scan_init(&scan, r->fd, segment_path(s, FILE_LOG, path), v->position, v->size, s->base, window,
+              sizeof window);
     r->bytes = 0;
     while ((rc = scan_header(&scan, &h, e)) == ERR_OK) {
         int64_t last = batch_last_offset(&h);
@@ -168,7 +172,8 @@ static int walk(const struct view *v, int64_t offset, size_t max_bytes, struct l
 }
 
 /* The positions that reads start from, and a segment's end, are found before anything is given out. */
-static int locate_in(const struct view *v, int64_t offset, size_t max_bytes, struct log_range *r, struct err *e)
+static int locate_in(const struct view *v, int64_t offset, size_t max_bytes, struct log_range *r,
+                     struct err *e)
 {
     struct view from = *v;
     int rc = ERR_OK;
@@ -181,8 +186,8 @@ static int locate_in(const struct view *v, int64_t offset, size_t max_bytes, str
     return rc ? rc : walk(&from, offset, max_bytes, r, e);
 }
 
-static int locate(struct log *log, int64_t offset, size_t max_bytes, enum isolation isolation, struct log_range *r,
-                  struct err *e)
+static int locate(struct log *log, int64_t offset, size_t max_bytes, enum isolation isolation,
+                  struct log_range *r, struct err *e)
 {
     for (;;) {
         struct view v;
@@ -207,8 +212,8 @@ static int locate(struct log *log, int64_t offset, size_t max_bytes, enum isolat
     }
 }
 
-int log_locate(struct log *log, int64_t offset, size_t max_bytes, enum isolation isolation, struct log_range *out,
-               struct err *e)
+int log_locate(struct log *log, int64_t offset, size_t max_bytes, enum isolation isolation,
+               struct log_range *out, struct err *e)
 {
     *out = (struct log_range){.fd = -1, .base_offset = offset, .next_offset = offset};
     int rc = log_enter(log, e);
@@ -239,7 +244,8 @@ void log_range_release(struct log_range *r)
     *r = (struct log_range){.fd = -1};
 }
 
-int log_aborted(struct log *log, int64_t from, int64_t to, struct aborted_txn **list, size_t *n, struct err *e)
+int log_aborted(struct log *log, int64_t from, int64_t to, struct aborted_txn **list, size_t *n,
+                struct err *e)
 {
     *list = NULL;
     *n = 0;

@@ -51,7 +51,8 @@ static int found_file(void *arg, const char *name, struct err *e)
     if (last && (strcmp(last, DELETED_SUFFIX) == 0 || strcmp(last, ".cleaned") == 0))
         return remove_file(l->log, name, e);
     if (last && strcmp(last, ".swap") == 0)
-        return err_set(e, ERR_UNSUPPORTED, "%s/%s was left by an interrupted compaction of Kafka; let Kafka finish it",
+        return err_set(e, ERR_UNSUPPORTED,
+                       "%s/%s was left by an interrupted compaction of Kafka; let Kafka finish it",
                        l->log->dir->path, name);
     for (unsigned k = 0; k < 4; k++) {
         if (strcmp(suffix, suffixes[k]) != 0)
@@ -149,10 +150,10 @@ struct recovery {
     struct log *log;
     const struct log_open_args *args;
     struct log_recovery *report;
-    int64_t point;      /* batches at or beyond are checked */
-    int64_t snapshot;   /* producers hold everything below this offset */
-    int64_t txn_from;   /* aborted transactions with markers from here on are added to the transaction index */
-    int64_t next;       /* offset after the last good batch */
+    int64_t point;    /* batches at or beyond are checked */
+    int64_t snapshot; /* producers hold everything below this offset */
+    int64_t txn_from; /* aborted transactions with markers from here on are added to the transaction index */
+    int64_t next;     /* offset after the last good batch */
     uint8_t *window;
     struct buf big;
 };
@@ -174,7 +175,8 @@ static int rebuild_txnindex(struct recovery *r, struct segment *s, int64_t to, s
 }
 
 /* Segments that are trusted: only what is missing altogether is made again; the rest is looked at when it is used. */
-static int prepare_sealed(struct recovery *r, struct segment *s, unsigned has, int64_t next_base, struct err *e)
+static int prepare_sealed(struct recovery *r, struct segment *s, unsigned has, int64_t next_base,
+                          struct err *e)
 {
     if ((has & HAS_INDEX) && (has & HAS_TIME))
         return ERR_OK;
@@ -202,7 +204,8 @@ static int take_batch(struct recovery *r, struct segment *s, struct scan *scan, 
         struct batch_header again;
         rc = batch_check(data, batch_size(h), &again, e);
         if (rc)
-            return err_set(e, ERR_CORRUPT, "%s: batch at byte %" PRId64 ": %s", scan->path, scan->position, e->text);
+            return err_set(e, ERR_CORRUPT, "%s: batch at byte %" PRId64 ": %s", scan->path, scan->position,
+                           e->text);
         r->report->scanned_bytes += (int64_t)batch_size(h);
     }
     if (rc == ERR_OK && h->base_offset >= r->snapshot)
@@ -224,8 +227,8 @@ static int take_batch(struct recovery *r, struct segment *s, struct scan *scan, 
 }
 
 /* Walks to the end of what is good. *good is the position there; *why is ERR_OK if that is the end of the file. */
-static int walk_segment(struct recovery *r, struct segment *s, int64_t position, int64_t next_base, int64_t *good,
-                        int *why, struct err *e)
+static int walk_segment(struct recovery *r, struct segment *s, int64_t position, int64_t next_base,
+                        int64_t *good, int *why, struct err *e)
 {
     char path[STORAGE_PATH_MAX];
     struct scan scan;
@@ -238,8 +241,10 @@ static int walk_segment(struct recovery *r, struct segment *s, int64_t position,
     r->next = s->base;
     while ((rc = scan_header(&scan, &h, e)) == ERR_OK) {
         if (h.base_offset >= next_base) {
-            rc = err_set(e, ERR_CORRUPT, "%s: the batch at byte %" PRId64 " has offset %" PRId64
-                         ", which belongs to the next segment", path, scan.position, h.base_offset);
+            rc = err_set(e, ERR_CORRUPT,
+                         "%s: the batch at byte %" PRId64 " has offset %" PRId64
+                         ", which belongs to the next segment",
+                         path, scan.position, h.base_offset);
             break;
         }
         if (r->args->durable_end >= 0 && batch_last_offset(&h) >= r->args->durable_end) {
@@ -277,12 +282,14 @@ static int cut(struct recovery *r, size_t i, int64_t good, const char *why, stru
     s->size = good;
     r->report->cut_bytes += bytes;
     r->report->cut_from_offset = r->next;
-    diag_warn("storage", "%s: cut %" PRId64 " bytes from offset %" PRId64 " on: %s", log->name, bytes, r->next, why);
+    diag_warn("storage", "%s: cut %" PRId64 " bytes from offset %" PRId64 " on: %s", log->name, bytes,
+              r->next, why);
     return ERR_OK;
 }
 
 /* Indexes of the segment where reading starts, and producers as of there. */
-static int prepare_first(struct recovery *r, struct segment *s, unsigned has, int64_t *position, struct err *e)
+static int prepare_first(struct recovery *r, struct segment *s, unsigned has, int64_t *position,
+                         struct err *e)
 {
     struct log *log = r->log;
     int64_t end = r->args->clean ? INT64_MAX : r->point;
@@ -341,18 +348,20 @@ static int recover_segment(struct recovery *r, size_t i, int64_t position, bool 
     if (rc)
         return rc;
     s->data_dirty = s->index_dirty = s->txn_dirty = true;
-    if (why == ERR_OK && next_base != INT64_MAX && r->next < next_base && next_base > r->point && !r->args->clean) {
+    if (why == ERR_OK && next_base != INT64_MAX && r->next < next_base && next_base > r->point &&
+        !r->args->clean) {
         why = ERR_TRUNCATED;
-        err_set(e, ERR_TRUNCATED, "segment %" PRId64 " ends at offset %" PRId64 ", the next one starts at %" PRId64,
-                s->base, r->next, next_base);
+        err_set(e, ERR_TRUNCATED,
+                "segment %" PRId64 " ends at offset %" PRId64 ", the next one starts at %" PRId64, s->base,
+                r->next, next_base);
     }
     if (why == ERR_OK)
         return ERR_OK;
     *stop = r->next >= r->point;
     if (*stop)
         return cut(r, i, good, e->text, e);
-    diag_error("storage", "%s: damage below the recovery point %" PRId64 ", not served: %s", log->name, r->point,
-               e->text);
+    diag_error("storage", "%s: damage below the recovery point %" PRId64 ", not served: %s", log->name,
+               r->point, e->text);
     return ERR_OK;
 }
 
@@ -384,10 +393,11 @@ static int set_ends(struct recovery *r, struct err *e)
     struct segment *s = log_active(log);
     log->end = r->next;
     if (r->args->durable_end > log->end)
-        diag_error("storage", "%s: ends at offset %" PRId64 ", %" PRId64 " was acknowledged", log->name, log->end,
-                   r->args->durable_end);
+        diag_error("storage", "%s: ends at offset %" PRId64 ", %" PRId64 " was acknowledged", log->name,
+                   log->end, r->args->durable_end);
     int rc = ERR_OK;
-    int64_t next = log->end < r->point && s->size ? r->point : log->end; /* damage hides the rest of the segment */
+    int64_t next =
+        log->end < r->point && s->size ? r->point : log->end; /* damage hides the rest of the segment */
     if (next < start)
         next = start;
     segment_set_sealed(s, next != log->end);

@@ -26,17 +26,17 @@ static int same_bytes(int fd, const uint8_t *data, size_t n, int64_t position, c
     return ERR_OK;
 }
 
-int log_restore(const char *dir, int64_t segment_base, int64_t position, const void *data, size_t n, bool *changed,
-                struct err *e)
+int log_restore(const char *dir, int64_t segment_base, int64_t position, const void *data, size_t n,
+                bool *changed, struct err *e)
 {
     char path[STORAGE_PATH_MAX];
     bool same;
     int fd;
     *changed = false;
-    if (strlen(dir) > STORAGE_DIR_MAX || segment_base < 0 || segment_base > STORAGE_OFFSET_MAX || position < 0 ||
-        position > INT32_MAX)
-        return err_set(e, ERR_INVALID, "cannot restore %zu bytes at byte %" PRId64 " of segment %" PRId64, n, position,
-                       segment_base);
+    if (strlen(dir) > STORAGE_DIR_MAX || segment_base < 0 || segment_base > STORAGE_OFFSET_MAX ||
+        position < 0 || position > INT32_MAX)
+        return err_set(e, ERR_INVALID, "cannot restore %zu bytes at byte %" PRId64 " of segment %" PRId64, n,
+                       position, segment_base);
     storage_path(path, dir, segment_base, LOG_SUFFIX, "");
     int rc = io_open(&fd, path, O_RDWR, 0, e);
     if (rc == ERR_NOT_FOUND && position > 0)

@@ -67,7 +67,8 @@ static int read_snapshot(struct log *log, int64_t offset, struct producers *p, s
     char path[STORAGE_PATH_MAX];
     char *data;
     size_t n;
-    int rc = io_read_file(storage_path(path, log->dir->path, offset, SNAPSHOT_SUFFIX, ""), SNAPSHOT_MAX, &data, &n, e);
+    int rc = io_read_file(storage_path(path, log->dir->path, offset, SNAPSHOT_SUFFIX, ""), SNAPSHOT_MAX,
+                          &data, &n, e);
     if (rc)
         return rc;
     rc = producers_decode(p, data, n, path, e);
@@ -140,8 +141,8 @@ int log_replay_batch(struct producers *p, const struct batch_header *h, const vo
     return rc;
 }
 
-static int replay_segment(struct producers *p, struct segment *s, int64_t from, int64_t to, struct segment *index,
-                          struct err *e)
+static int replay_segment(struct producers *p, struct segment *s, int64_t from, int64_t to,
+                          struct segment *index, struct err *e)
 {
     char path[STORAGE_PATH_MAX];
     uint8_t window[WINDOW];
@@ -179,7 +180,8 @@ static int replay_segment(struct producers *p, struct segment *s, int64_t from, 
     return rc == ERR_END || rc == ERR_CORRUPT || rc == ERR_TRUNCATED ? ERR_OK : rc;
 }
 
-int log_replay(struct log *log, struct producers *p, int64_t from, int64_t to, struct segment *index, struct err *e)
+int log_replay(struct log *log, struct producers *p, int64_t from, int64_t to, struct segment *index,
+               struct err *e)
 {
     int rc = ERR_OK;
     for (size_t i = log_segment_index(log, from); i < log->count && rc == ERR_OK; i++) {

@@ -55,8 +55,8 @@ static int find_record(const void *batch, size_t n, int64_t timestamp, const str
 }
 
 /* Walks a segment from the batch at `from` on. */
-static int find_in_segment(const struct look *v, int64_t timestamp, int64_t from, int64_t *offset, int64_t *found_ts,
-                           struct err *e)
+static int find_in_segment(const struct look *v, int64_t timestamp, int64_t from, int64_t *offset,
+                           int64_t *found_ts, struct err *e)
 {
     char path[STORAGE_PATH_MAX];
     uint8_t window[WINDOW];
@@ -71,8 +71,8 @@ static int find_in_segment(const struct look *v, int64_t timestamp, int64_t from
     if (rc)
         return rc;
     buf_init(&big, BATCH_MAX_BYTES + BATCH_LENGTH_PREFIX);
-    scan_init(&scan, fd, segment_path(v->segment, FILE_LOG, path), position, v->size, v->segment->base, window,
-              sizeof window);
+    scan_init(&scan, fd, segment_path(v->segment, FILE_LOG, path), position, v->size, v->segment->base,
+              window, sizeof window);
     while (*offset < 0 && (rc = scan_header(&scan, &h, e)) == ERR_OK && h.base_offset < v->watermark) {
         if (h.max_timestamp >= timestamp && batch_last_offset(&h) >= v->start) {
             const uint8_t *data;
@@ -90,7 +90,8 @@ static int find_in_segment(const struct look *v, int64_t timestamp, int64_t from
     return rc == ERR_END ? ERR_OK : rc;
 }
 
-static int search_segment(const struct look *v, int64_t timestamp, int64_t *offset, int64_t *found_ts, struct err *e)
+static int search_segment(const struct look *v, int64_t timestamp, int64_t *offset, int64_t *found_ts,
+                          struct err *e)
 {
     int64_t newest, newest_offset, from;
     int rc = segment_load(v->segment, v->size, e);
@@ -148,7 +149,8 @@ static int newest_of(const struct look *v, int64_t *timestamp, struct err *e)
     rc = segment_fd(v->segment, FILE_LOG, false, &fd, e);
     if (rc)
         return rc;
-    scan_init(&scan, fd, segment_path(v->segment, FILE_LOG, path), 0, v->size, v->segment->base, window, sizeof window);
+    scan_init(&scan, fd, segment_path(v->segment, FILE_LOG, path), 0, v->size, v->segment->base, window,
+              sizeof window);
     while ((rc = scan_header(&scan, &h, e)) == ERR_OK && h.base_offset < v->watermark) {
         if (batch_last_offset(&h) >= v->start && h.max_timestamp > *timestamp)
             *timestamp = h.max_timestamp;
@@ -187,7 +189,8 @@ int log_segments(struct log *log, struct segment_info **list, size_t *n, struct 
     for (size_t i = 0; i < log->count && rc == ERR_OK; i++) {
         struct segment *s = log->segments[i];
         int64_t offset;
-        infos[i] = (struct segment_info){.base_offset = s->base, .size = s->size, .active = s == log_active(log)};
+        infos[i] =
+            (struct segment_info){.base_offset = s->base, .size = s->size, .active = s == log_active(log)};
         rc = segment_load(s, s->size, e);
         if (rc == ERR_OK)
             rc = segment_first_timestamp(s, e);

@@ -124,8 +124,9 @@ int log_truncate_to(struct log *log, int64_t offset, struct err *e)
     pthread_mutex_lock(&log->append);
     int rc = log_check_usable(log, e);
     if (rc == ERR_OK && offset < log->start)
-        rc = err_set(e, ERR_OFFSET_OUT_OF_RANGE, "%s: cannot truncate to %" PRId64 ", the log starts at %" PRId64,
-                     log->name, offset, log->start);
+        rc = err_set(e, ERR_OFFSET_OUT_OF_RANGE,
+                     "%s: cannot truncate to %" PRId64 ", the log starts at %" PRId64, log->name, offset,
+                     log->start);
     if (rc == ERR_OK && offset < log->end) {
         rc = truncate_locked(log, offset, e);
         if (rc)

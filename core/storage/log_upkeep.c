@@ -216,8 +216,9 @@ int log_set_start_offset(struct log *log, int64_t offset, struct err *e)
     if (rc == ERR_OK) {
         pthread_mutex_lock(&log->state);
         if (offset > log->watermark)
-            rc = err_set(e, ERR_OFFSET_OUT_OF_RANGE, "%s: offset %" PRId64 " is beyond the high watermark %" PRId64,
-                         log->name, offset, log->watermark);
+            rc = err_set(e, ERR_OFFSET_OUT_OF_RANGE,
+                         "%s: offset %" PRId64 " is beyond the high watermark %" PRId64, log->name, offset,
+                         log->watermark);
         else if (offset > log->start)
             log->start = offset;
         if (rc == ERR_OK)

@@ -23,7 +23,8 @@
 #define DELETED_SUFFIX ".deleted"
 
 /* "<dir>/<20 digits><suffix><more>"; `out` has STORAGE_PATH_MAX bytes and `dir` at most STORAGE_DIR_MAX. */
-static inline const char *storage_path(char *out, const char *dir, int64_t offset, const char *suffix, const char *more)
+static inline const char *storage_path(char *out, const char *dir, int64_t offset, const char *suffix,
+                                       const char *more)
 {
     snprintf(out, STORAGE_PATH_MAX, "%s/%020" PRId64 "%s%s", dir, offset, suffix, more);
     return out;

@@ -12,7 +12,7 @@
 struct txn {
     int64_t producer_id;
     int64_t first_offset;
-    int64_t last_offset; /* of the marker, -1: open */
+    int64_t last_offset;        /* of the marker, -1: open */
     struct txn *before, *after; /* by first offset */
     struct txn *next_done;      /* by marker */
 };
@@ -70,7 +70,8 @@ static int ensure(struct producers *p, int64_t id, struct producer **out, struct
     struct producer *made = mem_calloc(1, sizeof *made);
     if (!made)
         return err_nomem(e);
-    *made = (struct producer){.id = id, .epoch = -1, .coordinator_epoch = -1, .last_timestamp = -1, .fresh = true};
+    *made = (struct producer){
+        .id = id, .epoch = -1, .coordinator_epoch = -1, .last_timestamp = -1, .fresh = true};
     int rc = map_put(p->map, &id, sizeof id, made, e);
     if (rc) {
         mem_free(made);
@@ -113,7 +114,8 @@ static const struct producer_batch *find_duplicate(const struct producer *pr, co
     if (pr->epoch != h->producer_epoch)
         return NULL;
     for (int i = 0; i < pr->count; i++)
-        if (pr->batches[i].last_sequence == last_sequence(h) && first_sequence(&pr->batches[i]) == h->base_sequence)
+        if (pr->batches[i].last_sequence == last_sequence(h) &&
+            first_sequence(&pr->batches[i]) == h->base_sequence)
             return &pr->batches[i];
     return NULL;
 }
@@ -164,7 +166,8 @@ int producers_check_data(struct producers *p, const struct batch_header *h, enum
     if (rc == ERR_OK && check == PRODUCER_STRICT)
         rc = check_sequence(pr, h, e);
     if (rc == ERR_OK && check == PRODUCER_STRICT && pr->txn && !(h->attributes & BATCH_TRANSACTIONAL))
-        rc = err_set(e, ERR_INVALID_TXN_STATE, "producer %lld has an open transaction and sent a batch outside of it",
+        rc = err_set(e, ERR_INVALID_TXN_STATE,
+                     "producer %lld has an open transaction and sent a batch outside of it",
                      (long long)pr->id);
     if (rc == ERR_OK && (h->attributes & BATCH_TRANSACTIONAL))
         rc = ensure_txn(p, e);
@@ -177,7 +180,8 @@ static void start_txn(struct producers *p, struct producer *pr, int64_t first_of
 {
     struct txn *t = p->spare;
     p->spare = NULL;
-    *t = (struct txn){.producer_id = pr->id, .first_offset = first_offset, .last_offset = -1, .before = p->last};
+    *t = (struct txn){
+        .producer_id = pr->id, .first_offset = first_offset, .last_offset = -1, .before = p->last};
     if (p->last)
         p->last->after = t;
     else
@@ -210,8 +214,9 @@ void producers_apply_data(struct producers *p, const struct batch_header *h, str
 
 /* ---- markers ---- */
 
-int producers_check_marker(struct producers *p, const struct batch_header *h, int16_t type, int32_t coordinator_epoch,
-                           enum producer_check check, struct txn_end *end, struct err *e)
+int producers_check_marker(struct producers *p, const struct batch_header *h, int16_t type,
+                           int32_t coordinator_epoch, enum producer_check check, struct txn_end *end,
+                           struct err *e)
 {
     struct producer *pr;
     int rc = ensure(p, h->producer_id, &pr, e);
@@ -220,7 +225,8 @@ int producers_check_marker(struct producers *p, const struct batch_header *h, in
     if (check != PRODUCER_TRUST)
         rc = check_epoch(pr, h->producer_epoch, e);
     if (rc == ERR_OK && check != PRODUCER_TRUST && coordinator_epoch < pr->coordinator_epoch)
-        rc = err_set(e, ERR_INVALID_TXN_STATE, "the marker for producer %lld comes from coordinator epoch %d, %d was seen",
+        rc = err_set(e, ERR_INVALID_TXN_STATE,
+                     "the marker for producer %lld comes from coordinator epoch %d, %d was seen",
                      (long long)pr->id, coordinator_epoch, pr->coordinator_epoch);
     if (rc) {
         forget_fresh(p, pr);

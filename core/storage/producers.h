@@ -76,8 +76,9 @@ int producers_check_data(struct producers *p, const struct batch_header *h, enum
 void producers_apply_data(struct producers *p, const struct batch_header *h, struct producer_undo *undo);
 
 /* Same for a marker. `end` says what it completes. */
-int producers_check_marker(struct producers *p, const struct batch_header *h, int16_t type, int32_t coordinator_epoch,
-                           enum producer_check check, struct txn_end *end, struct err *e);
+int producers_check_marker(struct producers *p, const struct batch_header *h, int16_t type,
+                           int32_t coordinator_epoch, enum producer_check check, struct txn_end *end,
+                           struct err *e);
 void producers_apply_marker(struct producers *p, const struct batch_header *h, int32_t coordinator_epoch,
                             struct producer_undo *undo);
 

@@ -8,8 +8,8 @@
 
 #define SPARSE_READ 256
 
-void scan_init(struct scan *s, int fd, const char *path, int64_t position, int64_t end, int64_t floor, uint8_t *window,
-               size_t window_cap)
+void scan_init(struct scan *s, int fd, const char *path, int64_t position, int64_t end, int64_t floor,
+               uint8_t *window, size_t window_cap)
 {
     *s = (struct scan){
         .fd = fd,
@@ -59,17 +59,20 @@ int scan_header(struct scan *s, struct batch_header *h, struct err *e)
                        (long long)s->position);
     rc = batch_header_decode(p, n, h, e);
     if (rc)
-        return err_set(e, ERR_CORRUPT, "%s: no batch at byte %lld: %s", s->path, (long long)s->position, e->text);
+        return err_set(e, ERR_CORRUPT, "%s: no batch at byte %lld: %s", s->path, (long long)s->position,
+                       e->text);
     if (h->base_offset < s->floor || h->base_offset > STORAGE_OFFSET_MAX)
-        return err_set(e, ERR_CORRUPT, "%s: the batch at byte %lld has offset %lld, at least %lld is expected", s->path,
+        return err_set(e, ERR_CORRUPT,
+                       "%s: the batch at byte %lld has offset %lld, at least %lld is expected", s->path,
                        (long long)s->position, (long long)h->base_offset, (long long)s->floor);
     if ((int64_t)batch_size(h) > s->end - s->position)
-        return err_set(e, ERR_TRUNCATED, "%s ends inside the batch of %zu bytes at byte %lld", s->path, batch_size(h),
-                       (long long)s->position);
+        return err_set(e, ERR_TRUNCATED, "%s ends inside the batch of %zu bytes at byte %lld", s->path,
+                       batch_size(h), (long long)s->position);
     return ERR_OK;
 }
 
-int scan_batch(struct scan *s, const struct batch_header *h, struct buf *big, const uint8_t **data, struct err *e)
+int scan_batch(struct scan *s, const struct batch_header *h, struct buf *big, const uint8_t **data,
+               struct err *e)
 {
     size_t size = batch_size(h), n;
     if (size <= s->window_cap) {

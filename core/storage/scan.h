@@ -23,12 +23,12 @@ struct scan {
     size_t window_cap;
     int64_t window_at;
     size_t window_len;
-    bool sparse;      /* the last batch was large: read only a header next */
+    bool sparse; /* the last batch was large: read only a header next */
 };
 
 /* `window` is the caller's, at least BATCH_HEADER_SIZE bytes. */
-void scan_init(struct scan *s, int fd, const char *path, int64_t position, int64_t end, int64_t floor, uint8_t *window,
-               size_t window_cap);
+void scan_init(struct scan *s, int fd, const char *path, int64_t position, int64_t end, int64_t floor,
+               uint8_t *window, size_t window_cap);
 
 /*
  * Header of the batch at s->position. ERR_END at the end, ERR_TRUNCATED where the file or the range ends inside the
@@ -37,7 +37,8 @@ void scan_init(struct scan *s, int fd, const char *path, int64_t position, int64
 int scan_header(struct scan *s, struct batch_header *h, struct err *e);
 
 /* The whole batch whose header was just read: in the window, or read into `big`. Its CRC is not checked. */
-int scan_batch(struct scan *s, const struct batch_header *h, struct buf *big, const uint8_t **data, struct err *e);
+int scan_batch(struct scan *s, const struct batch_header *h, struct buf *big, const uint8_t **data,
+               struct err *e);
 
 /* Goes to the next batch. */
 void scan_skip(struct scan *s, const struct batch_header *h);

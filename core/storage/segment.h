@@ -45,7 +45,7 @@ struct segment {
     int64_t max_ts;        /* largest timestamp, -1: none */
     int64_t max_ts_offset; /* last offset of its batch */
     struct index offsets, times;
-    int64_t txn_entries;   /* in .txnindex */
+    int64_t txn_entries; /* in .txnindex */
 
     /* append lock */
     int64_t allocated;   /* bytes reserved on disk from the start, 0: unknown */
@@ -123,8 +123,8 @@ void segment_set_interval(struct segment *s, int32_t interval);
  * from there on. What is at or beyond `offset_end`, does not ascend or points at nothing is cut from the files; *rebuilt
  * tells if an index had to be given up altogether.
  */
-int segment_open_indexes(struct segment *s, int64_t offset_end, int64_t size, int64_t *position, bool *rebuilt,
-                         struct err *e);
+int segment_open_indexes(struct segment *s, int64_t offset_end, int64_t size, int64_t *position,
+                         bool *rebuilt, struct err *e);
 
 /* ---- txnindex.c: Kafka's .txnindex, 34 bytes an aborted transaction ---- */
 
@@ -135,7 +135,8 @@ int txnindex_load(struct segment *s, struct err *e); /* counts what is in the fi
 int txnindex_write(struct segment *s, int64_t nth, const struct txn_end *end, struct err *e);
 void txnindex_publish(struct segment *s, int64_t entries);
 /* Adds those that overlap [from, to) to the list. */
-int txnindex_collect(struct segment *s, int64_t from, int64_t to, struct aborted_txn **list, size_t *n, struct err *e);
+int txnindex_collect(struct segment *s, int64_t from, int64_t to, struct aborted_txn **list, size_t *n,
+                     struct err *e);
 /* Removes entries whose marker is at or beyond `offset`. */
 int txnindex_truncate(struct segment *s, int64_t offset, struct err *e);
 

@@ -197,15 +197,15 @@ int segment_load(struct segment *s, int64_t size, struct err *e)
     pthread_mutex_unlock(&s->lock);
     if (!rebuild)
         return rc;
-    diag_warn("storage", "%s: indexes of segment %" PRId64 " are missing or broken, building them anew", s->dir->path,
-              s->base);
+    diag_warn("storage", "%s: indexes of segment %" PRId64 " are missing or broken, building them anew",
+              s->dir->path, s->base);
     return segment_rebuild_indexes(s, size, e);
 }
 
 /* ---- finding ---- */
 
-static int find_entry(struct segment *s, enum segment_file kind, int64_t key, struct index_entry *out, bool *found,
-                      bool *from_disk, struct err *e)
+static int find_entry(struct segment *s, enum segment_file kind, int64_t key, struct index_entry *out,
+                      bool *found, bool *from_disk, struct err *e)
 {
     char path[STORAGE_PATH_MAX];
     struct index *ix = index_of(s, kind);
@@ -224,7 +224,8 @@ static int find_entry(struct segment *s, enum segment_file kind, int64_t key, st
 }
 
 /* Does the entry point at a batch that it describes? */
-static int entry_right(struct segment *s, const struct index_entry *en, int64_t size, bool *right, struct err *e)
+static int entry_right(struct segment *s, const struct index_entry *en, int64_t size, bool *right,
+                       struct err *e)
 {
     char path[STORAGE_PATH_MAX];
     uint8_t window[BATCH_HEADER_SIZE];
@@ -257,8 +258,8 @@ int segment_find_position(struct segment *s, int64_t offset, int64_t size, int64
             *position = en.value;
             return ERR_OK;
         }
-        diag_warn("storage", "%s: the index of segment %" PRId64 " is wrong at offset %" PRId64 "%s", s->dir->path,
-                  s->base, en.key, s->sealed ? ", building it anew" : "");
+        diag_warn("storage", "%s: the index of segment %" PRId64 " is wrong at offset %" PRId64 "%s",
+                  s->dir->path, s->base, en.key, s->sealed ? ", building it anew" : "");
         if (!s->sealed)
             return ERR_OK;
         rc = segment_rebuild_indexes(s, size, e);
@@ -330,7 +331,8 @@ void segment_set_interval(struct segment *s, int32_t interval)
     pthread_mutex_unlock(&s->lock);
 }
 
-static int check_one(struct segment *s, enum segment_file kind, int64_t offset_end, int64_t size, struct err *e)
+static int check_one(struct segment *s, enum segment_file kind, int64_t offset_end, int64_t size,
+                     struct err *e)
 {
     char path[STORAGE_PATH_MAX];
     int fd;
@@ -338,8 +340,8 @@ static int check_one(struct segment *s, enum segment_file kind, int64_t offset_e
     return rc ? rc : index_check(index_of(s, kind), fd, offset_end, size, segment_path(s, kind, path), e);
 }
 
-int segment_open_indexes(struct segment *s, int64_t offset_end, int64_t size, int64_t *position, bool *rebuilt,
-                         struct err *e)
+int segment_open_indexes(struct segment *s, int64_t offset_end, int64_t size, int64_t *position,
+                         bool *rebuilt, struct err *e)
 {
     bool right = true;
     *position = 0;

@@ -77,9 +77,10 @@ static int decode(const uint8_t *d, int64_t i, const char *path, struct aborted_
         .first_offset = (int64_t)be64(d + 10),
         .last_offset = (int64_t)be64(d + 18),
     };
-    if (be16(d) != TXN_VERSION || t->producer_id < 0 || t->first_offset < 0 || t->last_offset < t->first_offset)
-        return err_set(e, ERR_CORRUPT, "%s: entry %lld at byte %lld is no aborted transaction", path, (long long)i,
-                       (long long)i * TXN_ENTRY);
+    if (be16(d) != TXN_VERSION || t->producer_id < 0 || t->first_offset < 0 ||
+        t->last_offset < t->first_offset)
+        return err_set(e, ERR_CORRUPT, "%s: entry %lld at byte %lld is no aborted transaction", path,
+                       (long long)i, (long long)i * TXN_ENTRY);
     return ERR_OK;
 }
 
@@ -95,7 +96,8 @@ static int add(struct aborted_txn **list, size_t *n, const struct aborted_txn *t
     return ERR_OK;
 }
 
-int txnindex_collect(struct segment *s, int64_t from, int64_t to, struct aborted_txn **list, size_t *n, struct err *e)
+int txnindex_collect(struct segment *s, int64_t from, int64_t to, struct aborted_txn **list, size_t *n,
+                     struct err *e)
 {
     char path[STORAGE_PATH_MAX];
     uint8_t page[PAGE_ENTRIES * TXN_ENTRY];
@@ -108,8 +110,8 @@ int txnindex_collect(struct segment *s, int64_t from, int64_t to, struct aborted
         int64_t in_page = i % PAGE_ENTRIES, left = total - i;
         struct aborted_txn t;
         if (in_page == 0)
-            rc = io_pread(fd, page, (size_t)(left < PAGE_ENTRIES ? left : PAGE_ENTRIES) * TXN_ENTRY, i * TXN_ENTRY,
-                          path, e);
+            rc = io_pread(fd, page, (size_t)(left < PAGE_ENTRIES ? left : PAGE_ENTRIES) * TXN_ENTRY,
+                          i * TXN_ENTRY, path, e);
         if (rc == ERR_OK)
             rc = decode(page + in_page * TXN_ENTRY, i, path, &t, e);
         if (rc == ERR_OK && t.last_offset >= from && t.first_offset < to)

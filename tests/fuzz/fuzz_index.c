@@ -28,7 +28,8 @@ static void check_entries(const struct index *ix, int fd)
     bool found;
     int64_t key = ix->on_disk ? ix->last.key : -1;
     while (key >= 0) {
-        require(index_find_disk(ix->kind, ix->base, ix->on_disk, fd, key, &en, &found, "index", &e) == ERR_OK);
+        require(index_find_disk(ix->kind, ix->base, ix->on_disk, fd, key, &en, &found, "index", &e) ==
+                ERR_OK);
         if (!found)
             break;
         require(en.key <= key && (before.key < 0 || (en.key < before.key && en.value <= before.value)));

@@ -27,8 +27,8 @@ static const char *directory(void)
 {
     static char dir[64];
     if (!dir[0])
-        snprintf(dir, sizeof dir, "%s/leat-fuzz-journal-%d", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp",
-                 (int)getpid());
+        snprintf(dir, sizeof dir, "%s/leat-fuzz-journal-%d",
+                 access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", (int)getpid());
     return dir;
 }
 
@@ -39,8 +39,7 @@ static void fix_checksums(uint8_t *p, size_t n)
     for (size_t at = JOURNAL_BLOCK; at + JOURNAL_RECORD_HEADER <= n; at += JOURNAL_BLOCK) {
         uint32_t payload = be32(p + at + 32);
         if (be32(p + at) == JOURNAL_RECORD_MAGIC && payload <= n - at - JOURNAL_RECORD_HEADER)
-            put_be32(p + at + 36,
-                     crc32c(crc32c(0, p + at + JOURNAL_RECORD_HEADER, payload), p + at, 36));
+            put_be32(p + at + 36, crc32c(crc32c(0, p + at + JOURNAL_RECORD_HEADER, payload), p + at, 36));
     }
 }
 

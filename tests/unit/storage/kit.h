@@ -40,8 +40,8 @@ static inline uint8_t *make_batch(const struct batch_spec *spec, size_t *n)
     assert_non_null(value);
     memset(value, 'v', size);
     for (int i = 0; i < (spec->records ? spec->records : 1); i++)
-        assert_ok(batch_builder_add(b, (spec->timestamp ? spec->timestamp : EPOCH_MS) + i, "key", 3, value, size, NULL, 0,
-                                    &e),
+        assert_ok(batch_builder_add(b, (spec->timestamp ? spec->timestamp : EPOCH_MS) + i, "key", 3, value,
+                                    size, NULL, 0, &e),
                   &e);
     uint8_t *data;
     struct batch_producer p = spec->has_producer ? spec->producer : BATCH_NO_PRODUCER;
@@ -64,7 +64,8 @@ static inline struct log_append_args append_args(void)
     };
 }
 
-static inline int try_append(struct log *log, const struct batch_spec *spec, struct log_appended *out, struct err *e)
+static inline int try_append(struct log *log, const struct batch_spec *spec, struct log_appended *out,
+                             struct err *e)
 {
     size_t n;
     uint8_t *batch = make_batch(spec, &n);
@@ -83,8 +84,8 @@ static inline int64_t append(struct log *log, int records)
     return out.base_offset;
 }
 
-static inline int try_marker(struct log *log, int64_t id, int16_t epoch, bool commit, struct log_appended *out,
-                             struct err *e)
+static inline int try_marker(struct log *log, int64_t id, int16_t epoch, bool commit,
+                             struct log_appended *out, struct err *e)
 {
     struct buf b;
     buf_init(&b, 4096);
@@ -99,8 +100,7 @@ static inline int try_marker(struct log *log, int64_t id, int16_t epoch, bool co
 
 static inline struct log_open_args open_args(const char *dir)
 {
-    struct log_open_args a = {
-        .dir = dir, .name = "t-0", .config = log_config_default(), .durable_end = -1};
+    struct log_open_args a = {.dir = dir, .name = "t-0", .config = log_config_default(), .durable_end = -1};
     a.topic_id.b[0] = 7;
     return a;
 }
@@ -125,8 +125,8 @@ struct walked {
     int64_t first, next; /* first base offset, end; -1/from if nothing */
 };
 
-static inline int try_walk(struct log *log, int64_t from, size_t max_bytes, enum isolation isolation, struct walked *w,
-                           struct err *e)
+static inline int try_walk(struct log *log, int64_t from, size_t max_bytes, enum isolation isolation,
+                           struct walked *w, struct err *e)
 {
     *w = (struct walked){.first = -1, .next = from};
     for (;;) {

@@ -30,7 +30,8 @@ static bool same(json_t *value, const uint8_t *data, int32_t n)
     if (json_is_null(value))
         return data == NULL;
     if (json_is_string(value))
-        return data && (size_t)n == json_string_length(value) && memcmp(data, json_string_value(value), (size_t)n) == 0;
+        return data && (size_t)n == json_string_length(value) &&
+               memcmp(data, json_string_value(value), (size_t)n) == 0;
     const char *hex = json_string_value(json_object_get(value, "hex"));
     if (!hex || !data || strlen(hex) != (size_t)n * 2)
         return false;
@@ -43,8 +44,8 @@ static bool same(json_t *value, const uint8_t *data, int32_t n)
 }
 
 /* Checks the records of one batch; *i is the index of the next expected one. */
-static void check_batch(const struct expected *x, const uint8_t *data, size_t n, const struct aborted_txn *aborted,
-                        size_t aborted_count, size_t *i)
+static void check_batch(const struct expected *x, const uint8_t *data, size_t n,
+                        const struct aborted_txn *aborted, size_t aborted_count, size_t *i)
 {
     struct err e = {0};
     struct batch_iter it;

@@ -35,7 +35,8 @@ static void make_batches(void)
         struct batch_spec spec = {.value = 25000, .timestamp = EPOCH_MS + i};
         if (i % 3 == 1) {
             spec.has_producer = true;
-            spec.producer = (struct batch_producer){.id = 5, .epoch = 0, .base_sequence = i / 3, .transactional = true};
+            spec.producer =
+                (struct batch_producer){.id = 5, .epoch = 0, .base_sequence = i / 3, .transactional = true};
         }
         batches[i] = make_batch(&spec, &sizes[i]);
     }

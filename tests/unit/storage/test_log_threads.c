@@ -99,7 +99,8 @@ static void *upkeep(void *arg)
         struct segment_info *list;
         size_t n;
         if (log_flush(sh->log, &e) || log_apply_retention(sh->log, EPOCH_MS, &deleted, &e) ||
-            log_offset_for_time(sh->log, EPOCH_MS, &offset, &ts, &e) || log_segments(sh->log, &list, &n, &e)) {
+            log_offset_for_time(sh->log, EPOCH_MS, &offset, &ts, &e) ||
+            log_segments(sh->log, &list, &n, &e)) {
             complain(sh, "upkeep");
             return NULL;
         }

@@ -30,21 +30,21 @@ static int send(struct log *log, struct batch_spec spec, struct log_appended *ou
     return try_append(log, &spec, out, e);
 }
 
-#define assert_sent(log, spec, offset)                                                                                  \
-    do {                                                                                                                \
-        struct err sent_e = {0};                                                                                        \
-        struct log_appended sent;                                                                                       \
-        assert_ok(send(log, spec, &sent, &sent_e), &sent_e);                                                            \
-        assert_int_equal(sent.base_offset, offset);                                                                     \
+#define assert_sent(log, spec, offset)                                                                       \
+    do {                                                                                                     \
+        struct err sent_e = {0};                                                                             \
+        struct log_appended sent;                                                                            \
+        assert_ok(send(log, spec, &sent, &sent_e), &sent_e);                                                 \
+        assert_int_equal(sent.base_offset, offset);                                                          \
     } while (0)
 
-#define assert_refused(log, spec, code)                                                                                 \
-    do {                                                                                                                \
-        struct err refused_e = {0};                                                                                     \
-        struct log_appended refused;                                                                                    \
-        int64_t end_before = log_end_offset(log);                                                                       \
-        assert_code(send(log, spec, &refused, &refused_e), code, &refused_e);                                           \
-        assert_int_equal(log_end_offset(log), end_before);                                                              \
+#define assert_refused(log, spec, code)                                                                      \
+    do {                                                                                                     \
+        struct err refused_e = {0};                                                                          \
+        struct log_appended refused;                                                                         \
+        int64_t end_before = log_end_offset(log);                                                            \
+        assert_code(send(log, spec, &refused, &refused_e), code, &refused_e);                                \
+        assert_int_equal(log_end_offset(log), end_before);                                                   \
     } while (0)
 
 static void mark(struct log *log, int64_t id, int16_t epoch, bool commit)
@@ -134,20 +134,20 @@ static void transactions_hold_the_stable_offset(void **state)
     struct walked w;
     struct log_open_args a = open_args(*state);
     struct log *log = open_log(&a, NULL);
-    append(log, 1);                               /* 0 */
+    append(log, 1); /* 0 */
     assert_sent(log, from(1, 0, 0, 1, true), 1);
     assert_sent(log, from(2, 0, 0, 2, true), 2);
-    append(log, 1);                               /* 4 */
+    append(log, 1); /* 4 */
     log_set_high_watermark(log, 5);
     assert_int_equal(log_last_stable_offset(log), 1);
     assert_refused(log, from(1, 0, 1, 1, false), ERR_INVALID_TXN_STATE);
-    mark(log, 1, 0, true);                        /* 5, but nobody may rely on it below the watermark */
+    mark(log, 1, 0, true); /* 5, but nobody may rely on it below the watermark */
     assert_int_equal(log_last_stable_offset(log), 1);
     log_set_high_watermark(log, 6);
     assert_int_equal(log_last_stable_offset(log), 2);
     assert_ok(try_walk(log, 0, 4096, READ_COMMITTED, &w, &e), &e);
     assert_int_equal(w.next, 2);
-    mark(log, 2, 0, false);                       /* 6 */
+    mark(log, 2, 0, false); /* 6 */
     log_set_high_watermark(log, 7);
     assert_int_equal(log_last_stable_offset(log), 7);
     assert_aborted(log, 0, 7, 1);

@@ -277,7 +277,8 @@ static void leftovers_are_removed(void **state)
     struct log_open_args a = open_args(*state);
     close_log(open_log(&a, NULL), true);
     char *log0 = join(*state, LOG0), *deleted = join(*state, "00000000000000000000.log.deleted"),
-         *orphan = join(*state, "00000000000000000900.index"), *cleaned = join(*state, "00000000000000000000.log.cleaned");
+         *orphan = join(*state, "00000000000000000900.index"),
+         *cleaned = join(*state, "00000000000000000000.log.cleaned");
     copy_file(log0, deleted);
     copy_file(log0, orphan);
     copy_file(log0, cleaned);

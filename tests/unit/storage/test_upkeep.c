@@ -21,7 +21,8 @@ static void append_at(struct log *log, int64_t timestamp, int records)
 {
     struct err e = {0};
     struct log_appended out;
-    assert_ok(try_append(log, &(struct batch_spec){.timestamp = timestamp, .records = records}, &out, &e), &e);
+    assert_ok(try_append(log, &(struct batch_spec){.timestamp = timestamp, .records = records}, &out, &e),
+              &e);
 }
 
 static size_t segment_count(struct log *log)
@@ -382,7 +383,8 @@ static void offset_files_are_kafkas(void **state)
     mem_free(x);
     mem_free(y);
     offset_file_free(list, n);
-    static const char *const bad[] = {"1\n0\n", "0\n2\na 0 1\n", "0\n1\na 0\n", "0\n1\na 0 x\n", "0\n0\nmore\n", "0\n-1\n", "0"};
+    static const char *const bad[] = {
+        "1\n0\n", "0\n2\na 0 1\n", "0\n1\na 0\n", "0\n1\na 0 x\n", "0\n0\nmore\n", "0\n-1\n", "0"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         assert_ok(io_replace_file(path, bad[i], strlen(bad[i]), 0600, &e), &e);
         assert_code(offset_file_read(path, &list, &n, &e), ERR_CORRUPT, &e);
