@@ -1,5 +1,5 @@
 /*
- * journal_internal: what journal.c (files, staging, writing) and journal_replay.c share. Layout: docs/disk-format.md.
+ * journal_internal: what journal.c (staging, writing), journal_files.c and journal_replay.c share. Layout: docs/disk-format.md.
  */
 #ifndef LEAT_STORAGE_JOURNAL_INTERNAL_H
 #define LEAT_STORAGE_JOURNAL_INTERNAL_H
@@ -87,6 +87,21 @@ bool journal_record_decode(const uint8_t header[JOURNAL_RECORD_HEADER], struct j
 /* Fills the header in front of `payload` bytes, with the CRC. */
 void journal_record_encode(uint8_t *record, struct journal_record *r);
 bool journal_record_valid(const uint8_t *record, const struct journal_record *r);
+
+/* ---- journal_files.c ---- */
+
+int journal_add_file(struct journal *j, const struct journal_file *f,
+                     struct err *e); /* lock held, or alone */
+/* The free file that a record of so many bytes goes into next; NULL: one must be made. Lock held. */
+struct journal_file *journal_free_file(struct journal *j, size_t record);
+/* Makes one more file of zeros; it is free afterwards. On error nothing is left. */
+int journal_make_file(struct journal *j, size_t record, struct err *e);
+/* Seals the current file and starts a free one, which is made if there is none. */
+int journal_switch_file(struct journal *j, size_t record, struct err *e);
+void journal_seal_current(struct journal *j);
+/* Into the current file, and synced. */
+int journal_write_synced(struct journal *j, const void *data, size_t n, int64_t at, const char *path,
+                         struct err *e);
 
 /* Reads the file's header (or, where that is broken, its first record) and fills `f`; sequence 0: nothing in it. */
 int journal_file_load(const struct journal *j, struct journal_file *f, struct err *e);
