@@ -10,6 +10,7 @@
 static const struct leat_option sink_options[] = {
     {.name = "directory",
      .type = LEAT_STRING,
+     .flags = LEAT_WRITES_PATH,
      .importance = LEAT_HIGH,
      .doc = "Where files go; made if missing. It belongs to one connector. A hidden directory `.leat` in it "
             "holds "
@@ -31,6 +32,7 @@ static const struct leat_option sink_options[] = {
      .example = "${yyyy}/${MM}/${topic}-${partition}-${start_offset}${extension}"},
     {.name = "file",
      .type = LEAT_STRING,
+     .flags = LEAT_WRITES_FILE,
      .importance = LEAT_HIGH,
      .doc = "One file to which everything is appended, as Kafka Connect's FileStreamSink does; it is not "
             "rolled and "

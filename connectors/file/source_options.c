@@ -13,6 +13,7 @@
 const struct leat_option source_option_table[SOURCE_OPTIONS] = {
     {.name = "paths",
      .type = LEAT_LIST,
+     .flags = LEAT_READS_PATH,
      .importance = LEAT_HIGH,
      .doc = "Files to read: paths, or patterns with `*`, `?` and `[...]` in any part of the path (a `*` does "
             "not match a "
@@ -20,6 +21,7 @@ const struct leat_option source_option_table[SOURCE_OPTIONS] = {
      .example = "[/var/log/app/*.log]"},
     {.name = "file",
      .type = LEAT_STRING,
+     .flags = LEAT_READS_PATH,
      .importance = LEAT_HIGH,
      .doc = "One more path or pattern; the name that Kafka Connect's FileStreamSource uses.",
      .example = "/var/log/app.log"},
