@@ -104,13 +104,14 @@ static int check_option(const struct leat_option *o, struct err *e)
         return err_set(e, ERR_PLUGIN, "option %s has the unknown type %d", o->name, (int)o->type);
     if ((unsigned)o->importance > LEAT_LOW)
         return err_set(e, ERR_PLUGIN, "option %s has the unknown importance %d", o->name, (int)o->importance);
-    if (o->flags & ~(LEAT_REQUIRED | LEAT_SECRET | LEAT_ACCEPTED | LEAT_READS_PATH | LEAT_WRITES_PATH))
+    const uint32_t paths = LEAT_READS_PATH | LEAT_WRITES_PATH | LEAT_WRITES_FILE;
+    if (o->flags & ~(LEAT_REQUIRED | LEAT_SECRET | LEAT_ACCEPTED | paths))
         return err_set(e, ERR_PLUGIN, "option %s has unknown flags 0x%x", o->name, o->flags);
     if ((o->flags & LEAT_REQUIRED) && o->default_value != NULL)
         return err_set(e, ERR_PLUGIN, "option %s is required and has a default", o->name);
     if ((o->flags & LEAT_REQUIRED) && (o->flags & LEAT_ACCEPTED))
         return err_set(e, ERR_PLUGIN, "option %s is required and without effect", o->name);
-    if ((o->flags & (LEAT_READS_PATH | LEAT_WRITES_PATH)) && o->type != LEAT_STRING && o->type != LEAT_LIST)
+    if ((o->flags & paths) && o->type != LEAT_STRING && o->type != LEAT_LIST)
         return err_set(e, ERR_PLUGIN, "option %s is marked as a path and is neither text nor a list",
                        o->name);
     if (blank(o->doc))
