@@ -7,13 +7,11 @@
  */
 #include "storage/journal_internal.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "base/buf.h"
-#include "base/hash.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/thread.h"

@@ -113,6 +113,15 @@ static void free_log(struct log *log)
     mem_free(log);
 }
 
+/* Positions in an index have 32 bits. */
+static struct log_config bounded(const struct log_config *config)
+{
+    struct log_config c = *config;
+    if (c.segment_bytes > INT32_MAX)
+        c.segment_bytes = INT32_MAX;
+    return c;
+}
+
 static struct log *new_log(const struct log_open_args *args, struct err *e)
 {
     struct log *log = mem_calloc(1, sizeof *log);
@@ -124,7 +133,7 @@ static struct log *new_log(const struct log_open_args *args, struct err *e)
     mutex_init(&log->append);
     mutex_init(&log->state);
     cond_init(&log->idle);
-    log->config = args->config;
+    log->config = bounded(&args->config);
     log->topic_id = args->topic_id;
     log->first_unstable = -1;
     for (unsigned k = 0; k < LOG_HINTS; k++)
@@ -188,8 +197,8 @@ int log_close(struct log *log, bool clean, struct err *e)
     if (!log)
         return ERR_OK;
     wait_for_readers(log);
-    int rc = ERR_OK;
-    if (clean) {
+    int rc = clean ? log_check_usable(log, e) : ERR_OK;
+    if (rc == ERR_OK && clean && !(log->pristine && !log->epochs.dirty)) {
         pthread_mutex_lock(&log->flush);
         rc = log_trim_active(log, e);
         if (rc == ERR_OK)
@@ -283,7 +292,7 @@ void log_set_config(struct log *log, const struct log_config *config)
 {
     pthread_mutex_lock(&log->append);
     pthread_mutex_lock(&log->state);
-    log->config = *config;
+    log->config = bounded(config);
     pthread_mutex_unlock(&log->state);
     segment_set_interval(log_active(log), config->index_interval_bytes);
     pthread_mutex_unlock(&log->append);

@@ -171,8 +171,10 @@ int log_max_timestamp(struct log *log, int64_t *offset, int64_t *timestamp, stru
 /* ---- upkeep
  * ------------------------------------------------------------------------------------------------- */
 
-/* Syncs segment data up to the end it had when called; then that is the recovery point. Error: fatal, log
- * failed. */
+/*
+ * Syncs segment data up to the end it had when called; then that is the recovery point. An error of a sync is fatal
+ * (e->fatal) and the log failed; after any other error the recovery point stays and a later flush may succeed.
+ */
 int log_flush(struct log *log, struct err *e);
 
 /* Starts a new segment if segment_ms says so or `force`; writes a producer snapshot. */

@@ -333,6 +333,7 @@ static void publish(struct append *a, struct segment *s, int64_t aborted, struct
     log->first_unstable = producers_first_unstable(log->producers);
     pthread_mutex_unlock(&log->state);
     log->snapshot_lag += (int64_t)a->n;
+    log->pristine = false;
 }
 
 /* Producers are applied already; on error the caller undoes that. */

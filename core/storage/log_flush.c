@@ -82,7 +82,7 @@ static int take(struct log *log, struct flush *f, struct err *e)
     if (rc)
         return rc;
     for (size_t i = 0; i < f->n; i++)
-        f->dirty[i]->data_dirty = f->dirty[i]->txn_dirty = f->dirty[i]->index_dirty = false;
+        f->dirty[i]->data_dirty = f->dirty[i]->index_dirty = false; /* txn_dirty: by the sync itself */
     f->names_dirty = log->names_dirty || f->snapshot.len;
     f->metadata_dirty = log->metadata_dirty;
     f->parent_dirty = log->parent_dirty;

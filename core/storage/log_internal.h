@@ -58,6 +58,7 @@ struct log {
 
     /* append lock */
     int64_t snapshot_lag; /* bytes appended since the newest snapshot */
+    bool pristine;        /* what a clean close leaves is on disk already */
     bool names_dirty;     /* directory entries are not synced */
     bool parent_dirty;    /* the directory's own name is not */
     bool metadata_dirty;  /* partition.metadata is not */

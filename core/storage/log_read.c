@@ -254,7 +254,8 @@ int log_aborted(struct log *log, int64_t from, int64_t to, struct aborted_txn **
         return rc;
     /* A marker is at or behind its transaction's data: segments before `from` have none that matter. */
     int64_t base = from;
-    for (bool more = true; more && rc == ERR_OK;) {
+    bool complete = false;
+    for (bool more = true; more && !complete && rc == ERR_OK;) {
         pthread_mutex_lock(&log->state);
         size_t i = log_segment_index(log, base);
         struct segment *s = segment_ref(log->segments[i]);
@@ -262,7 +263,7 @@ int log_aborted(struct log *log, int64_t from, int64_t to, struct aborted_txn **
         if (more)
             base = log->segments[i + 1]->base;
         pthread_mutex_unlock(&log->state);
-        rc = txnindex_collect(s, from, to, list, n, e);
+        rc = txnindex_collect(s, from, to, list, n, &complete, e);
         segment_release(s);
     }
     log_leave(log);

@@ -347,7 +347,8 @@ static int recover_segment(struct recovery *r, size_t i, int64_t position, bool 
     int rc = walk_segment(r, s, position, next_base, &good, &why, e);
     if (rc)
         return rc;
-    s->data_dirty = s->index_dirty = s->txn_dirty = true;
+    if (!r->args->clean)
+        s->data_dirty = s->index_dirty = s->txn_dirty = true;
     if (why == ERR_OK && next_base != INT64_MAX && r->next < next_base && next_base > r->point &&
         !r->args->clean) {
         why = ERR_TRUNCATED;
@@ -404,11 +405,18 @@ static int set_ends(struct recovery *r, struct err *e)
     atomic_store(&s->warm, next == log->end);
     if (next != log->end)
         rc = log_add_segment(log, next, e);
+    if (rc)
+        return rc;
     log->start = start > log->segments[0]->base ? start : log->segments[0]->base;
     log->watermark = log->start;
     log->recovery_point = r->point < log->end ? r->point : log->end;
     while (rc == ERR_OK && log->count > 1 && log->segments[1]->base <= log->start)
         rc = log_drop_first(log, e);
+    /* After a crash, files may have been made by log_restore whose names are not synced. */
+    log->names_dirty |= !r->args->clean;
+    log->parent_dirty |= !r->args->clean;
+    log->pristine = r->args->clean && next == r->next && r->snapshot == log->end && !log->names_dirty &&
+                    !log->epochs.dirty && r->report->cut_bytes == 0 && r->report->indexes_rebuilt == 0;
     producers_settle(log->producers, log->end);
     log->first_unstable = producers_first_unstable(log->producers);
     epochs_truncate_from_end(&log->epochs, log->end + 1);

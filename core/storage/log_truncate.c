@@ -85,6 +85,7 @@ static int truncate_locked(struct log *log, int64_t offset, struct err *e)
 {
     int rc = ERR_OK;
     int64_t position, end;
+    log->pristine = false;
     while (rc == ERR_OK && log->count > 1 && log_active(log)->base >= offset)
         rc = log_drop_last(log, e);
     struct segment *s = log_active(log);

@@ -64,6 +64,7 @@ int log_add_segment(struct log *log, int64_t base, struct err *e)
         return rc;
     }
     log->names_dirty = true;
+    log->pristine = false;
     pthread_mutex_lock(&log->state);
     if (log->count)
         segment_set_sealed(log_active(log), true);
@@ -133,6 +134,7 @@ int log_drop_first(struct log *log, struct err *e)
     if (rc)
         return rc;
     log->names_dirty = true;
+    log->pristine = false;
     pthread_mutex_lock(&log->state);
     log->count--;
     memmove(log->segments, log->segments + 1, log->count * sizeof(struct segment *));
@@ -151,6 +153,7 @@ int log_drop_last(struct log *log, struct err *e)
     if (rc)
         return rc;
     log->names_dirty = true;
+    log->pristine = false;
     pthread_mutex_lock(&log->state);
     log->count--;
     if (log->end > s->base)

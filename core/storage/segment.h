@@ -54,7 +54,7 @@ struct segment {
     int64_t created_ms;
     atomic_bool data_dirty; /* .log differs from what was synced last; its descriptor stays open until then */
     bool index_dirty;
-    bool txn_dirty;
+    atomic_bool txn_dirty;
 };
 
 struct segment *segment_new(struct log_dir *dir, int64_t base, int32_t interval, struct err *e);
@@ -134,9 +134,9 @@ int txnindex_load(struct segment *s, struct err *e); /* counts what is in the fi
 /* Writes an entry as number `s->txn_entries + nth`; it counts after txnindex_publish. */
 int txnindex_write(struct segment *s, int64_t nth, const struct txn_end *end, struct err *e);
 void txnindex_publish(struct segment *s, int64_t entries);
-/* Adds those that overlap [from, to) to the list. */
+/* Adds those that overlap [from, to) to the list. *complete: none that follows can. */
 int txnindex_collect(struct segment *s, int64_t from, int64_t to, struct aborted_txn **list, size_t *n,
-                     struct err *e);
+                     bool *complete, struct err *e);
 /* Removes entries whose marker is at or beyond `offset`. */
 int txnindex_truncate(struct segment *s, int64_t offset, struct err *e);
 

@@ -96,26 +96,54 @@ static int add(struct aborted_txn **list, size_t *n, const struct aborted_txn *t
     return ERR_OK;
 }
 
+/* Number of the first entry whose marker is at or beyond `from`: markers ascend. */
+static int first_entry(int fd, int64_t total, int64_t from, int64_t *first, const char *path, struct err *e)
+{
+    int64_t low = 0, high = total;
+    while (low < high) {
+        uint8_t d[TXN_ENTRY];
+        struct aborted_txn t;
+        int64_t mid = low + (high - low) / 2;
+        int rc = io_pread(fd, d, sizeof d, mid * TXN_ENTRY, path, e);
+        if (rc == ERR_OK)
+            rc = decode(d, mid, path, &t, e);
+        if (rc)
+            return rc;
+        if (t.last_offset < from)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    *first = low;
+    return ERR_OK;
+}
+
 int txnindex_collect(struct segment *s, int64_t from, int64_t to, struct aborted_txn **list, size_t *n,
-                     struct err *e)
+                     bool *complete, struct err *e)
 {
     char path[STORAGE_PATH_MAX];
     uint8_t page[PAGE_ENTRIES * TXN_ENTRY];
     int fd;
-    int64_t total = count(s);
+    int64_t total = count(s), first = 0;
+    *complete = false;
     if (total == 0)
         return ERR_OK;
     int rc = open_txn(s, 0, &fd, path, e);
-    for (int64_t i = 0; i < total && rc == ERR_OK; i++) {
-        int64_t in_page = i % PAGE_ENTRIES, left = total - i;
+    if (rc == ERR_OK)
+        rc = first_entry(fd, total, from, &first, path, e);
+    for (int64_t i = first; i < total && rc == ERR_OK && !*complete; i++) {
+        int64_t in_page = (i - first) % PAGE_ENTRIES, left = total - i;
+        const uint8_t *d = page + in_page * TXN_ENTRY;
         struct aborted_txn t;
         if (in_page == 0)
             rc = io_pread(fd, page, (size_t)(left < PAGE_ENTRIES ? left : PAGE_ENTRIES) * TXN_ENTRY,
                           i * TXN_ENTRY, path, e);
         if (rc == ERR_OK)
-            rc = decode(page + in_page * TXN_ENTRY, i, path, &t, e);
-        if (rc == ERR_OK && t.last_offset >= from && t.first_offset < to)
+            rc = decode(d, i, path, &t, e);
+        if (rc == ERR_OK && t.first_offset < to)
             rc = add(list, n, &t, e);
+        /* What is completed after this marker began at or behind the stable offset of then. */
+        *complete = rc == ERR_OK && (int64_t)be64(d + 26) >= to;
     }
     return rc;
 }
