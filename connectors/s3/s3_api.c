@@ -28,6 +28,16 @@ static int check_bucket_name(const char *bucket, struct err *e)
     return ERR_OK;
 }
 
+/* Keys and region go into headers as they are: a stray newline (of a file, say) would only be met as a wrong signature. */
+static int check_header_text(const char *name, const char *value, struct err *e)
+{
+    for (const char *p = value ? value : ""; *p; p++)
+        if ((unsigned char)*p <= ' ' || *p == 0x7f)
+            return err_set(e, ERR_INVALID_CONFIG, "%s: has a blank or a control character at position %zu",
+                           name, (size_t)(p - value) + 1);
+    return ERR_OK;
+}
+
 static bool is_address(const char *host)
 {
     return host[0] == '[' || strspn(host, "0123456789.") == strlen(host);
@@ -172,8 +182,11 @@ int s3_api_new(const struct s3_config *c, struct s3_api **out, struct err *e)
     buf_init(&a->url, 64 << 10);
     buf_init(&a->path, 16 << 10);
     buf_init(&a->authorization, 16 << 10);
-    if (check_bucket_name(c->bucket, e) || copy_config(a, c, e) || find_endpoint(a, e) ||
-        http_client_new(&c->http, &a->http, e)) {
+    if (check_bucket_name(c->bucket, e) || check_header_text("s3.region", c->region, e) ||
+        check_header_text("access key", c->access_key, e) ||
+        check_header_text("secret key", c->secret_key, e) ||
+        check_header_text("session token", c->session_token, e) || copy_config(a, c, e) ||
+        find_endpoint(a, e) || http_client_new(&c->http, &a->http, e)) {
         s3_api_free(a);
         return e->code;
     }

@@ -40,6 +40,7 @@ class S3Pipeline(Case):
         cls.swift_dir = tempfile.mkdtemp(prefix="leat-swift-")
         started = subprocess.run([SWIFT, "start", cls.swift_dir], check=True, capture_output=True, text=True).stdout
         cls.settings = dict(line.split("=", 1) for line in started.splitlines())
+        os.environ["no_proxy"] = "*"
         os.environ["S3_TEST_SECRET"] = cls.settings["SECRET_KEY"]
 
     @classmethod

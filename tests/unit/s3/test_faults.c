@@ -207,6 +207,22 @@ static void test_no_retry_when_stopping(void **state)
     run_free(&r);
 }
 
+/* A request that hangs is broken off some seconds after the wish to stop, long before it would time out. */
+static void test_stop_while_stalled(void **state)
+{
+    struct run r;
+
+    (void)state;
+    run_init(&r, &server);
+    config_set(&r.config, "s3.stall.timeout.ms", "1h");
+    assert_int_equal(run_open(&r), LEAT_OK);
+    server_fault(&server, "put", 1, "stall", 1);
+    r.task.stopping = true;
+    assert_int_equal(run_put(&r, 0, 0, 10, 10), LEAT_RETRY);
+    assert_non_null(strstr(r.task.failure, "broken off because the task stops"));
+    run_free(&r);
+}
+
 /* A refusal in the middle is for good and says why. */
 static void test_denied_later(void **state)
 {
@@ -324,11 +340,17 @@ static void test_tls(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_each_fault_once), TEST(test_each_fault_outlasting),
-        TEST(test_stall),           TEST(test_multipart_faults),
-        TEST(test_retry_limits),    TEST(test_no_retry_when_stopping),
-        TEST(test_denied_later),    TEST(test_nobody_there),
-        TEST(test_each_allocation), TEST(test_tls),
+        TEST(test_each_fault_once),
+        TEST(test_each_fault_outlasting),
+        TEST(test_stall),
+        TEST(test_multipart_faults),
+        TEST(test_retry_limits),
+        TEST(test_no_retry_when_stopping),
+        TEST(test_stop_while_stalled),
+        TEST(test_denied_later),
+        TEST(test_nobody_there),
+        TEST(test_each_allocation),
+        TEST(test_tls),
     };
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, start, stop);

@@ -405,6 +405,7 @@ static void test_wrong_settings(void **state)
         {"s3.region", "eu-west-1", "bucket bucket is in region us-east-1, not eu-west-1"},
         {"s3.bucket.name", "missing", "bucket missing does not exist"},
         {"s3.bucket.name", "a/b", "/ is not allowed"},
+        {"aws.secret.access.key", "fakesecret\n", "secret key: has a blank"},
         {"store.url", "ftp://x", "store.url: http or https"},
         {"s3.path.style.access.enabled", "false", "s3.path.style.access.enabled"},
     };
@@ -449,6 +450,7 @@ static void test_validate(void **state)
         {"rotate.interval.ms", "1000", "rotate.interval.ms"},
         {"store.kafka.keys", "true", "store.kafka.keys"},
         {"s3.bucket.name", "a", "s3.bucket.name"},
+        {"s3.region", "us-east-1\n", "s3.region: has a blank"},
         {"store.url", "http://h/?a=b", "store.url"},
         {"timezone", "Mars/Phobos", "Mars/Phobos"},
         {"s3.ssea.name", "x", "s3.ssea.name"},
