@@ -24,6 +24,7 @@ struct sink_run {
     uint64_t generation;
     struct leat_offset *offsets; /* what flush reported, by share */
     int64_t *given;              /* offset after the last record put; -1: nothing yet */
+    int64_t *passed;             /* before it every record was put: given, or further over what holds none */
     int64_t *committed;
     char *group;
     struct leat_record *records; /* of one put */
@@ -39,7 +40,7 @@ static int load_offsets(struct leat_task *t, struct sink_run *s, struct err *e)
     struct group_info group;
     for (size_t i = 0; i < s->share_count; i++) {
         s->offsets[i] = (struct leat_offset){s->share[i].topic, s->share[i].partition, -1};
-        s->committed[i] = s->given[i] = -1;
+        s->committed[i] = s->given[i] = s->passed[i] = -1;
     }
     int rc = client_group(t->set->client, s->group, &group, e);
     if (rc == ERR_UNKNOWN_GROUP)
@@ -99,10 +100,7 @@ static int check_offsets(struct leat_task *t, const struct sink_run *s, const st
 static int64_t stored_up_to(const struct sink_run *s, size_t i)
 {
     int64_t stored = s->offsets[i].offset;
-    if (stored < 0 || stored != s->given[i])
-        return stored;
-    int64_t position = consumer_position(s->consumer, s->share[i].topic, s->share[i].partition);
-    return position > stored ? position : stored;
+    return stored >= 0 && stored == s->given[i] && s->passed[i] > stored ? s->passed[i] : stored;
 }
 
 static int commit(struct leat_task *t, struct sink_run *s)
@@ -158,7 +156,8 @@ static int flush(struct leat_task *t, struct sink_run *s, void *self, bool final
     int64_t now = clock_mono_ms(), early = s->next_commit_ms - now;
     if (rc != LEAT_OK)
         return rc;
-    if (!final && early > 0 && !t->set->config->connector->exact) { /* to be called again then, if there is something to commit */
+    if (!final && early > 0 &&
+        !t->set->config->connector->exact) { /* to be called again then, if there is something to commit */
         bool moved = false;
         for (size_t i = 0; i < s->share_count; i++)
             moved = moved || s->offsets[i].offset > s->committed[i];
@@ -239,9 +238,21 @@ static int put(struct leat_task *t, struct sink_run *s, void *self, const struct
         if (rc != LEAT_OK)
             return rc;
         from += n;
-        s->given[share] = got->records[from - 1].offset + 1;
+        s->given[share] = s->passed[share] = got->records[from - 1].offset + 1;
+        if (from == got->n)
+            s->passed[share] = got->next_offset;
     }
     return LEAT_OK;
+}
+
+/* After a read that gave nothing, when nothing is left to put: whatever was passed held no record for this sink. */
+static void pass_gaps(struct sink_run *s)
+{
+    for (size_t i = 0; i < s->share_count; i++) {
+        int64_t position = consumer_position(s->consumer, s->share[i].topic, s->share[i].partition);
+        if (position > s->passed[i])
+            s->passed[i] = position;
+    }
 }
 
 /* Counts what was put, and shows how far the reading is. */
@@ -256,9 +267,8 @@ static void show_progress(struct leat_task *t, struct sink_run *s)
         t->last_activity_ms = wall;
     }
     for (size_t i = 0; i < t->read_count && i < s->share_count; i++) {
-        int64_t position = consumer_position(s->consumer, s->share[i].topic, s->share[i].partition);
-        if (position > t->reads[i].next)
-            t->reads[i].next = position;
+        if (s->passed[i] > t->reads[i].next)
+            t->reads[i].next = s->passed[i];
     }
     pthread_mutex_unlock(&t->lock);
     s->put_records = s->put_bytes = 0;
@@ -302,10 +312,11 @@ static int sink_start(struct leat_task *t, struct sink_run *s, struct err *e)
     s->group = mem_printf("connect-%s", t->set->config->name);
     s->offsets = mem_calloc(s->share_count + 1, sizeof(*s->offsets));
     s->given = mem_calloc(s->share_count + 1, sizeof(*s->given));
+    s->passed = mem_calloc(s->share_count + 1, sizeof(*s->passed));
     s->committed = mem_calloc(s->share_count + 1, sizeof(*s->committed));
     s->records = mem_calloc(PUT_RECORDS, sizeof(*s->records));
-    if (s->group == NULL || s->offsets == NULL || s->given == NULL || s->committed == NULL ||
-        s->records == NULL)
+    if (s->group == NULL || s->offsets == NULL || s->given == NULL || s->passed == NULL ||
+        s->committed == NULL || s->records == NULL)
         return err_nomem(e);
     struct consumer_options options = {.group = s->group, .isolation = READ_COMMITTED};
     s->consumer = consumer_open(t->set->client, &options, e);
@@ -328,6 +339,7 @@ static void sink_end(struct leat_task *t, struct sink_run *s)
     mem_free(s->group);
     mem_free(s->offsets);
     mem_free(s->given);
+    mem_free(s->passed);
     mem_free(s->committed);
     mem_free(s->records);
 }
@@ -356,6 +368,8 @@ static int sink_loop(struct leat_task *t, struct sink_run *s, void *self)
             rc = task_fail_err(t, &e);
         } else if (got.n > 0) {
             rc = put(t, s, self, &got);
+        } else {
+            pass_gaps(s);
         }
         show_progress(t, s);
         if (rc == LEAT_OK && !atomic_load(&t->stopping))

@@ -76,7 +76,8 @@ static void assert_consecutive(struct hub *h, const char *file)
     for (int i = 0; *at != 0; i++) {
         int key;
         assert_int_equal(sscanf(at, "t 0 %*d %d|", &key), 1);
-        assert_int_equal(key, i);
+        if (key != i)
+            fail_msg("%s: %d. line is '%.*s'", file, i, (int)strcspn(at, "\n"), at);
         at += strcspn(at, "\n") + 1;
     }
     mem_free(text);
