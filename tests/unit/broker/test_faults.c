@@ -206,11 +206,17 @@ static const struct {
 } faults[] = {{FAULT_ALLOC, ENOMEM}, {FAULT_WRITE, ENOSPC}, {FAULT_WRITE, EIO},
               {FAULT_SYNC, EIO},     {FAULT_READ, EIO},     {FAULT_META, EIO}};
 
+static void report(size_t i, uint64_t met)
+{
+    print_message("point %d, errno %d: %llu faults met\n", faults[i].point, faults[i].errnum, (unsigned long long)met);
+    assert_true(met > 0);
+}
+
 static void test_each_fault_in_use(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
-        assert_true(testkit_each_fault(faults[i].point, faults[i].errnum, open_use_close, NULL) > 0);
+        report(i, testkit_each_fault(faults[i].point, faults[i].errnum, open_use_close, NULL));
 }
 
 static void test_each_fault_in_recovery(void **state)
@@ -222,7 +228,7 @@ static void test_each_fault_in_recovery(void **state)
     make_crashed(&f, &c.acked);
     assert_true(c.acked.append[0] && c.acked.txn[1] && c.acked.txn_offset);
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
-        assert_true(testkit_each_fault(faults[i].point, faults[i].errnum, recover_once, &c) > 0);
+        report(i, testkit_each_fault(faults[i].point, faults[i].errnum, recover_once, &c));
     buf_free(&f.batch);
     testkit_remove_dir(f.dir);
 }
