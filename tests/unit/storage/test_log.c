@@ -138,6 +138,32 @@ static void rolls_by_size_and_record_time(void **state)
     close_log(log, true);
 }
 
+/* Many partitions are opened and closed with the hub; most of them are never touched. */
+static void an_untouched_log_closes_without_a_sync(void **state)
+{
+    struct log_open_args a = open_args(*state);
+    struct log *log = open_log(&a, NULL);
+    append(log, 1);
+    close_log(log, true);
+    a.clean = true;
+    a.recovery_point = 1;
+    fault_arm(FAULT_SYNC, UINT64_MAX, EIO, false);
+    log = open_log(&a, NULL);
+    log_set_high_watermark(log, 1);
+    assert_int_equal(walk_log(log, 0).batches, 1);
+    close_log(log, true);
+    assert_int_equal(fault_passes(FAULT_SYNC), 0);
+    log = open_log(&a, NULL);
+    append(log, 1);
+    close_log(log, true);
+    assert_true(fault_passes(FAULT_SYNC) > 0);
+    fault_disarm();
+    a.recovery_point = 2;
+    log = open_log(&a, NULL);
+    assert_int_equal(log_end_offset(log), 2);
+    close_log(log, true);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -145,6 +171,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(reopened_clean_without_a_scan, setup, teardown),
         cmocka_unit_test_setup_teardown(killed_and_recovered, setup, teardown),
         cmocka_unit_test_setup_teardown(rolls_by_size_and_record_time, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_untouched_log_closes_without_a_sync, setup, teardown),
     };
     return cmocka_run_group_tests_name("log", tests, NULL, NULL);
 }
