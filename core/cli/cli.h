@@ -19,7 +19,7 @@ enum cli_exit {
     EXIT_USAGE = 2,
     EXIT_CONFIG = 3,  /* the configuration has problems */
     EXIT_MISSING = 4, /* topic, group, connector, file or directory not there */
-    EXIT_BUSY = 5,    /* no hub runs, or another process holds the directory */
+    EXIT_BUSY = 5,    /* no hub runs, another process holds the directory, or what is named is in use */
     EXIT_CHANGES = 6, /* leat plan --detailed-exit-code: something would change */
 };
 
@@ -71,8 +71,16 @@ bool cli_json(const struct cli *c); /* --output json */
 
 void cli_help(const struct cli_command *command); /* NULL: of the program */
 
+/* Sends out what was printed; EXIT_FAILED after saying why not (silently if nobody reads on). */
+int cli_flush(void);
+/* "leat: out of memory", and the end. */
+_Noreturn void cli_out_of_memory(void);
+/* Text of the command line as JSON; ends the program if it is not UTF-8. */
+json_t *cli_text(const char *text);
+
 /* "leat: text" on stderr; returns the exit code that fits the error. */
 int cli_fail(const struct err *e);
+int cli_exit_for(int code); /* of enum err_code */
 int cli_error(int exit_code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* ---- tables
@@ -88,7 +96,12 @@ const char *show_bytes(double v);
 const char *show_count(double v);
 const char *show_ago(int64_t wall_ms);
 const char *show_int(int64_t v);
+const char *show_duration(int64_t ms);
 int print_json(json_t *j); /* and gives up the reference; an exit code */
+/* A member's value for people: "-", 0 or false where there is none. */
+const char *member_text(const json_t *o, const char *name);
+int64_t member_int(const json_t *o, const char *name);
+double member_number(const json_t *o, const char *name);
 
 /* ---- the way to the data
  * ------------------------------------------------------------------------------------ */
@@ -103,12 +116,13 @@ enum hub_need {
 /* NULL after saying why; *exit_code then tells. */
 struct hub *hub_open(const struct cli *c, enum hub_need need, int *exit_code);
 void hub_close(struct hub *h);
+bool hub_is_running(const struct hub *h); /* else this process opened the directory */
 
 struct hub_answer {
     int status;
     char *body; /* NUL-terminated */
     size_t bytes;
-    char next[4096];
+    char *next; /* of a read of records: where to go on; else NULL */
     bool at_end;
 };
 /* One request. False: the hub could not be reached, said on stderr. Statuses above 399 are the caller's to
@@ -128,8 +142,8 @@ char *hub_target(const char *prefix, const char *name, const char *rest);
 /* Where the data directory is: --data-dir, $LEAT_DATA_DIR, or the default. */
 const char *cli_data_dir(const struct cli *c);
 
-/* "-2", "1700000000000", "2026-11-20", "2026-11-20T19:00:00Z", "-15m" as ms since 1970; false if not
- * understood. */
+/* "2026-11-20", "2026-11-20T19:00", "2026-11-20T19:00:00Z" (with or without Z: UTC; with or without ".123"), "-15m"
+ * (before now), "@1700000000000" as ms since 1970, not below 0; false if not understood. */
 bool cli_parse_time(const char *text, int64_t *ms);
 
 /* ---- commands

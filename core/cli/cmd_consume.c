@@ -32,7 +32,9 @@ static int64_t print_lines(const struct hub_answer *a, const char *format, int64
         if (strcmp(format, "json") == 0) {
             fwrite(at, 1, len, stdout);
         } else {
-            json_t *record = json_loadb(at, len, 0, NULL);
+            json_t *record = json_loadb(at, len, JSON_ALLOW_NUL, NULL);
+            if (!record)
+                cli_out_of_memory();
             if (strcmp(format, "key-value") == 0) {
                 put_member(record, "key");
                 putchar('\t');
@@ -48,60 +50,76 @@ static int64_t print_lines(const struct hub_answer *a, const char *format, int64
 
 static char *start_positions(struct cli *c, struct hub *h, const char *from, int *exit_code)
 {
+    struct err e;
+    struct buf text;
     int *partitions, n = where_partitions(c, h, c->args[0], &partitions, exit_code);
+    bool ok = n >= 0;
     if (n < 0)
         return NULL;
-    char *text = mem_strdup("");
-    for (int i = 0; i < n && text; i++) {
+    if (n > API_READ_PARTITIONS_MAX) {
+        *exit_code = cli_error(EXIT_USAGE, "%s has %d partitions: choose at most %d with --partition",
+                               c->args[0], n, API_READ_PARTITIONS_MAX);
+        ok = false;
+    }
+    buf_init(&text, API_NEXT_MAX);
+    for (int i = 0; i < n && ok; i++) {
         int64_t offset;
-        if (!where_resolve(h, c->args[0], partitions[i], from, &offset, exit_code)) {
-            mem_free(text);
-            mem_free(partitions);
-            return NULL;
-        }
-        char *more = mem_printf("%s%s%d:%lld", text, i ? "," : "", partitions[i], (long long)offset);
-        mem_free(text);
-        text = more;
+        ok = where_resolve(h, c->args[0], partitions[i], from, &offset, exit_code);
+        if (ok &&
+            buf_printf(&text, &e, "%s%d:%lld", i ? "," : "", partitions[i], (long long)offset) != ERR_OK)
+            cli_out_of_memory();
     }
     mem_free(partitions);
-    if (!text)
-        *exit_code = cli_error(EXIT_FAILED, "out of memory");
-    return text;
+    if (ok && buf_u8(&text, 0, &e) != ERR_OK)
+        cli_out_of_memory();
+    if (ok)
+        return (char *)text.data;
+    buf_free(&text);
+    return NULL;
 }
 
-static int consume(struct cli *c, struct hub *h, const char *positions, int64_t max)
+/* One read from `next` on, of at most `max` records. False: *exit_code tells. */
+static bool ask(struct cli *c, struct hub *h, const char *next, int wait_ms, int64_t max,
+                struct hub_answer *a, int *exit_code)
 {
-    const char *format = cli_value(c, "format"), *isolation = cli_value(c, "isolation");
-    bool stop_at_end = cli_flag(c, "exit-at-end");
-    char next[4096];
-    snprintf(next, sizeof next, "%s", positions);
-    format = format ? format : cli_json(c) ? "json" : "value";
-    while (max > 0) {
-        struct hub_answer a;
-        char *rest =
-            mem_printf("/records?from=%s&wait_ms=%d&max_records=%lld%s%s", next, stop_at_end ? 0 : 30000,
-                       (long long)max, isolation ? "&isolation=" : "", isolation ? isolation : "");
-        char *target = hub_target("/hub/topics/", c->args[0], rest ? rest : "");
-        mem_free(rest);
-        bool ok = hub_call(h, "GET", target, NULL, 0, &a);
-        mem_free(target);
-        if (!ok)
-            return EXIT_BUSY;
-        if (a.status > 399) {
-            int rc = hub_refused(&a);
-            hub_answer_free(&a);
-            return rc;
-        }
-        max -= print_lines(&a, format, max);
-        memcpy(next, a.next, sizeof next);
-        bool end = stop_at_end && a.at_end;
-        hub_answer_free(&a);
-        if (fflush(stdout) != 0)
-            return cli_error(EXIT_FAILED, "cannot write to standard output");
-        if (end)
-            break;
+    const char *isolation = cli_value(c, "isolation");
+    char *rest = mem_printf("/records?from=%s&wait_ms=%d&max_records=%lld%s%s", next, wait_ms, (long long)max,
+                            isolation ? "&isolation=" : "", isolation ? isolation : "");
+    if (!rest)
+        cli_out_of_memory();
+    char *target = hub_target("/hub/topics/", c->args[0], rest);
+    bool ok = hub_call(h, "GET", target, NULL, 0, a);
+    mem_free(rest);
+    mem_free(target);
+    *exit_code = ok ? EXIT_FINE : EXIT_BUSY;
+    if (ok && (a->status > 399 || !a->next)) {
+        *exit_code = hub_refused(a);
+        hub_answer_free(a);
+        ok = false;
     }
-    return EXIT_FINE;
+    return ok;
+}
+
+/* Takes over `next`. */
+static int consume(struct cli *c, struct hub *h, char *next, bool stop_at_end, int64_t max)
+{
+    const char *format = cli_value(c, "format");
+    int rc = EXIT_FINE;
+    format = format ? format : cli_json(c) ? "json" : "value";
+    for (bool end = false; max > 0 && !end && rc == EXIT_FINE;) {
+        struct hub_answer a;
+        if (!ask(c, h, next, stop_at_end ? 0 : API_WAIT_MAX_MS, max, &a, &rc))
+            break;
+        max -= print_lines(&a, format, max);
+        end = stop_at_end && a.at_end;
+        mem_free(next);
+        next = a.next;
+        a.next = NULL;
+        hub_answer_free(&a);
+        rc = cli_flush();
+    }
+    mem_free(next);
+    return rc;
 }
 
 int cmd_consume(struct cli *c)
@@ -114,14 +132,11 @@ int cmd_consume(struct cli *c)
     struct hub *h = hub_open(c, HUB_EXISTING, &rc);
     if (!h)
         return rc;
-    char *positions = start_positions(c, h,
-                                      from                         ? from
-                                      : cli_flag(c, "exit-at-end") ? "beginning"
-                                                                   : "end",
-                                      &rc);
-    if (positions)
-        rc = consume(c, h, positions, max);
-    mem_free(positions);
+    /* Without a hub nobody else can write: this process holds the directory. */
+    bool stop_at_end = cli_flag(c, "exit-at-end") || !hub_is_running(h);
+    char *next = start_positions(c, h, from ? from : stop_at_end ? "beginning" : "end", &rc);
+    if (next)
+        rc = consume(c, h, next, stop_at_end, max);
     hub_close(h);
     return rc;
 }

@@ -29,11 +29,12 @@ static int page(struct pages *p, const char *name, const struct buf *text, struc
     bool same = rc == ERR_OK && n == text->len && memcmp(old, text->data, n) == 0;
     rc = rc == ERR_NOT_FOUND ? ERR_OK : rc;
     if (rc == ERR_OK && !same && p->check) {
-        fprintf(stderr, "leat docs: %s differs from what the code says (make docs writes it)\n", path);
+        fprintf(stderr, "leat: %s differs from what the code says (make docs writes it)\n", path);
         p->different++;
     } else if (rc == ERR_OK && !same) {
         rc = io_replace_file(path, text->data, text->len, 0644, e);
-        printf("wrote %s\n", path);
+        if (rc == ERR_OK)
+            printf("wrote %s\n", path);
     }
     mem_free(old);
     mem_free(path);
@@ -123,7 +124,7 @@ static int command_page(struct pages *p, struct err *e)
         "|\n"
         "| 3 | the configuration has problems |\n| 4 | topic, group, connector, file or directory not found "
         "|\n"
-        "| 5 | no hub runs, or another process holds the directory |\n"
+        "| 5 | no hub runs, another process holds the directory, or what is named is in use |\n"
         "| 6 | `leat plan --detailed-exit-code`: something would change |\n";
     size_t n;
     struct buf text;

@@ -29,9 +29,8 @@ int cmd_groups_list(struct cli *c)
     json_array_foreach(list, i, g)
     {
         int64_t lag = 0;
-        json_array_foreach(json_object_get(g, "offsets"), k, o) lag +=
-            json_integer_value(json_object_get(o, "lag"));
-        table_row(t, json_string_value(json_object_get(g, "group")),
+        json_array_foreach(json_object_get(g, "offsets"), k, o) lag += member_int(o, "lag");
+        table_row(t, member_text(g, "group"),
                   show_int((int64_t)json_array_size(json_object_get(g, "offsets"))), show_int(lag));
     }
     table_print(t);
@@ -53,40 +52,54 @@ int cmd_groups_lag(struct cli *c)
     json_array_foreach(json_object_get(g, "offsets"), i, o)
     {
         const json_t *end = json_object_get(o, "end_offset");
-        table_row(t, json_string_value(json_object_get(o, "topic")),
-                  show_int(json_integer_value(json_object_get(o, "partition"))),
-                  show_int(json_integer_value(json_object_get(o, "offset"))),
+        table_row(t, member_text(o, "topic"), show_int(member_int(o, "partition")),
+                  show_int(member_int(o, "offset")),
                   end ? show_int(json_integer_value(end)) : "topic is gone",
-                  end ? show_int(json_integer_value(json_object_get(o, "lag"))) : "-",
-                  show_ago(json_integer_value(json_object_get(o, "commit_ms"))));
+                  end ? show_int(member_int(o, "lag")) : "-", show_ago(member_int(o, "commit_ms")));
     }
     table_print(t);
     json_decref(g);
     return EXIT_FINE;
 }
 
-static int reset(struct cli *c, struct hub *h, const char *topic, const char *to)
+/* {"offsets": [...]} for --partition and --to; NULL after saying what is wrong. */
+static json_t *new_offsets(struct cli *c, struct hub *h, const char *topic, const char *to, int *rc)
 {
-    int rc, *partitions, n = where_partitions(c, h, topic, &partitions, &rc);
+    int *partitions, n = where_partitions(c, h, topic, &partitions, rc);
     if (n < 0)
-        return rc;
+        return NULL;
     json_t *offsets = json_array();
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < n && offsets; i++) {
         int64_t offset;
-        if (!where_resolve(h, topic, partitions[i], to, &offset, &rc)) {
+        if (!where_resolve(h, topic, partitions[i], to, &offset, rc)) {
             json_decref(offsets);
-            mem_free(partitions);
-            return rc;
+            offsets = NULL;
+        } else if (json_array_append_new(offsets,
+                                         json_pack("{s:o, s:i, s:I}", "topic", cli_text(topic), "partition",
+                                                   partitions[i], "offset", (json_int_t)offset)) != 0) {
+            cli_out_of_memory();
         }
-        json_array_append_new(offsets, json_pack("{s:s, s:i, s:I}", "topic", topic, "partition",
-                                                 partitions[i], "offset", (json_int_t)offset));
-        if (!cli_json(c))
-            printf("%s %s-%d -> %lld\n", c->args[0], topic, partitions[i], (long long)offset);
     }
     mem_free(partitions);
+    return offsets ? json_pack("{s:o}", "offsets", offsets) : NULL;
+}
+
+static int reset(struct cli *c, struct hub *h, const char *topic, const char *to)
+{
+    int rc = EXIT_FAILED;
+    json_t *body = new_offsets(c, h, topic, to, &rc), *o;
+    if (!body)
+        return rc;
     char *target = hub_target("/hub/groups/", c->args[0], "/offsets");
-    json_decref(hub_json(h, "PUT", target, json_pack("{s:o}", "offsets", offsets), &rc));
+    json_decref(hub_json(h, "PUT", target, json_incref(body), &rc));
     mem_free(target);
+    size_t i = 0;
+    if (rc == EXIT_FINE && cli_json(c))
+        return print_json(body);
+    for (; rc == EXIT_FINE && (o = json_array_get(json_object_get(body, "offsets"), i)) != NULL; i++)
+        printf("%s %s-%lld -> %lld\n", c->args[0], topic, (long long)member_int(o, "partition"),
+               (long long)member_int(o, "offset"));
+    json_decref(body);
     return rc;
 }
 

@@ -24,6 +24,8 @@
 #include "http/server.h"
 
 #define REPEAT_MS 300
+#define GRACE_MS 15000 /* beyond the drain */
+#define TEXT_MAX ((size_t)1 << 20)
 
 struct run {
     struct cli *c;
@@ -39,8 +41,9 @@ struct run {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool stop, reload;
-    int64_t stop_ms; /* when stop was first asked for */
+    int64_t stop_ms;       /* when stop was first asked for */
     pthread_mutex_t apply; /* one reload at a time: SIGHUP or the interface */
+    int64_t shutdown_ms;   /* how long tasks may drain */
 };
 
 /* ---- signals
@@ -54,28 +57,43 @@ static void watched_signals(sigset_t *set)
     sigaddset(set, SIGHUP);
 }
 
+/* SIGTERM or SIGINT, under the lock. */
+static void ask_to_stop(struct run *r, int sig)
+{
+    if (r->stop && clock_mono_ms() - r->stop_ms < REPEAT_MS)
+        return; /* the same wish twice: a terminal and a parent process may each have sent it */
+    if (r->stop) {
+        diag_warn("hub", "stopping at once: what was not committed is read again at the next start");
+        _exit(128 + sig);
+    }
+    diag_info("hub", "stopping: draining and committing (again to stop at once)");
+    r->stop = true;
+    r->stop_ms = clock_mono_ms();
+}
+
 static void *wait_for_signals(void *arg)
 {
     struct run *r = arg;
     sigset_t set;
+    bool stopping = false;
     watched_signals(&set);
     for (;;) {
-        int sig;
-        if (sigwait(&set, &sig) != 0)
+        /* The drain has its own limit; this one is for whatever else may hang on the way down, such as a
+         * reload that waits for a task. */
+        struct timespec limit = {.tv_sec = (r->shutdown_ms + GRACE_MS) / 1000};
+        int sig = stopping ? sigtimedwait(&set, NULL, &limit) : sigwaitinfo(&set, NULL);
+        if (sig < 0 && errno == EAGAIN) {
+            diag_error("hub", "not stopped after %lld s: giving up", (long long)limit.tv_sec);
+            _exit(EXIT_FAILED);
+        }
+        if (sig < 0)
             continue;
         pthread_mutex_lock(&r->lock);
-        if (sig == SIGHUP) {
+        if (sig == SIGHUP)
             r->reload = true;
-        } else if (r->stop && clock_mono_ms() - r->stop_ms < REPEAT_MS) {
-            /* The same wish twice: a terminal and a parent process may each have sent it. */
-        } else if (r->stop) {
-            diag_warn("hub", "stopping at once: what was not committed is read again at the next start");
-            _exit(128 + sig);
-        } else {
-            diag_info("hub", "stopping: draining and committing (again to stop at once)");
-            r->stop = true;
-            r->stop_ms = clock_mono_ms();
-        }
+        else
+            ask_to_stop(r, sig);
+        stopping = r->stop;
         pthread_cond_broadcast(&r->changed);
         pthread_mutex_unlock(&r->lock);
     }
@@ -104,27 +122,20 @@ static void notify_manager(const char *text)
 /* ---- configuration
  * ------------------------------------------------------------------------------------------ */
 
-/* Loads and validates; problems come as text with ERR_INVALID_CONFIG. */
-static int load(struct run *r, const char *path, struct config **out, struct err *e)
+/* Loads and validates. ERR_INVALID_CONFIG: `problems` tells all. */
+static int load(struct run *r, const char *path, struct config **out, struct problems *problems,
+                struct err *e)
 {
-    struct problems problems;
-    struct buf text;
     struct connector_catalog catalog = plugins_catalog(r->plugins);
-    problems_init(&problems);
     *out = NULL;
-    int rc = config_load(path, &catalog, out, &problems, e);
+    int rc = config_load(path, &catalog, out, problems, e);
     if (rc == ERR_OK)
-        rc = plugins_validate(r->plugins, *out, false, &problems, e);
-    if (problems.count) {
-        struct err ignored;
-        problems_sort(&problems);
-        buf_init(&text, sizeof e->text - 1); /* what fits: the first ones */
-        load_problems_text(&problems, &text, &ignored);
-        rc = err_set(e, ERR_INVALID_CONFIG, "%zu problem%s:\n%.*s", problems.count,
-                     problems.count == 1 ? "" : "s", (int)text.len, text.data ? (const char *)text.data : "");
-        buf_free(&text);
+        rc = plugins_validate(r->plugins, *out, false, problems, e);
+    if (problems->count) {
+        problems_sort(problems);
+        rc = err_set(e, ERR_INVALID_CONFIG, "the configuration has %zu problem%s", problems->count,
+                     problems->count == 1 ? "" : "s");
     }
-    problems_free(&problems);
     if (rc) {
         config_free(*out);
         *out = NULL;
@@ -132,35 +143,56 @@ static int load(struct run *r, const char *path, struct config **out, struct err
     return rc;
 }
 
+/* The same with the problems as text. */
+static int load_or_tell(struct run *r, const char *path, struct config **out, struct buf *text, struct err *e)
+{
+    struct problems problems;
+    struct err full; /* then the first problems must do */
+    problems_init(&problems);
+    int rc = load(r, path, out, &problems, e);
+    if (problems.count)
+        load_problems_text(&problems, text, &full);
+    problems_free(&problems);
+    return rc;
+}
+
+/* Text of several lines as diagnostics of one line each. */
+static void tell_lines(enum diag_level level, const struct buf *text)
+{
+    const char *at = (const char *)text->data, *end = at + text->len;
+    while (at < end) {
+        const char *newline = memchr(at, '\n', (size_t)(end - at)), *stop = newline ? newline : end;
+        diag(level, "hub", "reload: %.*s", (int)(stop - at), at);
+        at = newline ? newline + 1 : end;
+    }
+}
+
 static int reload(void *arg, struct buf *text, struct err *e)
 {
     struct run *r = arg;
     struct config *config;
     pthread_mutex_lock(&r->apply);
-    int rc = load(r, r->path, &config, e);
+    int rc = load_or_tell(r, r->path, &config, text, e);
     if (rc == ERR_OK) {
         rc = worker_apply(r->worker, config, text, e);
         if (rc)
             config_free(config);
     }
     pthread_mutex_unlock(&r->apply);
+    tell_lines(rc ? DIAG_ERROR : DIAG_INFO, text);
     if (rc)
-        return rc;
-    /* Lines of the plan one by one: a diagnostic is one line. */
-    for (const char *p = text->data ? (const char *)text->data : ""; text->len && *p;) {
-        size_t n = strcspn(p, "\n");
-        diag_info("hub", "reload: %.*s", (int)n, p);
-        p += n + (p[n] == '\n');
-    }
-    return ERR_OK;
+        diag_error("hub", "reload: what runs goes on unchanged: %s", e->text);
+    else if (text->len == 0)
+        diag_info("hub", "reload: no changes");
+    return rc;
 }
 
 static int plan(void *arg, const char *path, struct buf *text, struct err *e)
 {
     struct run *r = arg;
     struct config *config;
-    pthread_mutex_lock(&r->apply);
-    int rc = load(r, path, &config, e);
+    pthread_mutex_lock(&r->apply); /* the worker's configuration stays while nobody applies another */
+    int rc = load_or_tell(r, path, &config, text, e);
     if (rc == ERR_OK)
         rc = config_plan(worker_config(r->worker), config, text, e);
     config_free(config);
@@ -172,12 +204,9 @@ static void reload_by_signal(struct run *r)
 {
     struct err e;
     struct buf text;
-    buf_init(&text, 1 << 20);
+    buf_init(&text, TEXT_MAX);
     notify_manager("RELOADING=1");
-    if (buf_reserve(&text, 1, &e) != ERR_OK || reload(r, &text, &e) != ERR_OK)
-        diag_error("hub", "reload: what runs goes on unchanged: %s", e.text);
-    else if (text.len == 0)
-        diag_info("hub", "reload: no changes");
+    reload(r, &text, &e); /* tells what came of it */
     notify_manager("READY=1");
     buf_free(&text);
 }
@@ -199,10 +228,9 @@ static int set_up_diagnostics(struct run *r)
 
 static int start_store(struct run *r, struct err *e)
 {
-    const char *dir = cli_value(r->c, "data-dir");
-    struct broker_options bo = {.data_dir = dir               ? dir
-                                            : r->hub.data_dir ? r->hub.data_dir
-                                                              : cli_data_dir(r->c),
+    bool by_file =
+        !cli_value(r->c, "data-dir") && r->hub.options && options_is_set(r->hub.options, "data.dir");
+    struct broker_options bo = {.data_dir = by_file ? r->hub.data_dir : cli_data_dir(r->c),
                                 .journal_file_bytes = r->hub.journal_file_bytes,
                                 .retention_check_ms = r->hub.retention_check_ms};
     int rc = broker_open(&r->broker, &bo, e);
@@ -212,7 +240,19 @@ static int start_store(struct run *r, struct err *e)
     return r->client ? ERR_OK : e->code;
 }
 
-static int start_interface(struct run *r, struct err *e)
+/* Takes the addresses, so that what is wrong with them is known before a task runs. */
+static int open_interface(struct run *r, struct err *e)
+{
+    const char *listen = cli_value(r->c, "http-listen");
+    char *socket_path = mem_printf("%s/leat.sock", broker_data_dir(r->broker));
+    int rc = socket_path
+                 ? http_server_listen(&r->server, socket_path, listen ? listen : r->hub.http_listen, e)
+                 : err_nomem(e);
+    mem_free(socket_path);
+    return rc;
+}
+
+static int serve_interface(struct run *r, struct err *e)
 {
     struct api_options ao = {.broker = r->broker,
                              .client = r->client,
@@ -221,26 +261,28 @@ static int start_interface(struct run *r, struct err *e)
                              .arg = r,
                              .reload = reload,
                              .plan = plan};
-    const char *listen = cli_value(r->c, "http-listen");
-    char *socket_path = mem_printf("%s/leat.sock", broker_data_dir(r->broker));
     r->api = api_new(&ao, e);
-    int rc = !socket_path ? err_nomem(e) : !r->api ? e->code : ERR_OK;
-    if (rc == ERR_OK)
-        rc = http_server_start(&r->server, r->api, socket_path, listen ? listen : r->hub.http_listen, e);
-    mem_free(socket_path);
-    return rc;
+    return r->api ? http_server_serve(r->server, r->api, e) : e->code;
 }
 
-static int start(struct run *r, struct err *e)
+static void tell_started(struct run *r, size_t pipelines, int64_t began_ns)
 {
-    struct config *config;
+    char tcp[64] = "";
+    if (http_server_port(r->server))
+        snprintf(tcp, sizeof tcp, ", http port %d", http_server_port(r->server));
+    diag_info("hub", "leat %s runs %zu pipeline%s on %s (pid %d%s), started in %lld ms", LEAT_VERSION,
+              pipelines, pipelines == 1 ? "" : "s", broker_data_dir(r->broker), (int)getpid(), tcp,
+              (long long)(clock_mono_ns() - began_ns) / 1000000);
+}
+
+/* Starts everything for `config`, which the worker takes over. */
+static int start_with(struct run *r, struct config *config, struct err *e)
+{
     int64_t began = clock_mono_ns();
-    int rc = load_plugins(r->c, &r->hub, &r->plugins, e);
+    size_t pipelines = config->pipeline_count;
+    int rc = start_store(r, e);
     if (rc == ERR_OK)
-        rc = load(r, r->path, &config, e);
-    if (rc)
-        return rc;
-    rc = start_store(r, e);
+        rc = open_interface(r, e);
     if (rc == ERR_OK)
         rc = worker_new(r->client, r->plugins, &r->worker, e);
     if (rc == ERR_OK)
@@ -249,29 +291,41 @@ static int start(struct run *r, struct err *e)
         config_free(config);
         return rc;
     }
-    size_t pipelines = config->pipeline_count;
-    rc = start_interface(r, e);
-    if (rc)
-        return rc;
-    char tcp[64] = "";
-    if (http_server_port(r->server))
-        snprintf(tcp, sizeof tcp, ", http port %d", http_server_port(r->server));
-    diag_info("hub", "leat %s runs %zu pipeline%s on %s (pid %d%s), started in %lld ms", LEAT_VERSION,
-              pipelines, pipelines == 1 ? "" : "s", broker_data_dir(r->broker), (int)getpid(), tcp,
-              (long long)(clock_mono_ns() - began) / 1000000);
-    return ERR_OK;
+    rc = serve_interface(r, e);
+    if (rc == ERR_OK)
+        tell_started(r, pipelines, began);
+    return rc;
+}
+
+/* An exit code, or -1 to go on. */
+static int start(struct run *r)
+{
+    struct err e;
+    struct config *config = NULL;
+    struct problems problems;
+    problems_init(&problems);
+    int rc = load_plugins(r->c, &r->hub, &r->plugins, &e);
+    if (rc == ERR_OK)
+        rc = load(r, r->path, &config, &problems, &e);
+    if (problems.count) {
+        load_show_problems(r->c, &problems);
+        return EXIT_CONFIG;
+    }
+    problems_free(&problems);
+    if (rc == ERR_OK)
+        rc = start_with(r, config, &e);
+    return rc ? cli_fail(&e) : -1;
 }
 
 /* The first error, or what came before. */
 static int shut_down(struct run *r, int code)
 {
     struct err e;
-    int64_t ms = r->hub.shutdown_ms > 0 ? r->hub.shutdown_ms : 30000;
     if (r->api)
         api_interrupt(r->api);
     http_server_stop(r->server);
     api_free(r->api);
-    if (r->worker && worker_stop(r->worker, ms, &e) != ERR_OK) {
+    if (r->worker && worker_stop(r->worker, r->shutdown_ms, &e) != ERR_OK) {
         /* A task that hangs in a plugin cannot be taken away under it; its transaction is simply not
          * committed. */
         diag_error("hub", "%s", e.text);
@@ -317,12 +371,31 @@ static void show_progress(struct run *r)
     task_status_free(list, n);
 }
 
-static void wait_until_stopped(struct run *r)
+/* --until-done: all tasks have ended. Those that failed are told; then it was not a success. */
+static int outcome(struct run *r)
 {
-    bool progress = cli_flag(r->c, "progress"), until_done = cli_flag(r->c, "until-done");
+    struct err e;
+    struct task_status *list;
+    size_t n, failed = 0;
+    if (worker_status(r->worker, &list, &n, &e) != ERR_OK)
+        return cli_fail(&e);
+    for (size_t i = 0; i < n; i++)
+        if (list[i].state == TASK_FAILED) {
+            cli_error(EXIT_FAILED, "%s/%d failed: %s", list[i].connector, list[i].index,
+                      list[i].error ? list[i].error : "no reason given");
+            failed++;
+        }
+    task_status_free(list, n);
+    return failed ? EXIT_FAILED : EXIT_FINE;
+}
+
+/* Until a signal or, with --until-done, the tasks' end. */
+static int wait_until_stopped(struct run *r)
+{
+    bool progress = cli_flag(r->c, "progress"), until_done = cli_flag(r->c, "until-done"), done = false;
     struct err e;
     pthread_mutex_lock(&r->lock);
-    while (!r->stop) {
+    while (!r->stop && !done) {
         bool again = r->reload;
         r->reload = false;
         if (!again && !progress && !until_done) {
@@ -332,19 +405,17 @@ static void wait_until_stopped(struct run *r)
         pthread_mutex_unlock(&r->lock);
         if (again)
             reload_by_signal(r);
-        bool done = until_done && worker_wait_idle(r->worker, progress ? 0 : 200, &e) == ERR_OK;
+        done = until_done && worker_wait_idle(r->worker, progress ? 0 : 200, &e) == ERR_OK;
         if (progress && !again)
             show_progress(r);
         pthread_mutex_lock(&r->lock);
-        if (done)
-            break;
-        if (progress && !r->stop && !r->reload) {
+        if (progress && !r->stop && !r->reload && !done) {
             struct timespec at = clock_deadline_ms(2000);
             cond_wait_until(&r->changed, &r->lock, &at);
         }
     }
-    r->stop = true;
     pthread_mutex_unlock(&r->lock);
+    return done ? outcome(r) : EXIT_FINE;
 }
 
 static int hub_section(struct run *r)
@@ -361,36 +432,43 @@ static int hub_section(struct run *r)
     return rc ? cli_fail(&e) : -1;
 }
 
-int cmd_run(struct cli *c)
+static int start_signals(struct run *r, struct err *e)
 {
-    struct run r = {.c = c, .path = realpath(c->args[0], NULL)};
-    struct err e;
     sigset_t set;
     pthread_t signals;
-    if (!r.path)
-        return cli_error(EXIT_MISSING, "there is no %s", c->args[0]);
-    int code = hub_section(&r);
+    watched_signals(&set);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    int rc = thread_start(&signals, "signals", wait_for_signals, r, e);
+    if (rc == ERR_OK)
+        pthread_detach(signals); /* ends with the process: it owns nothing and waits */
+    return rc;
+}
+
+int cmd_run(struct cli *c)
+{
+    static struct run r; /* not on the stack: the thread of signals looks at it until the process ends */
+    struct err e;
+    int code = -1;
+    r.c = c;
+    r.path = load_path(c->args[0], &code);
+    if (r.path)
+        code = hub_section(&r);
     if (code == -1)
         code = set_up_diagnostics(&r);
-    if (code != -1) {
-        hub_config_free(&r.hub);
-        free(r.path);
-        return code;
-    }
+    r.shutdown_ms = r.hub.shutdown_ms > 0 ? r.hub.shutdown_ms : 30000;
     mutex_init(&r.lock);
     mutex_init(&r.apply);
     cond_init(&r.changed);
-    watched_signals(&set);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    /* The signal thread ends with the process: it owns nothing and waits in sigwait. */
-    if (thread_start(&signals, "signals", wait_for_signals, &r, &e) != ERR_OK || pthread_detach(signals) != 0)
-        return cli_fail(&e);
-    if (start(&r, &e) != ERR_OK)
-        return shut_down(&r, cli_fail(&e));
+    if (code == -1 && start_signals(&r, &e) != ERR_OK)
+        code = cli_fail(&e);
+    if (code == -1)
+        code = start(&r);
+    if (code != -1)
+        return shut_down(&r, code);
     notify_manager("READY=1");
-    wait_until_stopped(&r);
+    code = wait_until_stopped(&r);
     notify_manager("STOPPING=1");
-    code = shut_down(&r, EXIT_FINE);
+    code = shut_down(&r, code);
     diag_info("hub", "stopped");
     return code;
 }

@@ -7,18 +7,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "cli/cli.h"
-
-static const char *text_of(const json_t *o, const char *name)
-{
-    const char *s = json_string_value(json_object_get(o, name));
-    return s ? s : "-";
-}
-
-static double number_of(const json_t *o, const char *name)
-{
-    return json_number_value(json_object_get(o, name));
-}
+#include "cli/load.h"
 
 static void print_errors(const json_t *tasks)
 {
@@ -27,9 +16,8 @@ static void print_errors(const json_t *tasks)
     json_array_foreach(tasks, i, t)
     {
         if (json_object_get(t, "error"))
-            printf("\n%s/%lld: %s  (%s)\n", text_of(t, "connector"),
-                   (long long)json_integer_value(json_object_get(t, "task")), text_of(t, "error"),
-                   show_ago(json_integer_value(json_object_get(t, "error_ms"))));
+            printf("\n%s/%lld: %s  (%s)\n", member_text(t, "connector"), (long long)member_int(t, "task"),
+                   member_text(t, "error"), show_ago(member_int(t, "error_ms")));
     }
 }
 
@@ -40,22 +28,27 @@ static void print_status(const json_t *s)
     const json_t *store = json_object_get(s, "store");
     size_t i;
     json_t *task;
-    printf("leat %s  pid %lld  up %lld s  %s\nstore: %.0f topics, %.0f partitions, %s appended, %s syncs\n\n",
-           text_of(s, "version"), (long long)json_integer_value(json_object_get(s, "pid")),
-           (long long)json_integer_value(json_object_get(s, "uptime_ms")) / 1000, text_of(s, "data_dir"),
-           number_of(store, "topics"), number_of(store, "partitions"),
-           show_bytes(number_of(store, "append_bytes")), show_count(number_of(store, "syncs")));
+    printf("leat %s  pid %lld  up %s  %s\nstore: %.0f topics, %.0f partitions, %s appended, %s syncs\n\n",
+           member_text(s, "version"), (long long)member_int(s, "pid"),
+           show_duration(member_int(s, "uptime_ms")), member_text(s, "data_dir"),
+           member_number(store, "topics"), member_number(store, "partitions"),
+           show_bytes(member_number(store, "append_bytes")), show_count(member_number(store, "syncs")));
+    if (json_array_size(json_object_get(s, "tasks")) == 0) {
+        printf("no pipelines\n");
+        return;
+    }
     struct table *t = table_new("lllrlrrrrl", titles);
     json_array_foreach(json_object_get(s, "tasks"), i, task)
     {
         char type[64];
-        int64_t lag = json_integer_value(json_object_get(task, "lag"));
-        snprintf(type, sizeof type, "%s %s", text_of(task, "type"), text_of(task, "kind"));
-        table_row(t, text_of(task, "pipeline"), text_of(task, "connector"), type,
-                  show_int(json_integer_value(json_object_get(task, "task"))), text_of(task, "state"),
-                  show_count(number_of(task, "records")), show_count(number_of(task, "records_per_s")),
-                  show_bytes(number_of(task, "bytes_per_s")), lag < 0 ? "-" : show_count((double)lag),
-                  show_ago(json_integer_value(json_object_get(task, "last_activity_ms"))));
+        int64_t lag = member_int(task, "lag");
+        snprintf(type, sizeof type, "%s %s", member_text(task, "type"), member_text(task, "kind"));
+        table_row(t, member_text(task, "pipeline"), member_text(task, "connector"), type,
+                  show_int(member_int(task, "task")), member_text(task, "state"),
+                  show_count(member_number(task, "records")),
+                  show_count(member_number(task, "records_per_s")),
+                  show_bytes(member_number(task, "bytes_per_s")), lag < 0 ? "-" : show_count((double)lag),
+                  show_ago(member_int(task, "last_activity_ms")));
     }
     table_print(t);
     print_errors(json_object_get(s, "tasks"));
@@ -69,7 +62,7 @@ static int show_once(struct cli *c, struct hub *h)
         return s ? print_json(s) : rc;
     print_status(s);
     json_decref(s);
-    return fflush(stdout) == 0 ? EXIT_FINE : EXIT_FAILED;
+    return cli_flush();
 }
 
 int cmd_status(struct cli *c)
@@ -150,12 +143,12 @@ int cmd_reload(struct cli *c)
 int cmd_plan(struct cli *c)
 {
     int rc;
-    char *path = realpath(c->args[0], NULL);
+    char *path = load_path(c->args[0], &rc);
     if (!path)
-        return cli_error(EXIT_MISSING, "there is no %s", c->args[0]);
+        return rc;
     struct hub *h = hub_open(c, HUB_RUNNING, &rc);
     if (h) {
-        json_t *answer = hub_json(h, "POST", "/hub/plan", json_pack("{s:s}", "path", path), &rc);
+        json_t *answer = hub_json(h, "POST", "/hub/plan", json_pack("{s:o}", "path", cli_text(path)), &rc);
         hub_close(h);
         if (answer)
             rc = show_changes(c, answer, cli_flag(c, "detailed-exit-code") ? EXIT_CHANGES : EXIT_FINE);

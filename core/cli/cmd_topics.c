@@ -7,17 +7,7 @@
 
 #include "base/mem.h"
 #include "cli/cli.h"
-
-static const char *text_of(const json_t *o, const char *name)
-{
-    const char *s = json_string_value(json_object_get(o, name));
-    return s ? s : "-";
-}
-
-static int64_t int_of(const json_t *o, const char *name)
-{
-    return json_integer_value(json_object_get(o, name));
-}
+#include "http/json_bytes.h"
 
 static void print_list(const json_t *list)
 {
@@ -36,7 +26,7 @@ static void print_list(const json_t *list)
                              json_string_value(value));
             used += (size_t)n < sizeof settings - used ? (size_t)n : sizeof settings - used - 1;
         }
-        table_row(t, text_of(topic, "name"), show_int(int_of(topic, "partition_count")), settings);
+        table_row(t, member_text(topic, "name"), show_int(member_int(topic, "partition_count")), settings);
     }
     table_print(t);
 }
@@ -57,7 +47,7 @@ int cmd_topics_list(struct cli *c)
     if (!h)
         return rc;
     json_t *list =
-        hub_json(h, "GET", cli_flag(c, "internal") ? "/hub/topics?internal=1" : "/hub/topics", NULL, &rc);
+        hub_json(h, "GET", cli_flag(c, "internal") ? "/hub/topics?internal=true" : "/hub/topics", NULL, &rc);
     hub_close(h);
     return list ? answer_list(c, list) : rc;
 }
@@ -68,16 +58,17 @@ static void print_topic(const json_t *topic)
     const char *name;
     size_t i;
     json_t *value, *p;
-    printf("%s  id %s  %lld partition%s%s\n", text_of(topic, "name"), text_of(topic, "id"),
-           (long long)int_of(topic, "partition_count"), int_of(topic, "partition_count") == 1 ? "" : "s",
+    printf("%s  id %s  %lld partition%s%s\n", member_text(topic, "name"), member_text(topic, "id"),
+           (long long)member_int(topic, "partition_count"),
+           member_int(topic, "partition_count") == 1 ? "" : "s",
            json_is_true(json_object_get(topic, "internal")) ? "  internal" : "");
     json_object_foreach(json_object_get(topic, "config"), name, value)
         printf("  %s = %s\n", name, json_string_value(value));
     struct table *t = table_new("rrrrrrl", titles);
     json_array_foreach(json_object_get(topic, "partitions"), i, p)
-        table_row(t, show_int(int_of(p, "partition")), show_int(int_of(p, "log_start_offset")),
-                  show_int(int_of(p, "high_watermark")), show_int(int_of(p, "last_stable_offset")),
-                  show_bytes((double)int_of(p, "size")), show_int(int_of(p, "segments")),
+        table_row(t, show_int(member_int(p, "partition")), show_int(member_int(p, "log_start_offset")),
+                  show_int(member_int(p, "high_watermark")), show_int(member_int(p, "last_stable_offset")),
+                  show_bytes((double)member_int(p, "size")), show_int(member_int(p, "segments")),
                   json_is_true(json_object_get(p, "failed")) ? "out of service" : "ok");
     table_print(t);
 }
@@ -92,47 +83,54 @@ static int answer_topic(struct cli *c, json_t *topic)
 }
 
 /* One request about the named topic, its answer printed as a topic. */
-static int topic_call(struct cli *c, const char *method, json_t *body, bool create)
+static int topic_call(struct cli *c, struct hub *h, const char *method, const char *target, json_t *body)
 {
     int rc;
-    struct hub *h = hub_open(c, create ? HUB_CREATED : HUB_EXISTING, &rc);
-    if (!h) {
-        json_decref(body);
-        return rc;
-    }
-    char *target = create ? mem_strdup("/hub/topics") : hub_target("/hub/topics/", c->args[0], "");
     json_t *topic = hub_json(h, method, target, body, &rc);
-    mem_free(target);
-    hub_close(h);
     return topic ? answer_topic(c, topic) : rc;
 }
 
 int cmd_topics_describe(struct cli *c)
 {
-    return topic_call(c, "GET", NULL, false);
+    int rc;
+    struct hub *h = hub_open(c, HUB_EXISTING, &rc);
+    if (!h)
+        return rc;
+    char *target = hub_target("/hub/topics/", c->args[0], "");
+    rc = topic_call(c, h, "GET", target, NULL);
+    mem_free(target);
+    hub_close(h);
+    return rc;
 }
 
 /* --config NAME=VALUE ... and --reset NAME ... as {"config": {...}}; NULL after saying what is wrong. */
 static json_t *config_body(struct cli *c)
 {
     const char *const *items;
-    json_t *config = json_object(), *body;
+    json_t *config = json_object();
     size_t n = cli_values(c, "config", &items);
     for (size_t i = 0; i < n; i++) {
         const char *eq = strchr(items[i], '=');
-        char *name = eq ? mem_strndup(items[i], (size_t)(eq - items[i])) : NULL;
-        if (!name) {
+        if (!eq || eq == items[i]) {
             cli_error(EXIT_USAGE, "--config: '%s' is not NAME=VALUE", items[i]);
             json_decref(config);
             return NULL;
         }
-        json_object_set_new(config, name, json_string(eq + 1));
+        char *name = mem_strndup(items[i], (size_t)(eq - items[i]));
+        json_decref(cli_text(items[i]));
+        if (!name || !json_put(config, name, cli_text(eq + 1)))
+            cli_out_of_memory();
         mem_free(name);
     }
     n = cli_values(c, "reset", &items);
-    for (size_t i = 0; i < n; i++)
-        json_object_set_new(config, items[i], json_null());
-    body = json_pack("{s:o}", "config", config);
+    for (size_t i = 0; i < n; i++) {
+        json_decref(cli_text(items[i]));
+        if (!json_put(config, items[i], json_null()))
+            cli_out_of_memory();
+    }
+    json_t *body = json_pack("{s:o}", "config", config);
+    if (!body)
+        cli_out_of_memory();
     return body;
 }
 
@@ -141,66 +139,84 @@ static bool add_partitions(struct cli *c, json_t *body)
     int64_t partitions;
     if (!cli_number(c, "partitions", -1, 1, 1000000, &partitions))
         return false;
-    if (partitions > 0)
-        json_object_set_new(body, "partitions", json_integer(partitions));
+    if (partitions > 0 && !json_put(body, "partitions", json_integer(partitions)))
+        cli_out_of_memory();
     return true;
 }
 
-/* --if-not-exists, --if-exists: look first, through the same door. */
-static bool topic_exists(struct cli *c)
+/* For --if-not-exists and --if-exists: looks first, through the same door. An exit code, or -1 to go on. */
+static int look(struct hub *h, const char *target, bool *there)
 {
-    int rc;
     struct hub_answer a;
-    struct hub *h = hub_open(c, HUB_CREATED, &rc);
-    if (!h)
-        return false;
-    char *target = hub_target("/hub/topics/", c->args[0], "");
-    bool there = hub_call(h, "GET", target, NULL, 0, &a) && a.status == 200;
+    if (!hub_call(h, "GET", target, NULL, 0, &a))
+        return EXIT_BUSY;
+    int rc = a.status == 200 || a.status == 404 ? -1 : hub_refused(&a);
+    *there = a.status == 200;
     hub_answer_free(&a);
+    return rc;
+}
+
+static int create(struct cli *c, struct hub *h, json_t *body)
+{
+    char *target = hub_target("/hub/topics/", c->args[0], "");
+    bool there = false;
+    int rc = cli_flag(c, "if-not-exists") ? look(h, target, &there) : -1;
+    if (rc == -1)
+        rc = there ? topic_call(c, h, "GET", target, NULL)
+                   : topic_call(c, h, "POST", "/hub/topics", json_incref(body));
     mem_free(target);
-    hub_close(h);
-    return there;
+    return rc;
 }
 
 int cmd_topics_create(struct cli *c)
 {
+    int rc = EXIT_USAGE;
     json_t *body = config_body(c);
-    if (!body || !add_partitions(c, body)) {
-        json_decref(body);
-        return EXIT_USAGE;
+    if (body && add_partitions(c, body)) {
+        if (!json_put(body, "name", cli_text(c->args[0])))
+            cli_out_of_memory();
+        struct hub *h = hub_open(c, HUB_CREATED, &rc);
+        if (h)
+            rc = create(c, h, body);
+        hub_close(h);
     }
-    if (cli_flag(c, "if-not-exists") && topic_exists(c)) {
-        json_decref(body);
-        return cmd_topics_describe(c);
-    }
-    json_object_set_new(body, "name", json_string(c->args[0]));
-    return topic_call(c, "POST", body, true);
+    json_decref(body);
+    return rc;
 }
 
 int cmd_topics_configure(struct cli *c)
 {
+    int rc = EXIT_USAGE;
     json_t *body = config_body(c);
-    if (!body || !add_partitions(c, body)) {
-        json_decref(body);
-        return EXIT_USAGE;
+    if (body && add_partitions(c, body)) {
+        bool nothing =
+            json_object_size(json_object_get(body, "config")) == 0 && !json_object_get(body, "partitions");
+        if (nothing)
+            rc = cli_error(EXIT_USAGE, "nothing to change: give --config, --reset or --partitions");
+        char *target = hub_target("/hub/topics/", c->args[0], "");
+        struct hub *h = nothing ? NULL : hub_open(c, HUB_EXISTING, &rc);
+        if (h)
+            rc = topic_call(c, h, "PATCH", target, json_incref(body));
+        hub_close(h);
+        mem_free(target);
     }
-    if (json_object_size(json_object_get(body, "config")) == 0 && !json_object_get(body, "partitions")) {
-        json_decref(body);
-        return cli_error(EXIT_USAGE, "nothing to change: give --config, --reset or --partitions");
-    }
-    return topic_call(c, "PATCH", body, false);
+    json_decref(body);
+    return rc;
 }
 
 int cmd_topics_delete(struct cli *c)
 {
     int rc;
-    if (cli_flag(c, "if-exists") && !topic_exists(c))
-        return EXIT_FINE;
+    bool there = true;
     struct hub *h = hub_open(c, HUB_EXISTING, &rc);
     if (!h)
         return rc;
     char *target = hub_target("/hub/topics/", c->args[0], "");
-    json_decref(hub_json(h, "DELETE", target, NULL, &rc));
+    rc = cli_flag(c, "if-exists") ? look(h, target, &there) : -1;
+    if (rc == -1 && there)
+        json_decref(hub_json(h, "DELETE", target, NULL, &rc));
+    else if (rc == -1)
+        rc = EXIT_FINE;
     mem_free(target);
     hub_close(h);
     return rc;

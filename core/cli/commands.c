@@ -8,7 +8,8 @@
 static const struct cli_option run_options[] = {
     {"plugin-path", 'p', "DIR", "look for plugins here (repeatable; default: beside the program)", NULL},
     {"http-listen", 'l', "HOST:PORT", "also serve health, metrics and reads on this address", NULL},
-    {"log-level", 0, "LEVEL", "diagnostics from this level on", "debug info warn error off"},
+    {"log-level", 0, "LEVEL", "diagnostics from this level on: debug, info, warn, error or off",
+     "debug info warn error off"},
     {"log-format", 0, "FORMAT", "diagnostics as text or json", "text json"},
     {"progress", 0, NULL, "print a line of figures every two seconds", NULL},
     {"until-done", 0, NULL, "stop when every task has completed, failed or stopped", NULL},
@@ -51,7 +52,8 @@ static const struct cli_option produce_options[] = {
     {"compression", 'z', "CODEC", "compress batches", "none gzip snappy lz4 zstd"},
 };
 static const struct cli_option consume_options[] = {
-    {"from", 's', "WHERE", "beginning, end, an offset, or a time (2026-11-20T19:00:00Z, -15m, @MS)", NULL},
+    {"from", 's', "WHERE", "beginning, end, an offset, or a UTC time (2026-11-20T19:00:00Z, -15m, @MS)",
+     NULL},
     {"partition", 'p', "N", "only this partition (repeatable)", NULL},
     {"max", 'n', "N", "stop after N records", NULL},
     {"exit-at-end", 'e', NULL, "stop at the end instead of waiting for more", NULL},
@@ -108,9 +110,12 @@ static const struct cli_command commands[] = {
      "not text is {\"base64\": ...}.",
      OPTIONS(produce_options), .run = cmd_produce},
     {"consume", "TOPIC", 1, 1, "print records",
-     "Starts at the end, or with --exit-at-end at the beginning, unless --from says otherwise. With --format "
-     "json a key,\n"
-     "value or header that is not UTF-8 is {\"base64\": ...}.",
+     "Starts at the end, or with --exit-at-end at the beginning, unless --from says otherwise. Without a "
+     "running hub\n"
+     "nothing more can come, so it is always --exit-at-end. With --format json a key, value or header that "
+     "is "
+     "not UTF-8\n"
+     "is {\"base64\": ...}.",
      OPTIONS(consume_options), .run = cmd_consume},
     {"groups list", "", 0, 0, "list consumer groups", NULL, NULL, 0, .run = cmd_groups_list},
     {"groups lag", "GROUP", 1, 1, "show a group's offsets and how far it is behind", NULL, NULL, 0,

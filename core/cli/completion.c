@@ -29,17 +29,20 @@ static void print_choices(const struct cli_command *command)
     }
 }
 
+/* Bash expands the words that it completes from, so names with anything else than this are left out. */
+#define SAFE "~/^[A-Za-z0-9._-]+$/"
+
 /* How to list what the command's argument names. */
 static const char *argument_source(const struct cli_command *command)
 {
     if (strcmp(command->arguments, "TOPIC") == 0)
-        return "leat topics list 2>/dev/null | awk 'NR>1{print $1}'";
+        return "leat topics list 2>/dev/null | awk 'NR>1 && $1" SAFE "{print $1}'";
     if (strcmp(command->arguments, "GROUP") == 0)
-        return "leat groups list 2>/dev/null | awk 'NR>1{print $1}'";
+        return "leat groups list 2>/dev/null | awk 'NR>1 && $1" SAFE "{print $1}'";
     if (strcmp(command->arguments, "CONNECTOR") == 0)
-        return "leat status 2>/dev/null | awk '/^PIPELINE/{on=1;next} on&&NF{print $2} !NF{on=0}'";
+        return "leat status 2>/dev/null | awk '/^PIPELINE/{on=1;next} on && $2" SAFE "{print $2} !NF{on=0}'";
     if (strcmp(command->arguments, "TYPE") == 0)
-        return "leat plugins list 2>/dev/null | awk 'NR>1{print $1}'";
+        return "leat plugins list 2>/dev/null | awk 'NR>1 && $1" SAFE "{print $1}'";
     if (strcmp(command->arguments, "SHELL") == 0)
         return "echo bash zsh";
     return NULL;

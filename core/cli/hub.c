@@ -9,18 +9,19 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/diag.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "http/socket_path.h"
 
 struct hub {
     /* through the socket: */
     CURL *curl;
-    char *socket_path;
+    struct socket_path socket;
     /* or in this process: */
     struct broker *broker;
     struct client *client;
@@ -34,24 +35,39 @@ const char *cli_data_dir(const struct cli *c)
 }
 
 /* Does somebody answer on the socket? A killed hub leaves its file behind. */
-static bool answers(const char *path)
+static bool answers(const struct socket_path *p)
 {
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof a.sun_path)
-        return false;
-    strcpy(a.sun_path, path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool ok = fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof a) == 0;
+    bool ok = fd >= 0 && connect(fd, (const struct sockaddr *)&p->address, sizeof p->address) == 0;
     io_close(fd);
     return ok;
+}
+
+/* A directory that is not ours must not become one because somebody lists topics there. */
+static int check_directory(const char *dir)
+{
+    char *mark = mem_printf("%s/meta.properties", dir);
+    if (!mark)
+        cli_out_of_memory();
+    int rc = -1;
+    if (access(dir, F_OK) != 0 && errno == ENOENT)
+        rc = cli_error(EXIT_MISSING,
+                       "there is no data directory %s (leat run makes one; --data-dir names another)", dir);
+    else if (access(mark, F_OK) != 0 && errno == EACCES)
+        rc = cli_error(EXIT_FAILED, "no permission to enter the data directory %s", dir);
+    else if (access(mark, F_OK) != 0)
+        rc = cli_error(EXIT_MISSING, "%s is not a data directory: there is no meta.properties in it", dir);
+    mem_free(mark);
+    return rc;
 }
 
 static int open_directly(struct hub *h, const char *dir, bool create)
 {
     struct err e;
-    if (!create && !io_exists(dir))
-        return cli_error(EXIT_MISSING,
-                         "there is no data directory %s (leat run makes one; --data-dir names another)", dir);
+    int rc = create ? -1 : check_directory(dir);
+    if (rc != -1)
+        return rc;
+    diag_setup(DIAG_WARN, DIAG_TEXT); /* a command says what was asked for; that a store was opened was not */
     struct broker_options bo = {.data_dir = dir};
     if (broker_open(&h->broker, &bo, &e) != ERR_OK)
         return cli_fail(&e);
@@ -63,28 +79,33 @@ static int open_directly(struct hub *h, const char *dir, bool create)
     return h->api ? -1 : cli_fail(&e);
 }
 
+/* Connects to the running hub; the result has no curl when none answers. */
+static struct hub *find_running(const char *dir)
+{
+    struct err e;
+    struct hub *h = mem_calloc(1, sizeof *h);
+    char *path = mem_printf("%s/leat.sock", dir);
+    if (!h || !path)
+        cli_out_of_memory();
+    if (socket_path_open(&h->socket, path, &e) == ERR_OK && answers(&h->socket)) {
+        h->curl = curl_easy_init();
+        if (!h->curl)
+            cli_out_of_memory();
+    }
+    mem_free(path);
+    return h;
+}
+
 struct hub *hub_open(const struct cli *c, enum hub_need need, int *exit_code)
 {
     const char *dir = cli_data_dir(c);
-    struct hub *h = mem_calloc(1, sizeof *h);
-    char *path = mem_printf("%s/leat.sock", dir);
-    if (!h || !path) {
-        mem_free(h);
-        mem_free(path);
-        *exit_code = cli_error(EXIT_FAILED, "out of memory");
-        return NULL;
-    }
-    h->socket_path = path;
+    struct hub *h = find_running(dir);
     int rc = -1;
-    if (answers(path)) {
-        h->curl = curl_easy_init();
-        if (!h->curl)
-            rc = cli_error(EXIT_FAILED, "cannot set up libcurl");
-    } else if (need == HUB_RUNNING) {
-        rc = cli_error(EXIT_BUSY, "no hub runs on %s (leat run starts one; --data-dir names another directory)", dir);
-    } else {
+    if (!h->curl && need == HUB_RUNNING)
+        rc = cli_error(EXIT_BUSY,
+                       "no hub runs on %s (leat run starts one; --data-dir names another directory)", dir);
+    else if (!h->curl)
         rc = open_directly(h, dir, need == HUB_CREATED);
-    }
     if (rc == -1)
         return h;
     *exit_code = rc;
@@ -103,9 +124,14 @@ void hub_close(struct hub *h)
     if (h->client)
         client_close(h->client);
     if (h->broker && broker_close(h->broker, &e) != ERR_OK)
-        cli_fail(&e);
-    mem_free(h->socket_path);
+        cli_fail(&e); /* what was acknowledged is synced all the same */
+    socket_path_close(&h->socket);
     mem_free(h);
+}
+
+bool hub_is_running(const struct hub *h)
+{
+    return h->curl != NULL;
 }
 
 /* ---- requests
@@ -114,6 +140,7 @@ void hub_close(struct hub *h)
 void hub_answer_free(struct hub_answer *a)
 {
     mem_free(a->body);
+    mem_free(a->next);
 }
 
 struct transfer {
@@ -135,14 +162,18 @@ static size_t on_header(char *data, size_t size, size_t n, void *arg)
     size_t len = size * n;
     while (len && (data[len - 1] == '\r' || data[len - 1] == '\n'))
         len--;
-    if (len >= sizeof next - 1 && strncasecmp(data, next, sizeof next - 1) == 0)
-        snprintf(t->answer->next, sizeof t->answer->next, "%.*s", (int)(len - sizeof next + 1),
-                 data + sizeof next - 1);
+    if (len >= sizeof next - 1 && strncasecmp(data, next, sizeof next - 1) == 0) {
+        mem_free(t->answer->next);
+        t->answer->next = mem_strndup(data + sizeof next - 1, len - (sizeof next - 1));
+        if (!t->answer->next)
+            return 0;
+    }
     if (len == sizeof end - 1 && strncasecmp(data, end, len) == 0)
         t->answer->at_end = true;
     return size * n;
 }
 
+/* Moves the body into the answer, with a NUL behind it. */
 static bool finish_body(struct buf *b, struct hub_answer *answer)
 {
     struct err e;
@@ -150,18 +181,15 @@ static bool finish_body(struct buf *b, struct hub_answer *answer)
         return false;
     answer->body = (char *)b->data;
     answer->bytes = b->len - 1;
+    buf_init(b, 0);
     return true;
 }
 
-static bool call_socket(struct hub *h, const char *method, const char *target, const char *body, size_t n,
-                        struct hub_answer *answer)
+static void set_up_request(struct hub *h, const char *url, const char *method, const char *body, size_t n,
+                           struct transfer *t)
 {
-    struct transfer t = {.answer = answer};
-    long status = 0;
-    char *url = mem_printf("http://hub%s", target);
-    buf_init(&t.body, API_RESPONSE_MAX + 1);
     curl_easy_reset(h->curl);
-    curl_easy_setopt(h->curl, CURLOPT_UNIX_SOCKET_PATH, h->socket_path);
+    curl_easy_setopt(h->curl, CURLOPT_UNIX_SOCKET_PATH, h->socket.address.sun_path);
     curl_easy_setopt(h->curl, CURLOPT_URL, url);
     curl_easy_setopt(h->curl, CURLOPT_PROXY, "");
     curl_easy_setopt(h->curl, CURLOPT_NOSIGNAL, 1L);
@@ -172,14 +200,29 @@ static bool call_socket(struct hub *h, const char *method, const char *target, c
     }
     curl_easy_setopt(h->curl, CURLOPT_CUSTOMREQUEST, method);
     curl_easy_setopt(h->curl, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(h->curl, CURLOPT_WRITEDATA, &t);
+    curl_easy_setopt(h->curl, CURLOPT_WRITEDATA, t);
     curl_easy_setopt(h->curl, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(h->curl, CURLOPT_HEADERDATA, &t);
-    CURLcode rc = url ? curl_easy_perform(h->curl) : CURLE_OUT_OF_MEMORY;
+    curl_easy_setopt(h->curl, CURLOPT_HEADERDATA, t);
+}
+
+static bool call_socket(struct hub *h, const char *method, const char *target, const char *body, size_t n,
+                        struct hub_answer *answer)
+{
+    struct transfer t = {.answer = answer};
+    long status = 0;
+    char *url = mem_printf("http://hub%s", target);
+    if (!url)
+        cli_out_of_memory();
+    buf_init(&t.body, API_RESPONSE_MAX + 1);
+    set_up_request(h, url, method, body, n, &t);
+    CURLcode rc = curl_easy_perform(h->curl);
     mem_free(url);
-    if (rc != CURLE_OK || !finish_body(&t.body, answer)) {
-        cli_error(EXIT_BUSY, "%s: %s", h->socket_path, curl_easy_strerror(rc));
-        buf_free(&t.body);
+    if (rc == CURLE_OK && !finish_body(&t.body, answer))
+        rc = CURLE_OUT_OF_MEMORY;
+    buf_free(&t.body);
+    if (rc != CURLE_OK) {
+        cli_error(EXIT_BUSY, "the hub on %s does not answer: %s", h->socket.address.sun_path,
+                  curl_easy_strerror(rc));
         return false;
     }
     curl_easy_getinfo(h->curl, CURLINFO_RESPONSE_CODE, &status);
@@ -190,33 +233,56 @@ static bool call_socket(struct hub *h, const char *method, const char *target, c
 static bool call_here(struct hub *h, const char *method, const char *target, const char *body, size_t n,
                       struct hub_answer *answer)
 {
+    struct err e;
     struct api_request request = {.method = method, .target = target, .body = body, .body_bytes = n};
     struct api_response r;
     api_handle(h->api, &request, &r);
     answer->status = r.status;
     answer->at_end = r.at_end;
-    memcpy(answer->next, r.next, sizeof answer->next);
-    if (finish_body(&r.body, answer))
-        return true;
+    bool ok = finish_body(&r.body, answer);
+    if (ok && r.next.len) {
+        ok = buf_u8(&r.next, 0, &e) == ERR_OK;
+        answer->next = ok ? (char *)r.next.data : NULL;
+        if (ok)
+            buf_init(&r.next, 0);
+    }
     api_response_free(&r);
-    cli_error(EXIT_FAILED, "out of memory");
-    return false;
+    if (!ok)
+        cli_error(EXIT_FAILED, "out of memory");
+    return ok;
 }
 
 bool hub_call(struct hub *h, const char *method, const char *target, const char *body, size_t n,
               struct hub_answer *answer)
 {
     *answer = (struct hub_answer){0};
-    return h->curl ? call_socket(h, method, target, body, n, answer)
-                   : call_here(h, method, target, body, n, answer);
+    bool ok = h->curl ? call_socket(h, method, target, body, n, answer)
+                      : call_here(h, method, target, body, n, answer);
+    if (!ok) {
+        hub_answer_free(answer);
+        *answer = (struct hub_answer){0};
+    }
+    return ok;
+}
+
+/* The same exit code as if the error had happened here. */
+static int exit_for_name(const char *name)
+{
+    for (int code = 0; name && code < ERR_COUNT; code++)
+        if (strcmp(err_name(code), name) == 0)
+            return cli_exit_for(code);
+    return EXIT_FAILED;
 }
 
 int hub_refused(const struct hub_answer *a)
 {
     json_t *j = json_loadb(a->body, a->bytes, 0, NULL);
     const char *message = json_string_value(json_object_get(j, "message"));
-    int code = a->status == 404 ? EXIT_MISSING : a->status == 409 ? EXIT_BUSY : EXIT_FAILED;
-    cli_error(code, "%s", message ? message : "the hub answered with an error");
+    int code = exit_for_name(json_string_value(json_object_get(j, "code")));
+    if (message)
+        cli_error(code, "%s", message);
+    else
+        cli_error(code, "the hub answered with HTTP status %d", a->status);
     json_decref(j);
     return code;
 }
@@ -225,6 +291,8 @@ json_t *hub_json(struct hub *h, const char *method, const char *target, json_t *
 {
     struct hub_answer a;
     char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+    if (body && !text)
+        cli_out_of_memory();
     json_decref(body);
     *exit_code = EXIT_BUSY;
     bool ok = hub_call(h, method, target, text, text ? strlen(text) : 0, &a);

@@ -3,12 +3,15 @@
  */
 #include "cli/load.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/io.h"
 #include "base/mem.h"
+#include "http/json_bytes.h"
 
 /* "<directory of the program>/plugins", or "<PREFIX>/lib/leat/plugins". */
 static char *default_dir(void)
@@ -56,15 +59,39 @@ int load_plugins(const struct cli *c, const struct hub_config *hub, struct plugi
     return rc;
 }
 
+char *load_path(const char *name, int *exit_code)
+{
+    char *path = realpath(name, NULL);
+    if (path)
+        return path;
+    int errnum = errno;
+    *exit_code = errnum == ENOENT ? cli_error(EXIT_MISSING, "there is no %s", name)
+                                  : cli_error(EXIT_FAILED, "%s: %s", name, strerror(errnum));
+    return NULL;
+}
+
 int load_problems_text(const struct problems *p, struct buf *out, struct err *e)
 {
     int rc = ERR_OK;
     for (size_t i = 0; rc == ERR_OK && i < p->count; i++) {
-        const struct problem *x = &p->items[i];
-        rc = x->line ? buf_printf(out, e, "%s:%d:%d: %s\n", x->file, x->line, x->column, x->text)
-                     : buf_printf(out, e, "%s: %s\n", x->file, x->text);
+        rc = problem_print(&p->items[i], out, e);
+        if (rc == ERR_OK)
+            rc = buf_str(out, "\n", e);
     }
     return rc;
+}
+
+static json_t *problems_json(const struct problems *p)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < p->count; i++) {
+        json_t *o =
+            json_pack("{s:o, s:i, s:i, s:o}", "file", json_text(p->items[i].file), "line", p->items[i].line,
+                      "column", p->items[i].column, "message", json_text(p->items[i].text));
+        if (json_array_append_new(list, o) != 0)
+            cli_out_of_memory();
+    }
+    return json_pack("{s:o}", "problems", list);
 }
 
 void load_show_problems(const struct cli *c, struct problems *p)
@@ -74,14 +101,11 @@ void load_show_problems(const struct cli *c, struct problems *p)
     buf_init(&text, 16 << 20);
     problems_sort(p);
     if (cli_json(c)) {
-        json_t *list = json_array();
-        for (size_t i = 0; i < p->count; i++)
-            json_array_append_new(list, json_pack("{s:s, s:i, s:i, s:s}", "file", p->items[i].file, "line",
-                                                  p->items[i].line, "column", p->items[i].column, "message",
-                                                  p->items[i].text));
-        print_json(json_pack("{s:o}", "problems", list));
-    } else if (load_problems_text(p, &text, &e) == ERR_OK) {
-        fwrite(text.data ? text.data : (const uint8_t *)"", 1, text.len, stderr);
+        print_json(problems_json(p));
+    } else if (load_problems_text(p, &text, &e) != ERR_OK) {
+        cli_fail(&e);
+    } else if (text.len) {
+        fwrite(text.data, 1, text.len, stderr);
     }
     buf_free(&text);
     problems_free(p);

@@ -12,6 +12,9 @@
  */
 int load_plugins(const struct cli *c, const struct hub_config *hub, struct plugins **out, struct err *e);
 
+/* The configuration's absolute path, to be freed with free(); NULL after saying why, *exit_code then tells. */
+char *load_path(const char *name, int *exit_code);
+
 /* Prints problems, one "file:line:column: text" a line, on stderr (or as JSON on stdout), and frees them. */
 void load_show_problems(const struct cli *c, struct problems *p);
 /* The same as text. */

@@ -1,12 +1,17 @@
 /*
  * options: command lines parsed by the commands' tables, and help printed from them.
  */
+#include <assert.h>
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
+#include "config/config.h"
+
+#define LONG_BASE 256 /* getopt_long: long options by number, short ones are characters */
 
 static const struct cli_option common[] = {
     {"data-dir", 'd', "DIR", "data directory (default: $LEAT_DATA_DIR, else ./leat-data)", NULL},
@@ -51,28 +56,59 @@ static int take(struct cli *c, size_t i, const char *value)
     return -1;
 }
 
+/* What getopt_long did not like, in our words. `got` is its answer, `word` the argument that it looked at. */
+static int bad_option(const struct cli_command *command, int got, const char *word)
+{
+    const char *names[CLI_OPTIONS_MAX], *near = NULL;
+    char name[64] = "";
+    for (size_t i = 0; i < option_total(command); i++)
+        names[i] = option_at(command, i)->name;
+    if (optopt >= LONG_BASE)
+        snprintf(name, sizeof name, "--%s", names[optopt - LONG_BASE]);
+    else if (optopt)
+        snprintf(name, sizeof name, "-%c", optopt);
+    if (got == ':')
+        return cli_error(EXIT_USAGE, "%s needs a value; see leat %s --help", name, command->name);
+    if (optopt >= LONG_BASE)
+        return cli_error(EXIT_USAGE, "%s takes no value; see leat %s --help", name, command->name);
+    if (!optopt) {
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(word, "="), word);
+        near = config_nearest(name + 2, names, option_total(command));
+    }
+    return cli_error(EXIT_USAGE, "there is no option %s%s%s%s; see leat %s --help", name,
+                     near ? " (did you mean --" : "", near ? near : "", near ? "?)" : "", command->name);
+}
+
+static void fill_getopt(const struct cli_command *command, struct option *longs, char *shorts)
+{
+    *shorts++ = ':'; /* we speak ourselves */
+    for (size_t i = 0; i < option_total(command); i++) {
+        const struct cli_option *o = option_at(command, i);
+        longs[i] =
+            (struct option){o->name, o->arg ? required_argument : no_argument, NULL, LONG_BASE + (int)i};
+        if (o->letter) {
+            *shorts++ = o->letter;
+            if (o->arg)
+                *shorts++ = ':';
+        }
+    }
+    *shorts = '\0';
+}
+
 int cli_parse(struct cli *c, const struct cli_command *command, int argc, char **argv)
 {
     struct option longs[CLI_OPTIONS_MAX + 1] = {0};
-    char shorts[2 * CLI_OPTIONS_MAX + 2] = "", *s = shorts;
-    size_t n = option_total(command);
+    char shorts[2 * CLI_OPTIONS_MAX + 2];
     *c = (struct cli){.command = command};
-    for (size_t i = 0; i < n; i++) {
-        const struct cli_option *o = option_at(command, i);
-        longs[i] = (struct option){o->name, o->arg ? required_argument : no_argument, NULL, 256 + (int)i};
-        if (o->letter) {
-            *s++ = o->letter;
-            if (o->arg)
-                *s++ = ':';
-        }
-    }
-    *s = '\0';
-    optind = 1;
+    assert(option_total(command) <= CLI_OPTIONS_MAX);
+    fill_getopt(command, longs, shorts);
+    optind = 0; /* glibc: forget a scan that ended early */
+    opterr = 0;
     for (int got; (got = getopt_long(argc, argv, shorts, longs, NULL)) != -1;) {
-        size_t i = got >= 256 ? (size_t)got - 256 : 0;
-        if (got == '?')
-            return cli_error(EXIT_USAGE, "see leat %s --help", command->name);
-        while (got < 256 && option_at(command, i)->letter != got)
+        size_t i = got >= LONG_BASE ? (size_t)(got - LONG_BASE) : 0;
+        if (got == '?' || got == ':')
+            return bad_option(command, got, argv[optind - 1]);
+        while (got < LONG_BASE && option_at(command, i)->letter != got)
             i++;
         int rc = take(c, i, optarg);
         if (rc != -1)
@@ -80,13 +116,13 @@ int cli_parse(struct cli *c, const struct cli_command *command, int argc, char *
     }
     if (cli_flag(c, "help")) {
         cli_help(command);
-        return EXIT_FINE;
+        return cli_flush();
     }
     c->args = argv + optind;
     c->arg_count = argc - optind;
     if (c->arg_count < command->min_args || (command->max_args >= 0 && c->arg_count > command->max_args))
-        return cli_error(EXIT_USAGE, "usage: leat %s %s  (see leat %s --help)", command->name,
-                         command->arguments, command->name);
+        return cli_error(EXIT_USAGE, "usage: leat %s%s%s  (see leat %s --help)", command->name,
+                         *command->arguments ? " " : "", command->arguments, command->name);
     return -1;
 }
 
@@ -126,8 +162,9 @@ bool cli_number(const struct cli *c, const char *name, int64_t fallback, int64_t
     if (!text)
         return true;
     char *end;
+    errno = 0;
     long long v = strtoll(text, &end, 10);
-    if (end == text || *end || v < min || v > max) {
+    if (errno || end == text || *end || v < min || v > max) {
         cli_error(EXIT_USAGE, "--%s: '%s' is not a whole number from %lld to %lld", name, text,
                   (long long)min, (long long)max);
         return false;

@@ -6,7 +6,9 @@
 
 #include "cli/cli.h"
 
-/* False after saying what is wrong on stderr; *exit_code then tells. A time after the last record is the end.
+/*
+ * False after saying what is wrong on stderr; *exit_code then tells. A time after the last record is the end; an
+ * offset before the first or beyond the end is the nearest that exists.
  */
 bool where_resolve(struct hub *h, const char *topic, int partition, const char *where, int64_t *offset,
                    int *exit_code);

@@ -4,9 +4,9 @@
 #include "http/api.h"
 
 #include <ctype.h>
-#include <errno.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/types.h>
 
 #include "base/mem.h"
 #include "http/internal.h"
@@ -65,6 +65,7 @@ void api_interrupt(struct api *a)
 void api_response_free(struct api_response *r)
 {
     buf_free(&r->body);
+    buf_free(&r->next);
 }
 
 /* ---- percent encoding
@@ -88,27 +89,40 @@ static int hex_digit(char c)
                                   : -1;
 }
 
-/* Decoded copy of [s, s + n). NUL bytes are refused: names are C strings from here on. */
-static int decode(const char *s, size_t n, char **out, struct err *e)
+/* Decodes into `d`, which has room for n bytes; how many came out, or -1. */
+static ssize_t decode_bytes(const char *s, size_t n, char *d)
 {
-    char *d = mem_alloc(n + 1);
-    if (!d)
-        return err_nomem(e);
     size_t o = 0;
     for (size_t i = 0; i < n; i++) {
         char c = s[i];
         if (c == '%') {
             int high = n - i > 2 ? hex_digit(s[i + 1]) : -1, low = n - i > 2 ? hex_digit(s[i + 2]) : -1;
-            c = high < 0 || low < 0 ? '\0' : (char)(high << 4 | low);
+            if (high < 0 || low < 0)
+                return -1;
+            c = (char)(high << 4 | low);
             i += 2;
-        }
-        if (c == '\0') {
-            mem_free(d);
-            return err_set(e, ERR_INVALID, "'%.*s' is not well percent-encoded", (int)(n > 200 ? 200 : n), s);
         }
         d[o++] = c;
     }
-    d[o] = '\0';
+    return (ssize_t)o;
+}
+
+/*
+ * Decoded copy of [s, s + n). NUL bytes are refused, as names are C strings from here on, and what is not
+ * UTF-8, as no answer could show it.
+ */
+static int decode(const char *s, size_t n, char **out, struct err *e)
+{
+    char *d = mem_alloc(n + 1);
+    if (!d)
+        return err_nomem(e);
+    ssize_t len = decode_bytes(s, n, d);
+    if (len < 0 || memchr(d, '\0', (size_t)len) || !bytes_are_text(d, (size_t)len)) {
+        mem_free(d);
+        return err_set(e, ERR_INVALID, "'%.*s' is not well percent-encoded UTF-8", (int)(n > 200 ? 200 : n),
+                       s);
+    }
+    d[len] = '\0';
     *out = d;
     return ERR_OK;
 }
@@ -163,10 +177,12 @@ static int parse_query(struct call *c, const char *q, struct err *e)
 static int run_route(struct call *c, const struct route *route, const char *starts[], const size_t lengths[],
                      const char *query, struct err *e)
 {
-    if (route->changes && c->request->read_only)
+    if (route->changes && c->request->read_only) {
+        c->response->status = 403;
         return err_set(e, ERR_PERMISSION,
                        "this listener only reads; changes go through the Unix socket in the data "
                        "directory");
+    }
     for (int i = 0; i < API_ARGS_MAX && starts[i]; i++) {
         int rc = decode(starts[i], lengths[i], &c->args[i], e);
         if (rc)
@@ -176,26 +192,35 @@ static int run_route(struct call *c, const struct route *route, const char *star
     return rc ? rc : route->handler(c, e);
 }
 
+/* HEAD is GET whose body the server does not send. */
+static bool method_fits(const char *route, const char *method)
+{
+    return strcmp(route, strcmp(method, "HEAD") == 0 ? "GET" : method) == 0;
+}
+
 static int dispatch(struct call *c, struct err *e)
 {
     const char *target = c->request->target, *path_end = target + strcspn(target, "?");
     const char *query = *path_end ? path_end + 1 : path_end;
-    bool path_known = false;
+    struct api_response *r = c->response;
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
         const char *starts[API_ARGS_MAX] = {0};
         size_t lengths[API_ARGS_MAX] = {0};
         if (!match(routes[i].pattern, target, path_end, starts, lengths))
             continue;
-        path_known = true;
-        if (strcmp(routes[i].method, c->request->method) == 0)
+        if (method_fits(routes[i].method, c->request->method)) {
+            r->allow[0] = '\0';
             return run_route(c, &routes[i], starts, lengths, query, e);
+        }
+        size_t used = strlen(r->allow);
+        snprintf(r->allow + used, sizeof r->allow - used, "%s%s", used ? ", " : "", routes[i].method);
     }
-    if (path_known) {
-        c->response->status = 405;
-        return err_set(e, ERR_UNSUPPORTED, "HTTP 405 Method Not Allowed: %s %.200s", c->request->method,
+    if (r->allow[0]) {
+        r->status = 405;
+        return err_set(e, ERR_UNSUPPORTED, "HTTP 405 Method Not Allowed: %.50s %.200s", c->request->method,
                        target);
     }
-    c->response->status = 404;
+    r->status = 404;
     return err_set(e, ERR_NOT_FOUND, "HTTP 404 Not Found: %.200s", target);
 }
 
@@ -212,8 +237,6 @@ static int status_for(int code)
     case ERR_BUSY:
     case ERR_GROUP_NOT_EMPTY:
         return 409;
-    case ERR_PERMISSION:
-        return 403;
     case ERR_TOO_LARGE:
         return 413;
     case ERR_INVALID:
@@ -224,8 +247,16 @@ static int status_for(int code)
     case ERR_INVALID_PARTITIONS:
     case ERR_INVALID_GROUP:
     case ERR_OFFSET_OUT_OF_RANGE:
+    case ERR_OFFSET_METADATA_TOO_LARGE:
     case ERR_UNSUPPORTED:
+    case ERR_UNSUPPORTED_COMPRESSION:
         return 400;
+    case ERR_CLOSED:
+    case ERR_INTERRUPTED:
+    case ERR_NO_MEMORY:
+        return 503;
+    case ERR_TIMEOUT:
+        return 504;
     case ERR_NO_SPACE:
         return 507;
     default:
@@ -233,15 +264,33 @@ static int status_for(int code)
     }
 }
 
-static void reply_error(struct api_response *r, const struct err *e)
+/* The error's text and, on lines of their own, the details, as one JSON string. */
+static int message_json(struct buf *out, const struct err *e, const struct buf *details, struct err *again)
+{
+    struct buf text;
+    if (!details || details->len == 0)
+        return buf_json_str(out, e->text, strlen(e->text), again);
+    buf_init(&text, API_RESPONSE_MAX);
+    int rc = buf_printf(&text, again, "%s\n", e->text);
+    if (rc == ERR_OK)
+        rc = buf_append(&text, details->data, details->len, again);
+    if (rc == ERR_OK)
+        rc = buf_json_str(out, (const char *)text.data, text.len, again);
+    buf_free(&text);
+    return rc;
+}
+
+void api_answer_error(struct api_response *r, const struct err *e, const struct buf *details)
 {
     struct err again;
     if (r->status == 0)
         r->status = status_for(e->code);
     r->content_type = "application/json";
+    r->at_end = false;
+    buf_reset(&r->next);
     buf_reset(&r->body);
     if (buf_printf(&r->body, &again, "{\"error_code\":%d,\"message\":", r->status) ||
-        buf_json_str(&r->body, e->text, strlen(e->text), &again) ||
+        message_json(&r->body, e, details, &again) ||
         buf_printf(&r->body, &again, ",\"code\":\"%s\"}\n", err_name(e->code)))
         buf_reset(&r->body); /* no memory even for that: the status must do */
 }
@@ -252,8 +301,10 @@ void api_handle(struct api *a, const struct api_request *request, struct api_res
     struct call c = {.api = a, .request = request, .response = response};
     *response = (struct api_response){.content_type = "application/json"};
     buf_init(&response->body, API_RESPONSE_MAX);
+    buf_init(&response->next, API_NEXT_MAX);
+    buf_init(&c.details, API_RESPONSE_MAX);
     if (dispatch(&c, &e) != ERR_OK)
-        reply_error(response, &e);
+        api_answer_error(response, &e, &c.details);
     else if (response->status == 0)
         response->status = 200;
     for (int i = 0; i < API_ARGS_MAX; i++)
@@ -262,76 +313,5 @@ void api_handle(struct api *a, const struct api_request *request, struct api_res
         mem_free(c.query[i].name);
         mem_free(c.query[i].value);
     }
-}
-
-/* ---- what handlers share
- * ------------------------------------------------------------------------------------ */
-
-const char *call_query(const struct call *c, const char *name)
-{
-    for (size_t i = 0; i < c->query_count; i++)
-        if (strcmp(c->query[i].name, name) == 0)
-            return c->query[i].value;
-    return NULL;
-}
-
-int call_query_int(const struct call *c, const char *name, int64_t fallback, int64_t min, int64_t max,
-                   int64_t *out, struct err *e)
-{
-    const char *text = call_query(c, name);
-    *out = fallback;
-    if (!text)
-        return ERR_OK;
-    char *end;
-    errno = 0;
-    long long v = strtoll(text, &end, 10);
-    if (errno || end == text || *end || v < min || v > max)
-        return err_set(e, ERR_INVALID, "%s: '%.100s' is not a whole number from %lld to %lld", name, text,
-                       (long long)min, (long long)max);
-    *out = v;
-    return ERR_OK;
-}
-
-int call_body(const struct call *c, json_t **object, struct err *e)
-{
-    json_error_t je;
-    *object = json_loadb(c->request->body ? c->request->body : "", c->request->body_bytes,
-                         JSON_REJECT_DUPLICATES, &je);
-    if (!*object)
-        return err_set(e, ERR_INVALID, "the body is not JSON: %s at line %d, column %d", je.text, je.line,
-                       je.column);
-    if (json_is_object(*object))
-        return ERR_OK;
-    json_decref(*object);
-    return err_set(e, ERR_INVALID, "the body is not a JSON object");
-}
-
-static int append(const char *data, size_t n, void *arg)
-{
-    struct err e;
-    return buf_append(arg, data, n, &e) == ERR_OK ? 0 : -1;
-}
-
-int call_reply(struct call *c, json_t *json, struct err *e)
-{
-    if (!json)
-        return err_nomem(e);
-    int failed = json_dump_callback(json, append, &c->response->body, JSON_COMPACT | JSON_REAL_PRECISION(6));
-    json_decref(json);
-    if (failed)
-        return err_set(e, ERR_TOO_LARGE, "the answer does not fit into %zu bytes", API_RESPONSE_MAX);
-    return buf_str(&c->response->body, "\n", e);
-}
-
-int call_reply_empty(struct call *c)
-{
-    c->response->status = 204;
-    return ERR_OK;
-}
-
-int call_need_worker(const struct call *c, struct err *e)
-{
-    return c->api->o.worker
-               ? ERR_OK
-               : err_set(e, ERR_BUSY, "no hub runs on this data directory (leat run starts one)");
+    buf_free(&c.details);
 }

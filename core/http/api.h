@@ -5,7 +5,7 @@
  *
  * Targets are raw ("/hub/topics/a%2Fb?x=1"). Bodies are JSON unless said otherwise. Errors are
  * {"error_code":<HTTP status>,"message":...,"code":<name from base/err.h>}, Connect's shape and one more
- * member. Any thread; every request stands alone.
+ * member; the message may have several lines. Any thread; every request stands alone.
  */
 #ifndef LEAT_HTTP_API_H
 #define LEAT_HTTP_API_H
@@ -20,6 +20,9 @@
 
 #define API_BODY_MAX ((size_t)16 << 20)     /* of a request */
 #define API_RESPONSE_MAX ((size_t)64 << 20) /* of an answer */
+#define API_READ_PARTITIONS_MAX 1000        /* in one read of records */
+#define API_NEXT_MAX ((size_t)32 << 10)     /* positions of that many partitions as text */
+#define API_WAIT_MAX_MS 30000               /* of a read of records */
 
 /* What requests can reach. Members may be NULL where noted; then requests that need them answer 409. */
 struct api_options {
@@ -53,8 +56,9 @@ struct api_response {
     int status;
     const char *content_type;
     struct buf body;
-    char next[4096]; /* of a read of records: positions to go on from, "0:15,1:44"; "" otherwise */
+    struct buf next; /* of a read of records: positions to go on from, "0:15,1:44" */
     bool at_end;     /* of a read of records: everything there was has been given out */
+    char allow[64];  /* of a 405: the methods that the path knows */
 };
 
 void api_handle(struct api *a, const struct api_request *request, struct api_response *response);

@@ -1,11 +1,14 @@
 /*
  * api_hub: health, status, reload, plan and the handling of connectors. Handlers; any thread.
  */
+#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "http/internal.h"
+
+#define TEXT_MAX ((size_t)1 << 20) /* of a plan, or of a configuration's problems */
 
 /* Connect's answer (KIP-1017): 200 while this process can serve. */
 int api_health(struct call *c, struct err *e)
@@ -17,21 +20,35 @@ int api_health(struct call *c, struct err *e)
                       e);
 }
 
-static json_t *task_json(const struct task_status *t)
+static json_t *gauges_json(const struct task_status *t)
 {
     json_t *gauges = json_object();
-    for (size_t i = 0; i < t->gauge_count; i++)
-        json_object_set_new(gauges, t->gauges[i].name, json_real(t->gauges[i].value));
+    for (size_t i = 0; i < t->gauge_count && gauges; i++) {
+        if (!isfinite(t->gauges[i].value)) /* JSON has no such numbers */
+            continue;
+        if (!json_put(gauges, t->gauges[i].name, json_real(t->gauges[i].value))) {
+            json_decref(gauges);
+            gauges = NULL;
+        }
+    }
+    return gauges;
+}
+
+static json_t *task_json(const struct task_status *t)
+{
     json_t *o =
-        json_pack("{s:s, s:s, s:s, s:s, s:i, s:s, s:I, s:I, s:f, s:f, s:I, s:I, s:i, s:o}", "pipeline",
-                  t->pipeline, "connector", t->connector, "kind", t->kind == LEAT_SOURCE ? "source" : "sink",
-                  "type", t->type, "task", t->index, "state", task_state_name(t->state), "records",
-                  (json_int_t)t->records, "bytes", (json_int_t)t->bytes, "records_per_s", t->records_per_s,
-                  "bytes_per_s", t->bytes_per_s, "lag", (json_int_t)t->lag_records, "last_activity_ms",
-                  (json_int_t)t->last_activity_ms, "restarts", (int)t->restarts, "gauges", gauges);
-    if (o && t->error) {
-        json_object_set_new(o, "error", json_string(t->error));
-        json_object_set_new(o, "error_ms", json_integer(t->error_ms));
+        json_pack("{s:o, s:o, s:s, s:s, s:i, s:s, s:I, s:I, s:f, s:f, s:I, s:I, s:i, s:o}", "pipeline",
+                  json_text(t->pipeline), "connector", json_text(t->connector), "kind",
+                  t->kind == LEAT_SOURCE ? "source" : "sink", "type", t->type, "task", t->index, "state",
+                  task_state_name(t->state), "records", (json_int_t)t->records, "bytes", (json_int_t)t->bytes,
+                  "records_per_s", t->records_per_s, "bytes_per_s", t->bytes_per_s, "lag",
+                  (json_int_t)t->lag_records, "last_activity_ms", (json_int_t)t->last_activity_ms, "restarts",
+                  (int)t->restarts, "gauges", gauges_json(t));
+    /* The text may quote a file name or a server's answer in whatever encoding. */
+    if (o && t->error &&
+        (!json_put(o, "error", json_text(t->error)) || !json_put(o, "error_ms", json_integer(t->error_ms)))) {
+        json_decref(o);
+        o = NULL;
     }
     return o;
 }
@@ -71,18 +88,30 @@ int api_status(struct call *c, struct err *e)
                   "syncs", (json_int_t)s.syncs, "journal_bytes", (json_int_t)s.journal_bytes,
                   "recovered_bytes", (json_int_t)s.recovered_bytes, "cut_bytes", (json_int_t)s.cut_bytes);
     return call_reply(c,
-                      json_pack("{s:s, s:b, s:i, s:I, s:s, s:s, s:I, s:o, s:o}", "version", LEAT_VERSION,
+                      json_pack("{s:s, s:b, s:i, s:I, s:o, s:s, s:I, s:o, s:o}", "version", LEAT_VERSION,
                                 "running", o->worker != NULL, "pid", (int)getpid(), "uptime_ms",
                                 (json_int_t)(clock_wall_ms() - o->started_ms), "data_dir",
-                                broker_data_dir(o->broker), "cluster_id", broker_cluster_id(o->broker),
-                                "store_open_ms", (json_int_t)s.start_ms, "store", store, "tasks", tasks),
+                                json_text(broker_data_dir(o->broker)), "cluster_id",
+                                broker_cluster_id(o->broker), "store_open_ms", (json_int_t)s.start_ms,
+                                "store", store, "tasks", tasks),
                       e);
 }
 
-static int reply_text(struct call *c, struct buf *text, struct err *e)
+/* What reload and plan have written: the answer, or more about the error. */
+static int reply_changes(struct call *c, int rc, struct buf *text, struct err *e)
 {
-    json_t *o = json_pack("{s:s%}", "changes", text->data ? (const char *)text->data : "", text->len);
-    return call_reply(c, o, e);
+    struct buf *out = &c->response->body;
+    if (rc) {
+        c->details = *text; /* gives up the memory */
+        return rc;
+    }
+    rc = buf_str(out, "{\"changes\":", e);
+    if (rc == ERR_OK)
+        rc = buf_json_str(out, text->data ? (const char *)text->data : "", text->len, e);
+    if (rc == ERR_OK)
+        rc = buf_str(out, "}\n", e);
+    buf_free(text);
+    return rc;
 }
 
 int api_reload(struct call *c, struct err *e)
@@ -91,12 +120,9 @@ int api_reload(struct call *c, struct err *e)
     if (rc)
         return rc;
     struct buf text;
-    buf_init(&text, 1 << 20);
+    buf_init(&text, TEXT_MAX);
     rc = c->api->o.reload(c->api->o.arg, &text, e);
-    if (rc == ERR_OK)
-        rc = reply_text(c, &text, e);
-    buf_free(&text);
-    return rc;
+    return reply_changes(c, rc, &text, e);
 }
 
 int api_plan(struct call *c, struct err *e)
@@ -109,14 +135,11 @@ int api_plan(struct call *c, struct err *e)
         return rc;
     const char *path = json_string_value(json_object_get(body, "path"));
     struct buf text;
-    buf_init(&text, 1 << 20);
-    rc = path ? c->api->o.plan(c->api->o.arg, path, &text, e)
-              : err_set(e, ERR_INVALID, "path: is missing or not text");
-    if (rc == ERR_OK)
-        rc = reply_text(c, &text, e);
-    buf_free(&text);
+    buf_init(&text, TEXT_MAX);
+    rc = path && path[0] == '/' ? c->api->o.plan(c->api->o.arg, path, &text, e)
+                                : err_set(e, ERR_INVALID, "path: is missing or not an absolute path");
     json_decref(body);
-    return rc;
+    return reply_changes(c, rc, &text, e);
 }
 
 int api_restart(struct call *c, struct err *e)

@@ -2,6 +2,8 @@
  * api_records: reading and writing records over the hub's interface, one JSON object a line. Handlers; any
  * thread.
  */
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -55,58 +57,138 @@ static int record_json(struct buf *out, const char *topic, int32_t partition, co
     return rc ? rc : buf_str(out, "}\n", e);
 }
 
-/* "0:15,1:-2" as assignments; remembers the partitions in `partitions` for the answer. */
-static int assign_all(struct consumer *consumer, const char *topic, const char *from, int32_t *partitions,
-                      size_t max, size_t *n, struct err *e)
+/* Where a read stands: what the answer's X-Leat-Next says. */
+struct reading {
+    struct consumer *consumer;
+    const char *topic;
+    int64_t max_bytes, max_records, records;
+    size_t n;
+    bool cut; /* ended inside what a poll brought */
+    struct place {
+        int32_t partition;
+        int64_t next;
+    } places[API_READ_PARTITIONS_MAX];
+};
+
+/* "PARTITION:OFFSET", and the place after it. */
+static bool parse_place(const char **at, int64_t *partition, int64_t *offset)
 {
-    *n = 0;
-    while (*from) {
-        int part, used = 0;
-        long long offset;
-        if (sscanf(from, "%d:%lld%n", &part, &offset, &used) != 2 || part < 0 || offset < CONSUMER_EARLIEST ||
-            (from[used] != ',' && from[used] != '\0'))
-            return err_set(e, ERR_INVALID, "from: '%.100s' is not PARTITION:OFFSET,...", from);
-        if (*n == max)
-            return err_set(e, ERR_INVALID, "from: more than %zu partitions", max);
-        int rc = consumer_assign(consumer, topic, part, offset, e);
-        if (rc)
-            return rc;
-        partitions[(*n)++] = part;
-        from += used + (from[used] == ',');
-    }
-    return *n ? ERR_OK : err_set(e, ERR_INVALID, "from: PARTITION:OFFSET,... is needed");
+    char *end;
+    errno = 0;
+    *partition = strtoll(*at, &end, 10);
+    if (end == *at || *end != ':' || *partition < 0 || *partition > INT32_MAX)
+        return false;
+    *at = end + 1;
+    *offset = strtoll(*at, &end, 10);
+    if (end == *at || (*end != ',' && *end != '\0') || errno || *offset < CONSUMER_EARLIEST)
+        return false;
+    *at = end + (*end == ',');
+    return true;
 }
 
-static int read_some(struct call *c, struct consumer *consumer, int64_t wait_ms, int64_t max_bytes,
-                     int64_t max_records, struct err *e)
+static int assign_all(struct reading *r, const char *from, struct err *e)
+{
+    while (*from) {
+        const char *item = from;
+        int64_t partition, offset;
+        if (!parse_place(&from, &partition, &offset))
+            return err_set(e, ERR_INVALID, "from: '%.100s' is not PARTITION:OFFSET,...", item);
+        if (r->n == API_READ_PARTITIONS_MAX)
+            return err_set(e, ERR_INVALID, "from: more than %d partitions", API_READ_PARTITIONS_MAX);
+        for (size_t i = 0; i < r->n; i++)
+            if (r->places[i].partition == partition)
+                return err_set(e, ERR_INVALID, "from: partition %lld is named twice", (long long)partition);
+        int rc = consumer_assign(r->consumer, r->topic, (int32_t)partition, offset, e);
+        if (rc)
+            return rc;
+        r->places[r->n++] = (struct place){(int32_t)partition, -1};
+    }
+    return r->n ? ERR_OK : err_set(e, ERR_INVALID, "from: PARTITION:OFFSET,... is needed");
+}
+
+static bool enough(const struct reading *r, const struct buf *out)
+{
+    return (int64_t)out->len >= r->max_bytes || r->records >= r->max_records;
+}
+
+/* Writes what a poll brought, or as much of it as was asked for. */
+static int take(struct reading *r, const struct consumed *got, struct buf *out, struct err *e)
+{
+    struct place *place = r->places;
+    while (got->n && place->partition != got->partition)
+        place++;
+    for (size_t i = 0; i < got->n; i++) {
+        if (enough(r, out)) {
+            place->next = got->records[i].offset;
+            r->cut = true;
+            return ERR_OK;
+        }
+        int rc = record_json(out, got->topic, got->partition, &got->records[i], e);
+        if (rc)
+            return rc;
+        r->records++;
+    }
+    return ERR_OK;
+}
+
+static int read_some(struct call *c, struct reading *r, int64_t wait_ms, struct err *e)
 {
     struct buf *out = &c->response->body;
-    int64_t deadline = clock_mono_ms() + wait_ms, records = 0;
+    int64_t deadline = clock_mono_ms() + wait_ms;
     for (;;) {
         struct consumed got;
         int64_t left = deadline - clock_mono_ms();
-        int64_t wait = records ? 0 : left < 0 ? 0 : left < WAIT_STEP_MS ? left : WAIT_STEP_MS;
-        int rc = consumer_poll(consumer, wait, &got, e);
-        for (size_t i = 0; rc == ERR_OK && i < got.n; i++, records++)
-            rc = record_json(out, got.topic, got.partition, &got.records[i], e);
+        int64_t wait = r->records ? 0 : left < 0 ? 0 : left < WAIT_STEP_MS ? left : WAIT_STEP_MS;
+        int rc = consumer_poll(r->consumer, wait, &got, e);
+        if (rc == ERR_OK)
+            rc = take(r, &got, out, e);
         if (rc)
             return rc;
-        bool enough = (int64_t)out->len >= max_bytes || records >= max_records;
-        bool nothing_more = got.n == 0 && (records || left <= 0 || atomic_load(&c->api->interrupted));
-        if (enough || nothing_more)
+        bool nothing_more = got.n == 0 && (r->records || left <= 0 || atomic_load(&c->api->interrupted));
+        if (enough(r, out) || nothing_more)
             return ERR_OK;
     }
+}
+
+static int answer_places(struct call *c, struct reading *r, struct err *e)
+{
+    int rc = ERR_OK;
+    for (size_t i = 0; rc == ERR_OK && i < r->n; i++) {
+        const struct place *p = &r->places[i];
+        int64_t next = p->next >= 0 ? p->next : consumer_position(r->consumer, r->topic, p->partition);
+        rc = buf_printf(&c->response->next, e, "%s%d:%lld", i ? "," : "", p->partition, (long long)next);
+    }
+    if (rc == ERR_OK) {
+        c->response->content_type = "application/x-ndjson";
+        c->response->at_end = !r->cut && consumer_at_end(r->consumer);
+    }
+    return rc;
+}
+
+static int read_from(struct call *c, struct reading *r, bool uncommitted, int64_t wait_ms, struct err *e)
+{
+    const char *from = call_query(c, "from");
+    struct consumer_options options = {
+        .isolation = uncommitted ? READ_UNCOMMITTED : READ_COMMITTED,
+        .fetch_bytes = (size_t)(r->max_bytes < READ_BYTES_DEFAULT ? r->max_bytes : READ_BYTES_DEFAULT)};
+    r->consumer = consumer_open(c->api->o.client, &options, e);
+    if (!r->consumer)
+        return e->code;
+    int rc = assign_all(r, from ? from : "", e);
+    if (rc == ERR_OK)
+        rc = read_some(c, r, wait_ms, e);
+    if (rc == ERR_OK)
+        rc = answer_places(c, r, e);
+    consumer_close(r->consumer);
+    return rc;
 }
 
 /* GET: ?from=0:15,1:-2 &max_bytes= &max_records= &wait_ms= &isolation=read_uncommitted */
 int api_records_read(struct call *c, struct err *e)
 {
-    enum { PARTITIONS_MAX = 200 }; /* what api_response.next has room for */
-    int32_t partitions[PARTITIONS_MAX];
-    size_t n;
     int64_t wait_ms, max_bytes, max_records;
-    const char *from = call_query(c, "from"), *isolation = call_query(c, "isolation");
-    int rc = call_query_int(c, "wait_ms", 0, 0, 60000, &wait_ms, e);
+    const char *isolation = call_query(c, "isolation");
+    int rc = call_query_int(c, "wait_ms", 0, 0, API_WAIT_MAX_MS, &wait_ms, e);
     if (rc == ERR_OK)
         rc = call_query_int(c, "max_bytes", READ_BYTES_DEFAULT, 1, 16 << 20, &max_bytes, e);
     if (rc == ERR_OK)
@@ -117,25 +199,14 @@ int api_records_read(struct call *c, struct err *e)
     if (isolation && !uncommitted && strcmp(isolation, "read_committed") != 0)
         return err_set(e, ERR_INVALID, "isolation: '%.100s' is neither read_committed nor read_uncommitted",
                        isolation);
-    struct consumer_options options = {
-        .isolation = uncommitted ? READ_UNCOMMITTED : READ_COMMITTED,
-        .fetch_bytes = (size_t)(max_bytes < READ_BYTES_DEFAULT ? max_bytes : READ_BYTES_DEFAULT)};
-    struct consumer *consumer = consumer_open(c->api->o.client, &options, e);
-    if (!consumer)
-        return e->code;
-    rc = assign_all(consumer, c->args[0], from ? from : "", partitions, PARTITIONS_MAX, &n, e);
-    if (rc == ERR_OK)
-        rc = read_some(c, consumer, wait_ms, max_bytes, max_records, e);
-    size_t used = 0;
-    for (size_t i = 0; rc == ERR_OK && i < n; i++)
-        used += (size_t)snprintf(c->response->next + used, sizeof c->response->next - used, "%s%d:%lld",
-                                 i ? "," : "", partitions[i],
-                                 (long long)consumer_position(consumer, c->args[0], partitions[i]));
-    if (rc == ERR_OK) {
-        c->response->content_type = "application/x-ndjson";
-        c->response->at_end = consumer_at_end(consumer);
-    }
-    consumer_close(consumer);
+    struct reading *r = mem_calloc(1, sizeof *r);
+    if (!r)
+        return err_nomem(e);
+    r->topic = c->args[0];
+    r->max_bytes = max_bytes;
+    r->max_records = max_records;
+    rc = read_from(c, r, uncommitted, wait_ms, e);
+    mem_free(r);
     return rc;
 }
 
@@ -143,9 +214,9 @@ int api_records_read(struct call *c, struct err *e)
 int api_offset_for(struct call *c, struct err *e)
 {
     int64_t partition, timestamp, offset, found;
-    int rc = call_query_int(c, "partition", 0, 0, INT32_MAX, &partition, e);
+    int rc = call_query_needed_int(c, "partition", 0, INT32_MAX, &partition, e);
     if (rc == ERR_OK)
-        rc = call_query_int(c, "timestamp", -1, -3, INT64_MAX, &timestamp, e);
+        rc = call_query_needed_int(c, "timestamp", -3, INT64_MAX, &timestamp, e);
     if (rc == ERR_OK)
         rc = client_list_offset(c->api->o.client, c->args[0], (int32_t)partition, timestamp, READ_COMMITTED,
                                 &offset, &found, e);
@@ -159,6 +230,7 @@ int api_offset_for(struct call *c, struct err *e)
  * ------------------------------------------------------------------------------------------------ */
 
 #define HEADERS_MAX 256
+#define PENDING_MAX ((size_t)24 << 20) /* safely below the cap of producer_add */
 
 static void free_headers(struct record_header *h, size_t n)
 {
@@ -201,13 +273,36 @@ static int int_member(const json_t *o, const char *name, int64_t fallback, int64
     return ERR_OK;
 }
 
+/* A misspelt member would quietly be a null value. What consume prints may come back. */
+static int check_members(const json_t *o, struct err *e)
+{
+    static const char *const known[] = {"partition", "timestamp", "key",   "value",
+                                        "headers",   "topic",     "offset"};
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)o, name, value)
+    {
+        size_t i = 0, n = sizeof known / sizeof known[0];
+        while (i < n && strcmp(known[i], name) != 0)
+            i++;
+        if (i == n)
+            return err_set(e, ERR_INVALID,
+                           "'%.100s' is not one of: partition, timestamp, key, value, headers (and, without "
+                           "effect, topic, offset)",
+                           name);
+    }
+    return ERR_OK;
+}
+
 static int write_record(struct producer *p, const char *topic, const json_t *o, struct err *e)
 {
     struct record_header headers[HEADERS_MAX];
     size_t header_count = 0, key_len = 0, value_len = 0;
     uint8_t *key = NULL, *value = NULL;
     int64_t partition, timestamp;
-    int rc = int_member(o, "partition", -1, &partition, e);
+    int rc = check_members(o, e);
+    if (rc == ERR_OK)
+        rc = int_member(o, "partition", -1, &partition, e);
     if (rc == ERR_OK)
         rc = int_member(o, "timestamp", clock_wall_ms(), &timestamp, e);
     if (rc == ERR_OK && (partition < -1 || partition > INT32_MAX))
@@ -227,25 +322,33 @@ static int write_record(struct producer *p, const char *topic, const json_t *o, 
     return rc;
 }
 
+static int write_line(struct producer *p, const char *topic, const char *line, size_t n, struct err *e)
+{
+    json_t *o;
+    int rc = call_json(line, n, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &o, e);
+    if (rc)
+        return rc == ERR_INVALID ? err_wrap(e, "not a JSON object") : rc;
+    /* Past the producer's cap it would flush by itself, and the request would no longer be all or none. */
+    if (producer_pending_bytes(p) > PENDING_MAX)
+        rc = err_set(e, ERR_TOO_LARGE, "the request's records do not fit into one write");
+    else
+        rc = json_is_object(o) ? write_record(p, topic, o, e) : err_set(e, ERR_INVALID, "not a JSON object");
+    json_decref(o);
+    return rc;
+}
+
 static int write_lines(struct call *c, struct producer *p, int64_t *records, struct err *e)
 {
     const char *at = c->request->body, *end = at + c->request->body_bytes;
     for (*records = 0; at < end;) {
         const char *newline = memchr(at, '\n', (size_t)(end - at)), *line_end = newline ? newline : end;
         if (line_end > at) {
-            json_error_t je;
-            json_t *o = json_loadb(at, (size_t)(line_end - at), 0, &je);
-            if (!o || !json_is_object(o)) {
-                json_decref(o);
-                return err_set(e, ERR_INVALID, "record %lld is not a JSON object", (long long)*records + 1);
-            }
-            int rc = write_record(p, c->args[0], o, e);
-            json_decref(o);
+            int rc = write_line(p, c->args[0], at, (size_t)(line_end - at), e);
             if (rc)
                 return err_wrap(e, "record %lld", (long long)*records + 1);
             (*records)++;
         }
-        at = line_end + 1;
+        at = newline ? newline + 1 : end;
     }
     return ERR_OK;
 }

@@ -15,35 +15,53 @@ static json_t *partition_json(const struct partition_info *p)
                      p->segments, "failed", p->failed);
 }
 
+static json_t *config_json(const struct topic_info *t)
+{
+    json_t *config = json_object();
+    for (size_t i = 0; i < t->config_count && config; i++)
+        if (!json_put(config, t->config[i].name, json_text(t->config[i].value))) {
+            json_decref(config);
+            config = NULL;
+        }
+    return config;
+}
+
+static json_t *partitions_json(const struct topic_info *t)
+{
+    json_t *list = json_array();
+    for (int32_t i = 0; i < t->partition_count && list; i++)
+        if (json_array_append_new(list, partition_json(&t->partitions[i])) != 0) {
+            json_decref(list);
+            list = NULL;
+        }
+    return list;
+}
+
 static json_t *topic_json(const struct topic_info *t)
 {
     char id[UUID_TEXT_SIZE];
-    json_t *config = json_object(), *o;
-    for (size_t i = 0; i < t->config_count; i++)
-        json_object_set_new(config, t->config[i].name, json_string(t->config[i].value));
-    o = json_pack("{s:s, s:s, s:b, s:i, s:o}", "name", t->name, "id", uuid_text(&t->id, id), "internal",
-                  t->internal, "partition_count", t->partition_count, "config", config);
-    if (!o || !t->partitions)
-        return o;
-    json_t *list = json_array();
-    for (int32_t i = 0; i < t->partition_count; i++)
-        if (json_array_append_new(list, partition_json(&t->partitions[i])) != 0) {
-            json_decref(list);
-            json_decref(o);
-            return NULL;
-        }
-    json_object_set_new(o, "partitions", list);
+    json_t *o =
+        json_pack("{s:s, s:s, s:b, s:i, s:o}", "name", t->name, "id", uuid_text(&t->id, id), "internal",
+                  t->internal, "partition_count", (int)t->partition_count, "config", config_json(t));
+    if (o && t->partitions && !json_put(o, "partitions", partitions_json(t))) {
+        json_decref(o);
+        o = NULL;
+    }
     return o;
 }
 
+/* GET ?internal=true : internal topics too. */
 int api_topics_list(struct call *c, struct err *e)
 {
     struct topic_info *list;
     size_t n;
+    const char *flag = call_query(c, "internal");
+    bool internal = flag && strcmp(flag, "true") == 0;
+    if (flag && !internal && strcmp(flag, "false") != 0)
+        return err_set(e, ERR_INVALID, "internal: '%.100s' is neither true nor false", flag);
     int rc = client_topics(c->api->o.client, &list, &n, e);
     if (rc)
         return rc;
-    bool internal = call_query(c, "internal") != NULL;
     json_t *out = json_array();
     for (size_t i = 0; i < n && out; i++)
         if ((internal || !list[i].internal) && json_array_append_new(out, topic_json(&list[i])) != 0) {
@@ -65,7 +83,9 @@ int api_topic_get(struct call *c, struct err *e)
     return call_reply(c, o, e);
 }
 
-/* {"config": {name: value}} as entries that point into the JSON; null values are back-to-default. */
+/*
+ * {"config": {name: value}} as checked entries that point into the JSON; null values are back-to-default.
+ */
 static int config_entries(const json_t *body, struct topic_config_entry **entries, size_t *n, struct err *e)
 {
     const json_t *config = json_object_get(body, "config");
@@ -82,9 +102,13 @@ static int config_entries(const json_t *body, struct topic_config_entry **entrie
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)config, name, value)
     {
-        if (!json_is_string(value) && !json_is_null(value)) {
+        int rc = json_is_string(value) ? topic_config_check(name, json_string_value(value), e)
+                 : json_is_null(value)
+                     ? ERR_OK
+                     : err_set(e, ERR_INVALID, "config: the value of %.200s is neither text nor null", name);
+        if (rc) {
             mem_free(*entries);
-            return err_set(e, ERR_INVALID, "config: the value of %s is neither text nor null", name);
+            return rc;
         }
         (*entries)[(*n)++] = (struct topic_config_entry){name, json_string_value(value)};
     }
@@ -103,6 +127,16 @@ static int body_int(const json_t *body, const char *name, int64_t fallback, int6
                        (long long)max);
     *out = json_integer_value(v);
     return ERR_OK;
+}
+
+/* A new topic has its defaults anyway. */
+static size_t without_nulls(struct topic_config_entry *entries, size_t n)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++)
+        if (entries[i].value)
+            entries[kept++] = entries[i];
+    return kept;
 }
 
 int api_topic_create(struct call *c, struct err *e)
@@ -124,14 +158,15 @@ int api_topic_create(struct call *c, struct err *e)
         rc = config_entries(body, &config, &n, e);
     if (rc)
         goto have_body;
-    rc = client_create_topic(c->api->o.client, name, (int32_t)partitions, config, n, e);
+    n = without_nulls(config, n);
+    c->args[0] = mem_strdup(name); /* the answer is that of GET of the new topic */
+    rc = c->args[0] ? client_create_topic(c->api->o.client, name, (int32_t)partitions, config, n, e)
+                    : err_nomem(e);
     mem_free(config);
-    if (rc == ERR_OK) {
-        char *args0 = mem_strdup(name); /* answer as GET of the new topic does */
-        c->args[0] = args0;
+    if (rc == ERR_OK)
+        rc = api_topic_get(c, e);
+    if (rc == ERR_OK)
         c->response->status = 201;
-        rc = args0 ? api_topic_get(c, e) : err_nomem(e);
-    }
 have_body:
     json_decref(body);
     return rc;
@@ -169,12 +204,13 @@ have_body:
     return rc;
 }
 
+/* DELETE ?partition= &before= : -1 is everything there is. */
 int api_records_delete(struct call *c, struct err *e)
 {
     int64_t partition, before, low;
-    int rc = call_query_int(c, "partition", 0, 0, INT32_MAX, &partition, e);
+    int rc = call_query_needed_int(c, "partition", 0, INT32_MAX, &partition, e);
     if (rc == ERR_OK)
-        rc = call_query_int(c, "before", -1, -1, INT64_MAX, &before, e);
+        rc = call_query_needed_int(c, "before", -1, INT64_MAX, &before, e);
     if (rc == ERR_OK)
         rc = broker_delete_records(c->api->o.broker, c->args[0], (int32_t)partition, before, &low, e);
     return rc ? rc : call_reply(c, json_pack("{s:I}", "log_start_offset", (json_int_t)low), e);

@@ -30,6 +30,7 @@ struct call {
     char *args[API_ARGS_MAX]; /* decoded path segments that stood for {} */
     struct api_query query[API_QUERY_MAX];
     size_t query_count;
+    struct buf details; /* further lines of an error's message */
 };
 
 /* Handlers answer ERR_OK after filling in the response, or an error that becomes the answer. */
@@ -39,6 +40,11 @@ const char *call_query(const struct call *c, const char *name); /* NULL: not giv
 /* Whole decimal number in [min, max]; `fallback` if not given. */
 int call_query_int(const struct call *c, const char *name, int64_t fallback, int64_t min, int64_t max,
                    int64_t *out, struct err *e);
+/* The same for a parameter without which nothing can be done. */
+int call_query_needed_int(const struct call *c, const char *name, int64_t min, int64_t max, int64_t *out,
+                          struct err *e);
+/* json_loadb that tells ERR_INVALID with what is wrong from ERR_NO_MEMORY. */
+int call_json(const void *text, size_t n, size_t flags, json_t **out, struct err *e);
 /* The body as a JSON object. */
 int call_body(const struct call *c, json_t **object, struct err *e);
 /* Writes `json` as the answer and gives up the reference. NULL is out of memory. */
@@ -46,6 +52,9 @@ int call_reply(struct call *c, json_t *json, struct err *e);
 int call_reply_empty(struct call *c);
 /* ERR_BUSY with a text that says that a running hub is needed. */
 int call_need_worker(const struct call *c, struct err *e);
+
+/* An error as answer. The status comes from its code unless it is already set. `details` may be NULL. */
+void api_answer_error(struct api_response *r, const struct err *e, const struct buf *details);
 
 api_handler api_health, api_status, api_metrics, api_reload, api_plan, api_restart, api_pause, api_resume;
 api_handler api_topics_list, api_topic_get, api_topic_create, api_topic_delete, api_topic_alter,

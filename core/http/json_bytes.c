@@ -4,19 +4,10 @@
 #include "http/json_bytes.h"
 
 #include <openssl/evp.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
-
-/* jansson's own check, so that what we call text is what it reads as text. */
-static bool is_utf8(const void *data, size_t n)
-{
-    json_t *probe = json_stringn(data, n);
-    json_decref(probe);
-    return probe != NULL;
-}
 
 static bool is_ascii(const uint8_t *p, size_t n)
 {
@@ -26,12 +17,46 @@ static bool is_ascii(const uint8_t *p, size_t n)
     return seen < 0x80;
 }
 
+bool bytes_are_text(const void *data, size_t n)
+{
+    const uint8_t *p = data, *end = p + n;
+    if (is_ascii(p, n))
+        return true;
+    while (p < end) {
+        size_t len = utf8_length(p, (size_t)(end - p));
+        if (len == 0)
+            return false;
+        p += len;
+    }
+    return true;
+}
+
+json_t *json_text(const char *s)
+{
+    struct err e;
+    struct buf quoted;
+    size_t n = strlen(s);
+    if (bytes_are_text(s, n))
+        return json_stringn(s, n);
+    buf_init(&quoted, 8 * n + 2);
+    json_t *text = buf_json_str(&quoted, s, n, &e) == ERR_OK
+                       ? json_loadb((const char *)quoted.data, quoted.len, JSON_DECODE_ANY, NULL)
+                       : NULL;
+    buf_free(&quoted);
+    return text;
+}
+
+bool json_put(json_t *object, const char *name, json_t *value)
+{
+    return json_object_set_new(object, name, value) == 0;
+}
+
 int json_put_bytes(struct buf *out, const void *data, int64_t n, struct err *e)
 {
     if (n < 0)
         return buf_str(out, "null", e);
     size_t len = (size_t)n;
-    if (is_ascii(data, len) || is_utf8(data, len))
+    if (bytes_are_text(data, len))
         return buf_json_str(out, data, len, e);
     size_t encoded = (len + 2) / 3 * 4;
     int rc = buf_str(out, "{\"base64\":\"", e);
@@ -45,15 +70,23 @@ int json_put_bytes(struct buf *out, const void *data, int64_t n, struct err *e)
     return rc;
 }
 
+/* RFC 4648 4, with its padding and nothing else: OpenSSL's decoder is laxer than that. */
+static bool is_base64(const char *text, size_t n)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    size_t padding = n >= 2 && text[n - 1] == '=' ? 1 + (text[n - 2] == '=') : 0;
+    return n % 4 == 0 && n <= INT32_MAX && strspn(text, digits) == n - padding;
+}
+
 static int decode_base64(const char *text, size_t text_len, const char *what, uint8_t **data, size_t *n,
                          struct err *e)
 {
+    if (!is_base64(text, text_len))
+        return err_set(e, ERR_INVALID, "%s: base64 is not well-formed", what);
     uint8_t *out = mem_alloc(text_len / 4 * 3 + 1);
     if (!out)
         return err_nomem(e);
-    int len = text_len % 4 == 0 && text_len <= INT32_MAX
-                  ? EVP_DecodeBlock(out, (const uint8_t *)text, (int)text_len)
-                  : -1;
+    int len = EVP_DecodeBlock(out, (const uint8_t *)text, (int)text_len);
     if (len < 0) {
         mem_free(out);
         return err_set(e, ERR_INVALID, "%s: base64 is not well-formed", what);
@@ -64,6 +97,23 @@ static int decode_base64(const char *text, size_t text_len, const char *what, ui
     *data = out;
     *n = (size_t)len;
     return ERR_OK;
+}
+
+/* Compact text of a JSON document, its numbers with no more digits than they need: 0.1 stays 0.1. */
+static char *document_text(const json_t *v)
+{
+    static const size_t digits[] = {15, 16, 17};
+    for (size_t i = 0;; i++) {
+        char *text = json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(digits[i]));
+        if (!text || digits[i] == 17)
+            return text;
+        json_t *again = json_loads(text, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+        bool same = json_equal(v, again);
+        json_decref(again);
+        if (same)
+            return text;
+        free(text);
+    }
 }
 
 int json_get_bytes(const json_t *v, const char *what, uint8_t **data, size_t *n, struct err *e)
@@ -80,8 +130,7 @@ int json_get_bytes(const json_t *v, const char *what, uint8_t **data, size_t *n,
         *data = mem_dup(json_string_value(v), *n);
         return *data ? ERR_OK : err_nomem(e);
     }
-    /* A JSON document as value: its compact text. */
-    char *text = json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY);
+    char *text = document_text(v);
     if (!text)
         return err_nomem(e);
     *n = strlen(text);

@@ -2,6 +2,7 @@
  * metrics: figures in Prometheus' text format 0.0.4. Names follow its conventions: leat_, base units, _total
  * for counters.
  */
+#include <math.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -13,11 +14,31 @@ static int family(struct buf *out, const char *name, const char *type, const cha
     return buf_printf(out, e, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
+static int number(struct buf *out, double v, struct err *e)
+{
+    return isnan(v)   ? buf_str(out, "NaN", e)
+           : isinf(v) ? buf_str(out, v > 0 ? "+Inf" : "-Inf", e)
+                      : buf_printf(out, e, "%.17g", v);
+}
+
 static int simple(struct buf *out, const char *name, const char *type, const char *help, double value,
                   struct err *e)
 {
     int rc = family(out, name, type, help, e);
-    return rc ? rc : buf_printf(out, e, "%s %.17g\n", name, value);
+    if (rc == ERR_OK)
+        rc = buf_printf(out, e, "%s ", name);
+    if (rc == ERR_OK)
+        rc = number(out, value, e);
+    return rc ? rc : buf_str(out, "\n", e);
+}
+
+/* "} VALUE", the end of a sample with labels. */
+static int sample_end(struct buf *out, double value, struct err *e)
+{
+    int rc = buf_str(out, "} ", e);
+    if (rc == ERR_OK)
+        rc = number(out, value, e);
+    return rc ? rc : buf_str(out, "\n", e);
 }
 
 /* Label values: backslash, quote and newline are escaped. */
@@ -66,36 +87,68 @@ static int store_metrics(struct buf *out, const struct api_options *o, struct er
     return rc;
 }
 
+enum partition_figure { FIGURE_END, FIGURE_START, FIGURE_SIZE, PARTITION_FIGURES };
+
+static int partition_metric(struct buf *out, enum partition_figure f, const struct topic_info *topics,
+                            size_t n, struct err *e)
+{
+    static const struct {
+        const char *name, *help;
+    } rows[PARTITION_FIGURES] = {
+        {"leat_partition_log_end_offset", "First offset that is not yet written."},
+        {"leat_partition_log_start_offset", "First offset that can be read."},
+        {"leat_partition_size_bytes", "Bytes in the partition's segments."},
+    };
+    int rc = family(out, rows[f].name, "gauge", rows[f].help, e);
+    for (size_t i = 0; rc == ERR_OK && i < n; i++)
+        for (int32_t k = 0; rc == ERR_OK && k < topics[i].partition_count; k++) {
+            const struct partition_info *p = &topics[i].partitions[k];
+            int64_t v = f == FIGURE_END ? p->end_offset : f == FIGURE_START ? p->log_start_offset : p->size;
+            /* Topic names need no escaping (topic_name_check). */
+            rc = buf_printf(out, e, "%s{topic=\"%s\",partition=\"%d\"} %lld\n", rows[f].name, topics[i].name,
+                            p->partition, (long long)v);
+        }
+    return rc;
+}
+
+/* Every topic that is not internal with its partitions; topic_infos_free. */
+static int gather_topics(struct client *client, struct topic_info **out, size_t *n, struct err *e)
+{
+    struct topic_info *list;
+    size_t all;
+    *n = 0;
+    int rc = client_topics(client, &list, &all, e);
+    if (rc)
+        return rc;
+    *out = mem_calloc(all + 1, sizeof **out);
+    if (!*out)
+        rc = err_nomem(e);
+    for (size_t i = 0; rc == ERR_OK && i < all; i++) {
+        if (list[i].internal)
+            continue;
+        rc = client_topic(client, list[i].name, &(*out)[*n], e);
+        if (rc == ERR_OK)
+            ++*n;
+        else if (rc == ERR_UNKNOWN_TOPIC)
+            rc = ERR_OK; /* deleted meanwhile: then there is nothing to tell */
+    }
+    topic_infos_free(list, all);
+    if (rc && *out)
+        topic_infos_free(*out, *n);
+    return rc;
+}
+
 /* Log size and offsets of every partition that is not internal. */
 static int partition_metrics(struct buf *out, const struct api_options *o, struct err *e)
 {
-    struct topic_info *list;
+    struct topic_info *topics;
     size_t n;
-    int rc = client_topics(o->client, &list, &n, e);
+    int rc = gather_topics(o->client, &topics, &n, e);
     if (rc)
         return rc;
-    static const char *const names[] = {"leat_partition_log_end_offset", "leat_partition_log_start_offset",
-                                        "leat_partition_size_bytes"};
-    static const char *const help[] = {"First offset that is not yet written.",
-                                       "First offset that can be read.",
-                                       "Bytes in the partition's segments."};
-    for (int m = 0; rc == ERR_OK && m < 3; m++) {
-        rc = family(out, names[m], "gauge", help[m], e);
-        for (size_t i = 0; rc == ERR_OK && i < n; i++) {
-            struct topic_info t;
-            struct err gone; /* deleted meanwhile: then there is nothing to tell */
-            if (list[i].internal || client_topic(o->client, list[i].name, &t, &gone) != ERR_OK)
-                continue;
-            for (int32_t p = 0; rc == ERR_OK && p < t.partition_count; p++) {
-                const struct partition_info *pi = &t.partitions[p];
-                int64_t v = m == 0 ? pi->end_offset : m == 1 ? pi->log_start_offset : pi->size;
-                rc = buf_printf(out, e, "%s{topic=\"%s\",partition=\"%d\"} %lld\n", names[m], t.name, p,
-                                (long long)v);
-            }
-            topic_info_free(&t);
-        }
-    }
-    topic_infos_free(list, n);
+    for (int f = 0; rc == ERR_OK && f < PARTITION_FIGURES; f++)
+        rc = partition_metric(out, (enum partition_figure)f, topics, n, e);
+    topic_infos_free(topics, n);
     return rc;
 }
 
@@ -138,7 +191,7 @@ static int task_metric(struct buf *out, enum task_figure f, const struct task_st
                                           : list[i].state == TASK_RUNNING;
         rc = task_labels(out, rows[f].name, &list[i], e);
         if (rc == ERR_OK)
-            rc = buf_printf(out, e, "} %.17g\n", v);
+            rc = sample_end(out, v, e);
     }
     return rc;
 }
@@ -155,7 +208,7 @@ static int gauge_metrics(struct buf *out, const struct task_status *list, size_t
             if (rc == ERR_OK)
                 rc = label(out, "name", list[i].gauges[g].name, e);
             if (rc == ERR_OK)
-                rc = buf_printf(out, e, "} %.17g\n", list[i].gauges[g].value);
+                rc = sample_end(out, list[i].gauges[g].value, e);
         }
     return rc;
 }
