@@ -17,7 +17,7 @@ struct capture {
     struct leat_task *task;
     const struct leat_host *host;
     FILE *file, *events;
-    int64_t fail_at, fail_times;
+    int64_t fail_at, fail_times, delay_ms;
     enum fail_kind fail;
     enum report report;
     const char *fail_marker;
@@ -38,6 +38,7 @@ static const struct leat_option options[] = {
      .doc = "Where to append.",
      .example = "/tmp/out"},
     {.name = "events", .type = LEAT_STRING, .doc = "Where calls are written."},
+    {.name = "delay", .type = LEAT_DURATION, .default_value = "0", .doc = "Wait before each put."},
     {.name = "typed",
      .type = LEAT_BOOL,
      .default_value = "false",
@@ -107,6 +108,7 @@ static int open_sink(struct leat_task *t, const struct leat_host *h, const struc
     s->fail_at = h->get_int(c, "fail.at");
     s->fail = (enum fail_kind)h->get_int(c, "fail.kind");
     s->fail_times = h->get_int(c, "fail.times");
+    s->delay_ms = h->get_int(c, "delay");
     s->fail_marker = h->get_str(c, "fail.marker");
     s->report = (enum report)h->get_int(c, "report");
     s->typed = h->get_bool(c, "typed");
@@ -168,6 +170,9 @@ static int write_one(struct capture *s, const struct leat_record *r)
 static int put(void *self, const struct leat_record *records, size_t n)
 {
     struct capture *s = self;
+    event(s, "put %lld\n", (long long)records[0].offset);
+    if (s->delay_ms > 0)
+        s->host->wait(s->task, -1, s->delay_ms);
     for (size_t i = 0; i < n; i++) {
         if (s->fail_at >= 0 && records[i].offset >= s->fail_at && fails(s)) {
             event(s, "fail %lld\n", (long long)records[i].offset);

@@ -73,7 +73,7 @@ static void test_delivery_and_commit(void **state)
     hub_stop(h);
     hub_start(h);
     char *events = hub_file(h, "events");
-    assert_string_equal(events, "open 0/1 1\nassigned t-0 -1\nfinal\nclose\n");
+    assert_string_equal(events, "open 0/1 1\nassigned t-0 -1\nput 0\nfinal\nclose\n");
     mem_free(events);
     /* What was committed is not given again. */
     fill(h, "t", 100, 1);
@@ -156,6 +156,35 @@ static void test_failing_for_good(void **state)
         assert_ok(worker_restart(h->worker, bad, -1, &e), &e);
         hub_await_state(h, bad, TASK_FAILED);
     }
+}
+
+/* A stop comes between two puts of what one read gave: the rest is given by the next start, and nothing twice. */
+static void test_stopping_between_puts(void **state)
+{
+    struct hub *h = *state;
+    struct err e;
+    hub_apply(
+        h, "pipelines: [{name: fill, source: {type: generator, total: 30000, per.poll: 30000}, topic: t}]");
+    assert_ok(worker_wait_idle(h->worker, WAIT_MS, &e), &e);
+    for (int round = 1; round <= 3; round++) {
+        char text[256], events[32];
+        snprintf(events, sizeof(events), "events%d", round);
+        snprintf(
+            text, sizeof(text),
+            "pipelines: [{name: p, topics: [t], sinks: [{name: out, type: capture, path: @/out, delay: 20s,"
+            " events: @/%s}]}]",
+            events);
+        hub_apply(h, text);
+        hub_await_lines(h, events, 3); /* open, assigned, put */
+        hub_apply(h, "pipelines: []");
+        char *lines = hub_file(h, "out");
+        assert_int_equal(count_of(lines, "\n"), 4096 * round);
+        mem_free(lines);
+        assert_captured(h, "out", 4096 * round);
+    }
+    hub_apply(h, "pipelines: [{name: p, topics: [t], sinks: [{name: out, type: capture, path: @/out}]}]");
+    hub_await_lines(h, "out", 30000);
+    assert_captured(h, "out", 30000);
 }
 
 static void test_nothing_is_committed_that_is_not_reported(void **state)
@@ -257,7 +286,8 @@ static void test_more_tasks_than_partitions(void **state)
     hub_await_lines(h, "out", 20);
     assert_captured(h, "out", 20);
     char *events = hub_file(h, "events");
-    assert_string_equal(events, "open 0/3 1\nassigned t-0 -1\n");
+    assert_int_equal(count_of(events, "open "), 1);
+    assert_non_null(strstr(events, "open 0/3 1\nassigned t-0 -1\nput "));
     mem_free(events);
 }
 
@@ -269,6 +299,7 @@ int main(void)
         T(test_source_to_sink),
         T(test_redelivery_after_a_failure),
         T(test_failing_for_good),
+        T(test_stopping_between_puts),
         T(test_nothing_is_committed_that_is_not_reported),
         T(test_typed_values),
         T(test_waiting_for_a_topic),
