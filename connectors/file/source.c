@@ -148,7 +148,7 @@ static void tend_pending(struct source *src, int64_t now, int64_t *next_ms)
 static int read_queue(struct source *src)
 {
     const struct stream *blocked = NULL;
-    while (!link_alone(&src->queue) && src->budget > 0 && !src->h->stopping(src->t)) {
+    while (!link_alone(&src->queue) && src->budget > 0 && !src->scan_now && !src->h->stopping(src->t)) {
         struct stream *s = link_stream(src->queue.next, queue);
         enum turn turn;
         if (s == blocked)
@@ -167,8 +167,6 @@ static int read_queue(struct source *src)
             blocked = NULL;
         if (turn != TURN_IDLE)
             stream_enqueue(src, s);
-        if (src->scan_now)
-            break;
     }
     return LEAT_OK;
 }

@@ -252,7 +252,13 @@ int track_refresh(struct source *src, struct stream *s, bool *grown, struct err 
 struct print print_of(const void *data, size_t n);
 bool print_matches(const struct print *p, const void *data);
 
-enum likeness { UNLIKE, LIKE_PREFIX, LIKE_SAME };
+enum likeness {
+    UNLIKE,
+    LIKE_SAME,
+    LIKE_STALE, /* the stream's own file holds other bytes by now */
+};
+/* Are the bytes of an attached stream still in its file? Also true if that cannot be told now. */
+bool print_intact(struct source *src, struct stream *s);
 /* A file that is being looked at. */
 struct probe {
     int fd;
@@ -265,7 +271,10 @@ struct probe {
 /* Opens; sets size and mtime of `f` anew. ERR_NOT_FOUND: it is no longer there. */
 int probe_open(struct source *src, struct probe *p, struct found *f, struct err *e);
 void probe_close(struct probe *p);
-/* Does the file hold the stream's bytes up to its position, or, if it is shorter, some first part of them? */
+/*
+ * Does the file hold the stream's bytes up to its position? If the stream's own file is at hand the file may also hold only a
+ * first part of them: then it is a copy, or becoming one.
+ */
 int probe_likeness(struct source *src, struct probe *p, struct stream *s, enum likeness *out, struct err *e);
 /* Fingerprints the first bytes. */
 int probe_head(struct source *src, struct probe *p, struct stream *s, struct err *e);

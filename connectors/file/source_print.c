@@ -12,6 +12,7 @@
 #include "connectors/file/source.h"
 
 #define SCAN_BYTES 65536
+#define SAMPLES 16 /* places at which two files are compared */
 
 struct print print_of(const void *data, size_t n)
 {
@@ -66,42 +67,82 @@ void probe_close(struct probe *p)
 
 /* ---- plain files ------------------------------------------------------------------------------------------------ */
 
-/* The first part of a stream whose own file is at hand: both begin alike and are alike before the probe's end. */
-static int prefix_of_plain(struct source *src, struct probe *p, struct stream *s, enum likeness *out,
-                           struct err *e)
+static bool print_in_file(const struct stream *s, const struct print *p, int64_t at)
 {
-    uint8_t own[PRINT_HEAD_MAX], end[PRINT_TAIL_MAX];
-    *out = UNLIKE;
-    if (files_open(src, s, e) != ERR_OK)
-        return ERR_OK; /* its own turn reports that */
-    size_t got;
-    int rc = io_pread_some(s->fd, own, p->head_len, 0, &got, s->real, e);
-    if (rc != ERR_OK || got < p->head_len || memcmp(own, p->head, got) != 0)
-        return rc;
-    size_t n = p->size < PRINT_TAIL_MAX ? (size_t)p->size : PRINT_TAIL_MAX;
-    size_t n_end;
-    rc = io_pread_some(p->fd, end, n, p->size - (int64_t)n, &n_end, p->path, e);
+    uint8_t data[PRINT_HEAD_MAX];
+    size_t n;
+    struct err e;
+    return io_pread_some(s->fd, data, p->len, at, &n, s->real, &e) == ERR_OK && n == p->len &&
+           print_matches(p, data);
+}
+
+bool print_intact(struct source *src, struct stream *s)
+{
+    struct err e;
+    if (s->gzip || files_open(src, s, &e) != ERR_OK)
+        return true;
+    return print_in_file(s, &s->head, 0) && print_in_file(s, &s->tail, s->offset - s->tail.len);
+}
+
+/* Both files at one place. */
+static int alike_at(const struct probe *p, const struct stream *s, int64_t at, size_t n, bool *alike,
+                    struct err *e)
+{
+    uint8_t a[PRINT_TAIL_MAX], b[PRINT_TAIL_MAX];
+    size_t got_a = 0, got_b = 0;
+    int rc = io_pread_some(p->fd, a, n, at, &got_a, p->path, e);
     if (rc == ERR_OK)
-        rc = io_pread_some(s->fd, own, n, p->size - (int64_t)n, &got, s->real, e);
-    if (rc == ERR_OK && got == n && n_end == n && memcmp(own, end, n) == 0)
-        *out = LIKE_PREFIX;
+        rc = io_pread_some(s->fd, b, n, at, &got_b, s->real, e);
+    *alike = rc == ERR_OK && got_a == n && got_b == n && memcmp(a, b, n) == 0;
     return rc;
+}
+
+/*
+ * A copy is alike all over, while two files of one program may only begin alike: so samples of the bytes that both have
+ * are compared, the last ones among them.
+ */
+static int compare_plain(struct source *src, struct probe *p, struct stream *s, enum likeness *out,
+                         struct err *e)
+{
+    struct stat st;
+    if (!print_intact(src, s)) {
+        *out = LIKE_STALE;
+        return ERR_OK;
+    }
+    if (s->fd < 0 || fstat(s->fd, &st) != 0) {
+        *out = LIKE_SAME; /* the fingerprints are all there is */
+        return ERR_OK;
+    }
+    int64_t common = p->size < st.st_size ? p->size : st.st_size;
+    size_t n = common < PRINT_TAIL_MAX ? (size_t)common : PRINT_TAIL_MAX;
+    bool alike = true;
+    for (int i = 0; alike && i <= SAMPLES; i++) {
+        int rc = alike_at(p, s, (common - (int64_t)n) * i / SAMPLES, n, &alike, e);
+        if (rc != ERR_OK)
+            return rc;
+    }
+    *out = alike ? LIKE_SAME : UNLIKE;
+    return ERR_OK;
 }
 
 static int likeness_plain(struct source *src, struct probe *p, struct stream *s, enum likeness *out,
                           struct err *e)
 {
     int64_t needed = s->offset > s->head.len ? s->offset : s->head.len;
+    bool own_file = s->attached && !s->gzip;
     if (p->size < needed)
-        return s->attached && !s->gzip ? prefix_of_plain(src, p, s, out, e) : ERR_OK;
+        return own_file ? compare_plain(src, p, s, out, e) : ERR_OK;
     if (p->head_len < s->head.len || !print_matches(&s->head, p->head))
         return ERR_OK;
     uint8_t tail[PRINT_TAIL_MAX];
     size_t got;
     int rc = io_pread_some(p->fd, tail, s->tail.len, s->offset - s->tail.len, &got, p->path, e);
-    if (rc == ERR_OK && got == s->tail.len && print_matches(&s->tail, tail))
-        *out = LIKE_SAME;
-    return rc;
+    if (rc != ERR_OK || got < s->tail.len || !print_matches(&s->tail, tail))
+        return rc;
+    if (own_file)
+        return compare_plain(src, p, s, out, e);
+    *out = s->attached && s->offset < PRINT_HEAD_MAX ? UNLIKE : LIKE_SAME;
+    return ERR_OK;
 }
 
 /* ---- compressed files ------------------------------------------------------------------------------------------- */
@@ -177,36 +218,84 @@ static void tail_free(struct tail_reader *r)
     mem_free(r);
 }
 
+/* Of a stream whose own file is at hand every byte that both have is compared. */
+static int compare_gzip(struct source *src, struct probe *p, struct stream *s, struct tail_reader *r,
+                        enum likeness *out, struct err *e)
+{
+    uint8_t own[SCAN_BYTES];
+    int rc = gunzip_restart(r->g, e);
+    int64_t at = 0;
+    r->state = GUNZIP_MORE;
+    while (rc == ERR_OK && r->state == GUNZIP_MORE) {
+        size_t got = 0, got_own = 0;
+        rc = gunzip_read(r->g, p->fd, p->path, r->data, SCAN_BYTES, &got, &r->state, e);
+        if (rc == ERR_OK)
+            rc = io_pread_some(s->fd, own, got, at, &got_own, s->real, e);
+        if (rc != ERR_OK || memcmp(own, r->data, got_own) != 0)
+            return rc;
+        at += (int64_t)got;
+        if (got_own < got)
+            break;
+        if (src->h->stopping(src->t))
+            return err_set(e, ERR_INTERRUPTED, "stopped");
+    }
+    if (rc == ERR_OK && (at > 0 || r->state == GUNZIP_SHORT))
+        *out = LIKE_SAME;
+    return rc;
+}
+
 static int likeness_gzip(struct source *src, struct probe *p, struct stream *s, enum likeness *out,
                          struct err *e)
 {
+    if (s->attached && s->gzip && s->offset < PRINT_HEAD_MAX)
+        return ERR_OK;
     struct tail_reader *r = tail_new(e);
     if (!r)
         return e->code;
-    int64_t needed = s->offset > s->head.len ? s->offset : s->head.len;
-    int rc = tail_read(src, r, p, s->head.len, e);
-    bool whole = rc == ERR_OK && r->head_len >= s->head.len;
-    bool alike = whole && print_matches(&s->head, r->head);
-    if (rc == ERR_OK && alike) {
-        rc = tail_read(src, r, p, s->offset, e);
-        if (rc == ERR_OK && r->at == s->offset)
-            *out = r->tail_len >= s->tail.len && print_matches(&s->tail, r->tail + r->tail_len - s->tail.len)
-                       ? LIKE_SAME
-                       : UNLIKE;
-        else if (rc == ERR_OK && r->state == GUNZIP_SHORT && s->attached)
-            *out = LIKE_PREFIX;
-    } else if (rc == ERR_OK && !whole && r->state == GUNZIP_SHORT && s->attached && needed > 0) {
-        *out = LIKE_PREFIX; /* so little is there that nothing can be said yet */
+    int rc;
+    if (s->attached && !s->gzip && !print_intact(src, s)) {
+        *out = LIKE_STALE;
+        rc = ERR_OK;
+        goto opened;
     }
+    if (s->attached && !s->gzip && s->fd >= 0) {
+        rc = compare_gzip(src, p, s, r, out, e);
+        goto opened;
+    }
+    rc = tail_read(src, r, p, s->head.len, e);
+    if (rc != ERR_OK || r->head_len < s->head.len || !print_matches(&s->head, r->head))
+        goto opened;
+    rc = tail_read(src, r, p, s->offset, e);
+    if (rc == ERR_OK && r->at == s->offset && r->tail_len >= s->tail.len &&
+        print_matches(&s->tail, r->tail + r->tail_len - s->tail.len))
+        *out = LIKE_SAME;
+opened:
     tail_free(r);
     return rc;
+}
+
+/* As long as a stream's beginning is short its own file may tell more by now. */
+static int refresh_head(struct source *src, struct stream *s, struct err *e)
+{
+    uint8_t head[PRINT_HEAD_MAX];
+    size_t n = 0;
+    if (!s->attached || s->gzip || s->head.len == PRINT_HEAD_MAX || files_open(src, s, e) != ERR_OK)
+        return ERR_OK;
+    int rc = io_pread_some(s->fd, head, sizeof(head), 0, &n, s->real, e);
+    if (rc != ERR_OK || n <= s->head.len || !print_matches(&s->head, head))
+        return rc;
+    if (s->head.len == 0)
+        s->marked = src->scan_number;
+    s->head = print_of(head, n);
+    return stream_dirty(src, s, e);
 }
 
 int probe_likeness(struct source *src, struct probe *p, struct stream *s, enum likeness *out, struct err *e)
 {
     *out = UNLIKE;
-    if (s->head.len == 0)
-        return ERR_OK; /* it had no bytes yet: nothing to recognise */
+    int rc = refresh_head(src, s, e);
+    if (rc != ERR_OK || s->head.len == 0)
+        return rc; /* it had no bytes yet: nothing to recognise */
     return p->gzip ? likeness_gzip(src, p, s, out, e) : likeness_plain(src, p, s, out, e);
 }
 

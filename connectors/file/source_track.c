@@ -9,8 +9,11 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/mem.h"
 #include "connectors/file/source.h"
+
+#define RESCANS 4
 
 /* Why a file holds nothing to read; looked at again when the file or the streams have changed. */
 struct ignored {
@@ -140,6 +143,7 @@ static void lose(struct source *src, struct stream *s)
     }
     if (s->fd < 0) {
         stream_detach(src, s);
+        src->scan_now = true; /* it may have been compressed since the listing */
         return;
     }
     if (!s->lost)
@@ -154,16 +158,34 @@ static void lose(struct source *src, struct stream *s)
 
 /* ---- files whose stream is not known yet ------------------------------------------------------------------------ */
 
-/* By the last change; the clock of files is coarse, so names decide where it does not: x.log.2 before x.log.1. */
-static bool is_older(int64_t a_ns, const char *a, int64_t b_ns, const char *b)
+struct age {
+    bool live; /* is written now */
+    int64_t mtime_ns;
+    const char *real;
+};
+
+static struct age age_of(const struct stream *s)
 {
-    return a_ns != b_ns ? a_ns < b_ns : strcmp(a, b) > 0;
+    return (struct age){!s->lost && strcmp(s->real, s->family) == 0, s->mtime_ns, s->real};
 }
 
-static int by_age(const void *a, const void *b)
+/* Of one family: what was rotated is older than what is written now; else by the last change, else by number. */
+static bool is_older(struct age a, struct age b)
+{
+    if (a.live != b.live)
+        return b.live;
+    return a.mtime_ns != b.mtime_ns ? a.mtime_ns < b.mtime_ns : strverscmp(a.real, b.real) > 0;
+}
+
+/* Originals first, so that copies can be compared with them; let_pass sees to the order of reading. */
+static int by_rank(const void *a, const void *b)
 {
     const struct found *x = *(struct found *const *)a, *y = *(struct found *const *)b;
-    return is_older(x->mtime_ns, x->real, y->mtime_ns, y->real) ? -1 : 1;
+    int x_rank = x->rotated + name_is_gzip(x->real), y_rank = y->rotated + name_is_gzip(y->real);
+    if (x_rank != y_rank)
+        return x_rank - y_rank;
+    struct age x_age = {!x->rotated, x->mtime_ns, x->real}, y_age = {!y->rotated, y->mtime_ns, y->real};
+    return is_older(x_age, y_age) ? -1 : 1;
 }
 
 static struct stream *attached_in(struct source *src, const struct inode *inode)
@@ -207,7 +229,7 @@ static bool may_hold(const struct found *f, const struct probe *p, const struct 
 }
 
 static int match_content(struct source *src, const struct found *f, struct probe *p, struct stream **out,
-                         bool *copy, struct err *e)
+                         bool *copy, bool *again, struct err *e)
 {
     uint64_t hash = hash64(f->family, strlen(f->family));
     for (struct stream *s = stream_first(src, BY_FAMILY, hash); s; s = s->next[BY_FAMILY]) {
@@ -217,7 +239,12 @@ static int match_content(struct source *src, const struct found *f, struct probe
         int rc = probe_likeness(src, p, s, &like, e);
         if (rc != ERR_OK)
             return rc;
-        if (s->attached && like != UNLIKE)
+        if (like == LIKE_STALE) {
+            track_truncated(src, s);
+            *again = true;
+            return ERR_OK;
+        }
+        if (s->attached && like == LIKE_SAME)
             *copy = true;
         else if (like == LIKE_SAME && (!*out || s->offset > (*out)->offset))
             *out = s;
@@ -226,25 +253,60 @@ static int match_content(struct source *src, const struct found *f, struct probe
 }
 
 /*
+ * A file that rotation made is compared with the streams of its family. Of a stream whose file was truncated meanwhile it
+ * may be a copy of what is there now, and would look like something new.
+ */
+static bool family_intact(struct source *src, const struct found *f)
+{
+    uint64_t hash = hash64(f->family, strlen(f->family));
+    for (struct stream *s = stream_first(src, BY_FAMILY, hash); s; s = s->next[BY_FAMILY])
+        if (s->attached && strcmp(s->real, f->family) == 0 && !print_intact(src, s)) {
+            track_truncated(src, s);
+            return false;
+        }
+    return true;
+}
+
+/* Comes before `s`, though its file was changed later and nothing was emitted of it. */
+static bool is_too_early(struct source *src, struct stream *o, const struct stream *s)
+{
+    bool grown;
+    struct err e;
+    if (o == s || !o->attached || !o->fresh || o->offset != 0 || o->seq > s->seq ||
+        strcmp(o->family, s->family) != 0)
+        return false;
+    if (!o->gzip && track_refresh(src, o, &grown, &e) != ERR_OK)
+        src->scan_now = true; /* it was moved since */
+    return is_older(age_of(s), age_of(o));
+}
+
+static struct stream *too_early(struct source *src, const struct stream *s)
+{
+    struct stream *first = NULL;
+    for (struct stream *o = stream_first(src, BY_FAMILY, s->hash[BY_FAMILY]); o; o = o->next[BY_FAMILY])
+        if (is_too_early(src, o, s) && (!first || o->seq < first->seq))
+            first = o;
+    return first;
+}
+
+/*
  * A file found only now may be older than one of its family that was begun, but of which nothing was emitted yet: such
  * a one comes after it.
  */
 static int let_pass(struct source *src, struct stream *s, struct err *e)
 {
-    for (;;) {
-        struct stream *next = NULL;
-        for (struct stream *o = stream_first(src, BY_FAMILY, s->hash[BY_FAMILY]); o; o = o->next[BY_FAMILY])
-            if (o != s && o->attached && o->fresh && o->offset == 0 && o->seq < s->seq &&
-                is_older(s->mtime_ns, s->real, o->mtime_ns, o->real) && strcmp(o->family, s->family) == 0 &&
-                (!next || o->seq < next->seq))
-                next = o;
-        if (!next)
-            return ERR_OK;
-        next->seq = ++src->last_seq;
-        int rc = stream_dirty(src, next, e);
+    struct stream *o;
+    while ((o = too_early(src, s)) != NULL) {
+        if (!print_intact(src, o)) {
+            track_truncated(src, o);
+            continue;
+        }
+        o->seq = ++src->last_seq;
+        int rc = stream_dirty(src, o, e);
         if (rc != ERR_OK)
             return rc;
     }
+    return ERR_OK;
 }
 
 static int begin(struct source *src, const struct found *f, struct probe *p, struct err *e)
@@ -271,7 +333,8 @@ static int begin(struct source *src, const struct found *f, struct probe *p, str
     return rc == ERR_OK ? let_pass(src, s, e) : rc;
 }
 
-static int assign_probed(struct source *src, struct found *f, struct probe *p, bool *taken, struct err *e)
+static int assign_probed(struct source *src, struct found *f, struct probe *p, bool *taken, bool *again,
+                         struct err *e)
 {
     struct stream *s = NULL;
     bool copy = false;
@@ -279,8 +342,8 @@ static int assign_probed(struct source *src, struct found *f, struct probe *p, b
         return ERR_OK;
     int rc = match_inode(src, f, p, &s, e);
     if (rc == ERR_OK && !s)
-        rc = match_content(src, f, p, &s, &copy, e);
-    if (rc != ERR_OK)
+        rc = match_content(src, f, p, &s, &copy, again, e);
+    if (rc != ERR_OK || *again)
         return rc;
     if (s) {
         bool same_file = inode_same(&s->inode, &f->inode);
@@ -298,6 +361,10 @@ static int assign_probed(struct source *src, struct found *f, struct probe *p, b
     /* An empty file of a rotated name may be a copy in its first moment. */
     if (copy || !f->primary || (f->rotated && f->size == 0) || (p->gzip && p->head_len < 18))
         return ERR_OK;
+    if (f->rotated && !family_intact(src, f)) {
+        *again = true;
+        return ERR_OK;
+    }
     *taken = true;
     return begin(src, f, p, e);
 }
@@ -307,10 +374,11 @@ static int assign(struct source *src, struct found *f, struct err *e)
     if (is_ignored(src, f))
         return ERR_OK;
     struct probe p;
+    bool again = false;
     uint64_t generation = src->generation;
     int rc = probe_open(src, &p, f, e);
     if (rc == ERR_OK) {
-        rc = assign_probed(src, f, &p, &f->taken, e);
+        rc = assign_probed(src, f, &p, &f->taken, &again, e);
         probe_close(&p);
     }
     if (rc == ERR_NO_MEMORY || rc == ERR_INTERRUPTED)
@@ -324,7 +392,7 @@ static int assign(struct source *src, struct found *f, struct err *e)
         return ERR_OK;
     }
     source_well(src, f->path);
-    return f->taken ? ERR_OK : ignore(src, f, generation, e);
+    return f->taken || again ? ERR_OK : ignore(src, f, generation, e);
 }
 
 static int assign_all(struct source *src, struct found_list *list, struct err *e)
@@ -336,9 +404,9 @@ static int assign_all(struct source *src, struct found_list *list, struct err *e
     for (size_t i = 0; i < list->count; i++)
         if (!list->items[i].taken)
             open[n++] = &list->items[i];
-    qsort(open, n, sizeof(struct found *), by_age);
+    qsort(open, n, sizeof(struct found *), by_rank);
     int rc = ERR_OK;
-    for (size_t i = 0; rc == ERR_OK && i < n; i++)
+    for (size_t i = 0; rc == ERR_OK && i < n && !src->scan_now; i++)
         rc = assign(src, open[i], e);
     mem_free(open);
     return rc;
@@ -444,9 +512,10 @@ static int scan_once(struct source *src, struct err *e)
     rc = keep_known(src, &list, e);
     if (rc == ERR_OK)
         rc = assign_all(src, &list, e);
-    if (rc == ERR_OK)
+    bool done = rc == ERR_OK && !src->scan_now; /* else something moved meanwhile */
+    if (done)
         rc = sweep(src, &list, e);
-    if (rc == ERR_OK)
+    if (done && rc == ERR_OK)
         rc = mark_started(src, &list, e);
     prune_ignored(src);
     scan_free(&list);
@@ -457,5 +526,7 @@ static int scan_once(struct source *src, struct err *e)
 int track_scan(struct source *src, struct err *e)
 {
     int rc = scan_once(src, e);
-    return rc == ERR_OK && src->begun ? scan_once(src, e) : rc;
+    for (int i = 0; rc == ERR_OK && i < RESCANS && (src->begun || src->scan_now); i++)
+        rc = scan_once(src, e);
+    return rc;
 }
