@@ -43,7 +43,7 @@ struct filer {
     enum compress_codec codec;
     int level;
     char *extension, *tombstone;
-    bool keys_of_nulls;
+    bool keys_of_nulls, time_based;
     int64_t open_files_max, open_files_task_max;
     bool complete_on_stop;
     int64_t (*now_ms)(void);
@@ -89,7 +89,8 @@ static int set_all(struct filer *f, const struct filer_config *c, struct err *e)
     if (rc != ERR_OK)
         return rc;
     f->rotation.zone = f->schedule_zone;
-    if (f->rotation.interval_ms > 0 && !partitioner_is_time_based(f->partitioner))
+    f->time_based = partitioner_is_time_based(f->partitioner);
+    if (f->rotation.interval_ms > 0 && !f->time_based)
         return err_set(e, ERR_INVALID_CONFIG, "rotate.interval.ms: needs a time-based partitioner");
     /* Tried here, so that a wrong level is found before the first record. */
     return compressor_new(f->codec, f->level, NULL, NULL, &f->spare[f->spare_n++], e);
@@ -423,14 +424,13 @@ static int put_one(struct filer *f, struct part *p, const struct leat_record *r,
         return rc == ERR_END ? ERR_OK : rc;
     const char *encoded = f->tombstone;
     size_t n = strlen(f->tombstone);
-    int64_t time_ms = r->timestamp;
     if (!keys) {
         rc = partitioner_encode(f->partitioner, r, now_ms, &encoded, &n, e);
-        if (rc == ERR_OK)
-            rc = partitioner_time(f->partitioner, r, now_ms, &time_ms, e);
         if (rc != ERR_OK)
             return rc;
     }
+    /* Only then does rotation go by it. A file's name may need the time in any case, see below. */
+    int64_t time_ms = f->time_based && !keys ? partitioner_last_time(f->partitioner) : r->timestamp;
     struct stream *s = stream_find(p, encoded, n);
     bool changed = p->last && s != p->last;
     if (rotation_before(&p->rotation, time_ms, changed, now_ms)) {
@@ -439,6 +439,8 @@ static int put_one(struct filer *f, struct part *p, const struct leat_record *r,
     }
     if (rc == ERR_OK && !s) {
         rc = make_room(f, p, e);
+        if (rc == ERR_OK && !f->time_based && !keys)
+            rc = partitioner_time(f->partitioner, r, now_ms, &time_ms, e);
         if (rc == ERR_OK)
             rc = stream_open(f, p, r, encoded, n, time_ms, keys, &s, e);
     }

@@ -25,6 +25,7 @@ struct partitioner {
     char *timestamp_field;
     struct buf text;
     struct buf scratch;
+    int64_t last_time;
     int64_t cached; /* what `text` is for: the rounded local time, or the topic partition's number */
     bool is_cached;
 };
@@ -294,7 +295,6 @@ int partitioner_encode(struct partitioner *p, const struct leat_record *r, int64
                        size_t *n, struct err *e)
 {
     int rc;
-    int64_t time_ms;
     switch (p->kind) {
     case PARTITION_DEFAULT:
         rc = encode_default(p, r, e);
@@ -303,14 +303,19 @@ int partitioner_encode(struct partitioner *p, const struct leat_record *r, int64
         rc = encode_fields(p, r, e);
         break;
     default:
-        rc = partitioner_time(p, r, now_ms, &time_ms, e);
+        rc = partitioner_time(p, r, now_ms, &p->last_time, e);
         if (rc == ERR_OK)
-            rc = encode_time(p, time_ms, e);
+            rc = encode_time(p, p->last_time, e);
         break;
     }
     *text = (const char *)p->text.data;
     *n = p->text.len;
     return rc;
+}
+
+int64_t partitioner_last_time(const struct partitioner *p)
+{
+    return p->last_time;
 }
 
 bool partitioner_is_time_based(const struct partitioner *p)

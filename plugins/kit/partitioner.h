@@ -60,6 +60,9 @@ int partitioner_time(struct partitioner *p, const struct leat_record *r, int64_t
 int partitioner_encode(struct partitioner *p, const struct leat_record *r, int64_t now_ms, const char **text,
                        size_t *n, struct err *e);
 
+/* The time that the last partitioner_encode of a time-based kind went by. */
+int64_t partitioner_last_time(const struct partitioner *p);
+
 /* Time, daily and hourly: rotate.interval.ms needs one of these. */
 bool partitioner_is_time_based(const struct partitioner *p);
 /* True if the same records always give the same directories: not with CLOCK_WALL under a time-based kind. */
