@@ -336,6 +336,13 @@ static int prepare_next(struct recovery *r, struct segment *s, struct err *e)
     return rc;
 }
 
+static void mark_dirty(struct segment *s)
+{
+    atomic_store(&s->data_dirty, true);
+    atomic_store(&s->txn_dirty, true);
+    s->index_dirty = true;
+}
+
 /* Reads segment `i`. *stop: the log ends here. */
 static int recover_segment(struct recovery *r, size_t i, int64_t position, bool *stop, struct err *e)
 {
@@ -348,7 +355,7 @@ static int recover_segment(struct recovery *r, size_t i, int64_t position, bool 
     if (rc)
         return rc;
     if (!r->args->clean)
-        s->data_dirty = s->index_dirty = s->txn_dirty = true;
+        mark_dirty(s);
     if (why == ERR_OK && next_base != INT64_MAX && r->next < next_base && next_base > r->point &&
         !r->args->clean) {
         why = ERR_TRUNCATED;

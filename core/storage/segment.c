@@ -180,7 +180,8 @@ int segment_create(struct segment *s, struct err *e)
         s->fd[i] = -1;
     }
     s->loaded = true;
-    s->data_dirty = s->index_dirty = true;
+    atomic_store(&s->data_dirty, true);
+    s->index_dirty = true;
     s->created_ms = clock_wall_ms();
     atomic_store(&s->warm, true);
     return rc;
@@ -219,7 +220,8 @@ int segment_truncate(struct segment *s, int64_t size, int64_t offset, struct err
     if (rc)
         return rc;
     s->allocated = size;
-    s->data_dirty = s->index_dirty = true;
+    atomic_store(&s->data_dirty, true);
+    s->index_dirty = true;
     pthread_mutex_lock(&s->lock);
     rc = segment_fd_locked(s, FILE_INDEX, O_CREAT, &fd, e);
     if (rc == ERR_OK)
