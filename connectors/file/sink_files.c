@@ -3,6 +3,8 @@
  * to its name when its round is committed. Task thread only.
  */
 #include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -60,6 +62,20 @@ static void open_file_free(struct open_file *o)
     mem_free(o);
 }
 
+/* A part of a name that no file system takes is found before anything is written. */
+static int check_parts(const struct filer_file *file, const char *path, struct err *e)
+{
+    for (const char *p = path; *p; p += strspn(p, "/")) {
+        size_t n = strcspn(p, "/");
+        if (n > NAME_MAX)
+            return err_set(e, ERR_INVALID_RECORD,
+                           "%s-%" PRId32 "@%" PRId64 ": a name of %zu bytes, %d are possible: %.60s...",
+                           file->topic, file->partition, file->start_offset, n, NAME_MAX, p);
+        p += n;
+    }
+    return ERR_OK;
+}
+
 static int name_file(struct files *f, const struct filer_file *file, char **path, struct err *e)
 {
     struct template_values v = {.topic = file->topic,
@@ -74,7 +90,7 @@ static int name_file(struct files *f, const struct filer_file *file, char **path
     int rc = template_format(f->names, &v, &b, e);
     if (rc == ERR_OK) {
         *path = mem_strndup((const char *)b.data, b.len);
-        rc = *path ? ERR_OK : err_nomem(e);
+        rc = *path ? check_parts(file, *path, e) : err_nomem(e);
     }
     buf_free(&b);
     return rc;

@@ -212,25 +212,32 @@ int rounds_settle(struct rounds *r, rounds_committed_fn *committed, void *arg, s
 
 /* ---- finishing ------------------------------------------------------------------------------------------------- */
 
+/* Makes the directories of a file. */
+static int make_place(struct rounds *r, const char *path, struct err *e)
+{
+    char *dir = mem_printf("%s/%s", r->directory, path);
+    if (!dir)
+        return err_nomem(e);
+    *strrchr(dir, '/') = '\0';
+    int rc = io_mkdirs(dir, 0755, e);
+    mem_free(dir);
+    return rc;
+}
+
 /* Moves a temporary to its place. In a recovery it may have been moved already, even taken away by a reader since. */
-static int finish_file(struct rounds *r, const char *temporary, const char *path, int64_t bytes, bool again,
-                       struct err *e)
+static int finish_file(struct rounds *r, const struct round_file *f, bool again, struct err *e)
 {
     struct stat st;
-    if (again && stat(temporary, &st) != 0)
+    if (again && stat(f->temporary, &st) != 0)
         return ERR_OK;
-    if (again && st.st_size != bytes)
-        return err_set(e, ERR_CORRUPT, "%s has %lld bytes instead of %lld", temporary, (long long)st.st_size,
-                       (long long)bytes);
-    char *target = mem_printf("%s/%s", r->directory, path);
-    if (!target)
-        return err_nomem(e);
-    char *slash = strrchr(target, '/');
-    *slash = '\0';
-    int rc = io_mkdirs(target, 0755, e);
-    *slash = '/';
-    if (rc == ERR_OK)
-        rc = io_rename(temporary, target, e);
+    if (again && st.st_size != f->bytes)
+        return err_set(e, ERR_CORRUPT, "%s has %lld bytes instead of %lld", f->temporary,
+                       (long long)st.st_size, (long long)f->bytes);
+    int rc = again ? make_place(r, f->path, e) : ERR_OK;
+    if (rc != ERR_OK)
+        return rc;
+    char *target = mem_printf("%s/%s", r->directory, f->path);
+    rc = target ? io_rename(f->temporary, target, e) : err_nomem(e);
     mem_free(target);
     return rc;
 }
@@ -258,7 +265,7 @@ static int finish(struct rounds *r, const struct round_file *files, size_t n, bo
 {
     int rc = ERR_OK;
     for (size_t i = 0; i < n && rc == ERR_OK; i++)
-        rc = finish_file(r, files[i].temporary, files[i].path, files[i].bytes, again, e);
+        rc = finish_file(r, &files[i], again, e);
     for (size_t i = 0; i < n && rc == ERR_OK; i++) {
         if (i == 0 || !same_directory(files[i].path, files[i - 1].path))
             rc = sync_directory_of(r, files[i].path, e);
@@ -285,10 +292,9 @@ static json_t *record_json(const struct filer_round *round, int64_t committed, c
     return NULL;
 }
 
-int rounds_commit(struct rounds *r, const struct filer_round *round, int64_t committed,
-                  const struct round_file *files, bool *sealed, struct err *e)
+static int store_record(struct rounds *r, const struct filer_round *round, int64_t committed,
+                        const struct round_file *files, bool *sealed, struct err *e)
 {
-    *sealed = false;
     json_t *record = record_json(round, committed, files);
     char *text = record ? json_dumps(record, JSON_COMPACT) : NULL;
     json_decref(record);
@@ -301,13 +307,24 @@ int rounds_commit(struct rounds *r, const struct filer_round *round, int64_t com
         *sealed = true;
         rc = rounds_store(r, name, text, strlen(text), e);
     }
-    if (rc == ERR_OK)
-        rc = finish(r, files, round->count, false, e);
-    if (rc == ERR_OK)
-        rc = last_note(r, round->topic, round->partition, round->next, e);
     mem_free(name);
     free(text);
     return rc;
+}
+
+int rounds_commit(struct rounds *r, const struct filer_round *round, int64_t committed,
+                  const struct round_file *files, bool *sealed, struct err *e)
+{
+    *sealed = false;
+    int rc = ERR_OK;
+    /* Before the commit point: what cannot be made must not be promised. */
+    for (size_t i = 0; i < round->count && rc == ERR_OK; i++)
+        rc = make_place(r, files[i].path, e);
+    if (rc == ERR_OK)
+        rc = store_record(r, round, committed, files, sealed, e);
+    if (rc == ERR_OK)
+        rc = finish(r, files, round->count, false, e);
+    return rc == ERR_OK ? last_note(r, round->topic, round->partition, round->next, e) : rc;
 }
 
 static int finish_again(struct rounds *r, json_t *list, struct err *e)

@@ -181,6 +181,37 @@ static void test_bad_json_fails_for_good_and_names_the_record(void **state)
     close_sink(r);
 }
 
+static void test_what_cannot_be_named_is_found_before_it_is_promised(void **state)
+{
+    struct rig *r = *state;
+    configure(
+        r, (struct fake_pair[]){{"partitioner.class", "field"}, {"partition.field.name", "c"}, {NULL, NULL}});
+    assert_int_equal(open_at(r, 0), LEAT_OK);
+    char value[400];
+    snprintf(value, sizeof(value), "{\"c\":\"%0300d\"}", 7);
+    struct leat_record record = fake_record(0, 4, value);
+    assert_int_equal(file_sink_connector.sink->put(r->self, &record, 1), LEAT_FAIL);
+    assert_non_null(strstr(r->task.failure, "t-0@4: a name of 302 bytes, 255 are possible: c=000"));
+    close_sink(r);
+    /* A file stands where a directory must be: the round is not committed, and goes through once it is gone. */
+    char path[512];
+    snprintf(path, sizeof(path), "%s/t", r->dir);
+    fclose(fopen(path, "w"));
+    assert_int_equal(open_at(r, 0), LEAT_OK);
+    put(r, 0, 4, "{\"c\":1}");
+    struct leat_offset assigned[] = {{"t", 0, 0}, {"t", 1, -1}};
+    int64_t next_ms;
+    assert_int_equal(file_sink_connector.sink->flush(r->self, true, assigned, 2, &next_ms), LEAT_FAIL);
+    assert_int_equal(assigned[0].offset, 0);
+    close_sink(r);
+    unlink(path);
+    assert_int_equal(open_at(r, 0), LEAT_OK);
+    put(r, 0, 4, "{\"c\":1}");
+    assert_int_equal(flush(r, true), 5);
+    close_sink(r);
+    assert_files(r->dir, "t/c=1/t+0+0000000004.json: {\"c\":1}\n");
+}
+
 static void test_a_full_disk_is_tried_again(void **state)
 {
     struct rig *r = *state;
@@ -380,6 +411,7 @@ int main(void)
         T(test_directories_by_field),
         T(test_open_files_of_the_task_are_limited),
         T(test_bad_json_fails_for_good_and_names_the_record),
+        T(test_what_cannot_be_named_is_found_before_it_is_promised),
         T(test_a_full_disk_is_tried_again),
         T(test_an_offset_that_an_operator_sets_back_is_believed),
         T(test_an_offset_below_the_last_round_is_an_operators),
