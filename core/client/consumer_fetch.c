@@ -65,16 +65,16 @@ int consumer_read(struct consumer *c, struct assignment *a, struct err *e)
         log_range_release(&range);
         return ERR_OK;
     }
+    int64_t from = range.base_offset, to = range.next_offset;
     rc = read_bytes(c, &range, e);
     log_range_release(&range);
     if (!rc && c->isolation == READ_COMMITTED)
-        rc = broker_aborted(c->broker, a->topic, a->partition, range.base_offset, range.next_offset,
-                            &c->aborted, &c->aborted_count, e);
+        rc = broker_aborted(c->broker, a->topic, a->partition, from, to, &c->aborted, &c->aborted_count, e);
     if (rc)
         return rc;
     c->current = a;
     c->at = 0;
-    c->end_offset = range.next_offset;
+    c->end_offset = to;
     return ERR_OK;
 }
 

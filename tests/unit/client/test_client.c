@@ -3,8 +3,9 @@
  */
 #include "tests/lib/testkit.h"
 
-#include <time.h>
+#include <pthread.h>
 
+#include "base/clock.h"
 #include "client/client.h"
 
 struct fixture {
@@ -162,12 +163,259 @@ static void test_stored_offset(void **state)
     consumer_close(c);
 }
 
+/* More than the producer's cap: batches go into the log early, invisible until the commit. */
+static void add_large(struct fixture *f, struct producer *p, int count)
+{
+    static char value[100000];
+    memset(value, 'v', sizeof value);
+    for (int i = 0; i < count; i++) {
+        memcpy(value, &i, sizeof i);
+        assert_ok(
+            producer_add(p, "big", i % 2, clock_wall_ms(), NULL, 0, value, sizeof value, NULL, 0, &f->e),
+            &f->e);
+    }
+}
+
+static int count_to_end(struct fixture *f, const char *topic, int32_t partitions, enum isolation isolation)
+{
+    struct consumer *c = open_consumer(f, NULL, isolation, 0);
+    struct consumed got;
+    int n = 0;
+    for (int32_t i = 0; i < partitions; i++)
+        assert_ok(consumer_assign(c, topic, i, CONSUMER_EARLIEST, &f->e), &f->e);
+    do {
+        assert_ok(consumer_poll(c, 0, &got, &f->e), &f->e);
+        n += (int)got.n;
+    } while (got.n);
+    assert_true(consumer_at_end(c) || isolation == READ_UNCOMMITTED);
+    consumer_close(c);
+    return n;
+}
+
+static void test_large_transaction(void **state)
+{
+    enum { COUNT = 500 }; /* 50 MB */
+    struct fixture *f = *state;
+    assert_ok(client_create_topic(f->c, "big", 2, NULL, 0, &f->e), &f->e);
+    struct producer *p = open_producer(f, "x");
+    add_large(f, p, COUNT);
+    assert_true(producer_pending_bytes(p) <= 32u << 20);
+    assert_true(count_to_end(f, "big", 2, READ_UNCOMMITTED) > 0);
+    assert_int_equal(count_to_end(f, "big", 2, READ_COMMITTED), 0);
+    assert_ok(producer_commit(p, &f->e), &f->e);
+    assert_int_equal(count_to_end(f, "big", 2, READ_COMMITTED), COUNT);
+    add_large(f, p, COUNT);
+    assert_ok(producer_abort(p, &f->e), &f->e);
+    assert_int_equal(producer_pending_bytes(p), 0);
+    add_large(f, p, 10);
+    assert_ok(producer_commit(p, &f->e), &f->e);
+    assert_int_equal(count_to_end(f, "big", 2, READ_COMMITTED), COUNT + 10);
+    add_large(f, p, COUNT);
+    producer_close(p); /* aborts */
+    assert_int_equal(count_to_end(f, "big", 2, READ_COMMITTED), COUNT + 10);
+}
+
+static void test_fenced_by_successor(void **state)
+{
+    struct fixture *f = *state;
+    assert_ok(client_create_topic(f->c, "a", 1, NULL, 0, &f->e), &f->e);
+    struct producer *old = open_producer(f, "x");
+    add(f, old, "a", 0, 7);
+    struct producer *fresh = open_producer(f, "x");
+    assert_code(producer_commit(old, &f->e), ERR_PRODUCER_FENCED, &f->e);
+    add(f, fresh, "a", 0, 0);
+    assert_ok(producer_commit(fresh, &f->e), &f->e);
+    producer_close(old);
+    producer_close(fresh);
+    assert_int_equal(count_to_end(f, "a", 1, READ_COMMITTED), 1);
+}
+
+static void test_refused_record(void **state)
+{
+    struct fixture *f = *state;
+    static char value[2 << 20];
+    assert_ok(client_create_topic(f->c, "a", 1, NULL, 0, &f->e), &f->e);
+    struct producer *p = open_producer(f, NULL);
+    add(f, p, "a", 0, 0);
+    assert_code(producer_add(p, "a", 0, 0, NULL, 0, value, sizeof value, NULL, 0, &f->e), ERR_TOO_LARGE,
+                &f->e);
+    assert_code(producer_add(p, "no", 0, 0, NULL, 0, value, 1, NULL, 0, &f->e), ERR_UNKNOWN_TOPIC, &f->e);
+    assert_code(producer_add(p, "no", -1, 0, NULL, 0, value, 1, NULL, 0, &f->e), ERR_UNKNOWN_TOPIC, &f->e);
+    assert_code(producer_add(p, "a", 1, 0, NULL, 0, value, 1, NULL, 0, &f->e), ERR_UNKNOWN_TOPIC, &f->e);
+    assert_code(producer_commit(p, &f->e), ERR_INVALID_TXN_STATE, &f->e);
+    assert_ok(producer_flush(p, &f->e), &f->e);
+    producer_close(p);
+    assert_int_equal(count_to_end(f, "a", 1, READ_COMMITTED), 1);
+}
+
+struct deliveries {
+    int64_t next[3];
+    int64_t records;
+};
+
+static void on_delivery(void *arg, const char *topic, int32_t partition, int64_t base_offset, int64_t records)
+{
+    struct deliveries *d = arg;
+    assert_string_equal(topic, "a");
+    assert_int_equal(base_offset, d->next[partition]);
+    d->next[partition] = base_offset + records;
+    d->records += records;
+}
+
+static void test_partitioning_and_delivery(void **state)
+{
+    struct fixture *f = *state;
+    struct deliveries d = {0};
+    assert_ok(client_create_topic(f->c, "a", 3, NULL, 0, &f->e), &f->e);
+    struct producer *p = open_producer(f, NULL);
+    producer_on_delivery(p, on_delivery, &d);
+    for (int i = 0; i < 300; i++) {
+        char key[8];
+        int n = snprintf(key, sizeof key, "k%d", i);
+        assert_ok(producer_add(p, "a", -1, 0, key, (size_t)n, "v", 1, NULL, 0, &f->e), &f->e);
+    }
+    assert_ok(producer_flush(p, &f->e), &f->e);
+    assert_int_equal(d.records, 300);
+    for (int i = 0; i < 3; i++)
+        assert_true(d.next[i] > 50);
+    int64_t before[3];
+    memcpy(before, d.next, sizeof before);
+    for (int round = 0; round < 3; round++) { /* without key: a partition a flush, in turns */
+        assert_ok(producer_add(p, "a", -1, 0, NULL, 0, "v", 1, NULL, 0, &f->e), &f->e);
+        assert_ok(producer_flush(p, &f->e), &f->e);
+    }
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(d.next[i], before[i] + 1);
+    producer_close(p);
+}
+
+static void test_compressed(void **state)
+{
+    struct fixture *f = *state;
+    for (enum codec codec = CODEC_NONE; codec < CODEC_COUNT; codec++) {
+        char topic[16];
+        snprintf(topic, sizeof topic, "c%d", codec);
+        assert_ok(client_create_topic(f->c, topic, 1, NULL, 0, &f->e), &f->e);
+        struct producer_options o = {.codec = codec, .codec_level = CODEC_LEVEL_DEFAULT, .batch_bytes = 5000};
+        struct producer *p = producer_open(f->c, &o, &f->e);
+        assert_non_null(p);
+        for (int i = 0; i < 20000; i++)
+            add(f, p, topic, 0, i);
+        assert_ok(producer_flush(p, &f->e), &f->e);
+        producer_close(p);
+        struct consumer *c = open_consumer(f, NULL, READ_COMMITTED, 20000);
+        assert_ok(consumer_assign(c, topic, 0, 333, &f->e), &f->e);
+        assert_int_equal(expect_sequence(f, c, 333), 20000 - 333);
+        consumer_close(c);
+    }
+}
+
+static void *add_later(void *arg)
+{
+    struct fixture *f = arg, own = {.c = f->c};
+    struct producer *p = open_producer(&own, NULL);
+    add(&own, p, "t", 0, 0);
+    assert_ok(producer_flush(p, &own.e), &own.e);
+    producer_close(p);
+    return NULL;
+}
+
+static void *wake_later(void *arg)
+{
+    consumer_wake(arg);
+    return NULL;
+}
+
+static void test_waiting(void **state)
+{
+    struct fixture *f = *state;
+    struct consumed got;
+    pthread_t thread;
+    assert_ok(client_create_topic(f->c, "t", 1, NULL, 0, &f->e), &f->e);
+    struct consumer *c = open_consumer(f, NULL, READ_COMMITTED, 0);
+    assert_ok(consumer_assign(c, "t", 0, CONSUMER_LATEST, &f->e), &f->e);
+    assert_ok(consumer_poll(c, 1, &got, &f->e), &f->e);
+    assert_int_equal(got.n, 0);
+    assert_int_equal(pthread_create(&thread, NULL, add_later, f), 0);
+    assert_ok(consumer_poll(c, -1, &got, &f->e), &f->e);
+    assert_int_equal(got.n, 1);
+    assert_int_equal(got.next_offset, 1);
+    pthread_join(thread, NULL);
+    assert_int_equal(pthread_create(&thread, NULL, wake_later, c), 0);
+    do /* what the append rang may come first */
+        assert_ok(consumer_poll(c, -1, &got, &f->e), &f->e);
+    while (got.n);
+    pthread_join(thread, NULL);
+    consumer_close(c);
+}
+
+static void test_turns(void **state)
+{
+    struct fixture *f = *state;
+    struct consumed got;
+    int seen[3] = {0};
+    assert_ok(client_create_topic(f->c, "a", 3, NULL, 0, &f->e), &f->e);
+    struct producer *p = open_producer(f, NULL);
+    for (int i = 0; i < 30000; i++)
+        add(f, p, "a", i % 3, i);
+    assert_ok(producer_flush(p, &f->e), &f->e);
+    for (int i = 0; i < 30000; i++)
+        add(f, p, "a", i % 3, i);
+    assert_ok(producer_flush(p, &f->e), &f->e);
+    producer_close(p);
+    struct consumer *c = open_consumer(f, NULL, READ_COMMITTED, 1000); /* a batch a read */
+    for (int32_t i = 0; i < 3; i++)
+        assert_ok(consumer_assign(c, "a", i, CONSUMER_EARLIEST, &f->e), &f->e);
+    assert_code(consumer_assign(c, "a", 2, CONSUMER_EARLIEST, &f->e), ERR_EXISTS, &f->e);
+    for (int i = 0; i < 3; i++) {
+        assert_ok(consumer_poll(c, 0, &got, &f->e), &f->e);
+        assert_true(got.n > 0);
+        seen[got.partition]++;
+    }
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(seen[i], 1);
+    assert_ok(consumer_seek(c, "a", 1, 5, &f->e), &f->e);
+    assert_int_equal(consumer_position(c, "a", 1), 5);
+    consumer_close(c);
+}
+
+static void test_records_gone(void **state)
+{
+    struct fixture *f = *state;
+    int64_t low;
+    assert_ok(client_create_topic(f->c, "t", 1, NULL, 0, &f->e), &f->e);
+    struct producer *p = open_producer(f, NULL);
+    for (int i = 0; i < 10; i++) {
+        add(f, p, "t", 0, i);
+        assert_ok(producer_flush(p, &f->e), &f->e);
+    }
+    producer_close(p);
+    struct consumer *c = open_consumer(f, NULL, READ_COMMITTED, 0);
+    assert_ok(consumer_assign(c, "t", 0, 2, &f->e), &f->e);
+    assert_ok(broker_delete_records(f->b, "t", 0, 6, &low, &f->e), &f->e);
+    assert_int_equal(expect_sequence(f, c, 6), 4);
+    assert_ok(client_delete_topic(f->c, "t", &f->e), &f->e);
+    struct consumed got;
+    assert_ok(consumer_poll(c, 0, &got, &f->e), &f->e);
+    assert_int_equal(got.n, 0);
+    assert_true(consumer_at_end(c));
+    consumer_close(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_flush_and_consume, setup, teardown),
         cmocka_unit_test_setup_teardown(test_commit_all, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stored_offset, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_large_transaction, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_fenced_by_successor, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_refused_record, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_partitioning_and_delivery, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_compressed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_waiting, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_turns, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_records_gone, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
