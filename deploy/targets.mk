@@ -19,7 +19,7 @@ help:
 
 run:
 	@deploy/install-dependencies build
-	@$(MAKE) --no-print-directory -s all
+	@$(MAKE) --no-print-directory -s -j$$(nproc) all
 	@deploy/run-example '$(BUILD)' '$(EXAMPLE)'
 
 test:
@@ -28,7 +28,7 @@ test:
 
 bench:
 	@deploy/install-dependencies build test
-	@$(MAKE) --no-print-directory -s all
+	@$(MAKE) --no-print-directory -s -j$$(nproc) all
 	@tests/bench/run '$(BUILD)' '$(BENCH)'
 
 fuzz:
