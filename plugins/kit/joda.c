@@ -30,10 +30,10 @@ int joda_check(const char *pattern, struct err *e)
             p = close + 1;
         } else if (is_letter(*p)) {
             size_t n = run_length(p);
-            if (!strchr("yYxMdDHmsSeE", *p))
+            if (!strchr("yYMdDHmsSe", *p))
                 return err_set(e, ERR_INVALID_CONFIG, "pattern \"%s\": letter '%c' is not supported", pattern,
                                *p);
-            if (n > 9 || (*p == 'M' && n > 2) || (*p == 'E' && n > 1))
+            if (n > 9 || (*p == 'M' && n > 2))
                 return err_set(e, ERR_INVALID_CONFIG, "pattern \"%s\": only digits, not \"%.*s\"", pattern,
                                (int)n, p);
             p += n;
@@ -70,7 +70,6 @@ static int append_letter(struct buf *out, char letter, size_t width, const struc
     switch (letter) {
     case 'y':
     case 'Y':
-    case 'x':
         return append_year(out, c->year, width, e);
     case 'M':
         return append_number(out, c->month, width, e);
@@ -91,16 +90,25 @@ static int append_letter(struct buf *out, char letter, size_t width, const struc
     }
 }
 
-/* Quoted text from the opening quote on; returns behind the closing one. */
+/* Quoted text from the opening quote on; returns behind the closing one. A quote twice stands for one. */
 static const char *append_quoted(struct buf *out, const char *p, int *rc, struct err *e)
 {
-    const char *close = strchr(p + 1, '\'');
-    if (!close) {
-        *rc = err_set(e, ERR_INVALID_CONFIG, "no closing quote in a pattern");
-        return p;
+    if (p[1] == '\'') {
+        *rc = buf_append(out, "'", 1, e);
+        return p + 2;
     }
-    *rc = close == p + 1 ? buf_append(out, "'", 1, e) : buf_append(out, p + 1, (size_t)(close - p - 1), e);
-    return close + 1;
+    for (;;) {
+        const char *close = strchr(p + 1, '\'');
+        if (!close) {
+            *rc = err_set(e, ERR_INVALID_CONFIG, "no closing quote in a pattern");
+            return p;
+        }
+        bool goes_on = close[1] == '\'';
+        *rc = buf_append(out, p + 1, (size_t)(close - p - 1) + goes_on, e);
+        if (!goes_on || *rc != ERR_OK)
+            return close + 1;
+        p = close + 1;
+    }
 }
 
 int joda_format(struct buf *out, const char *pattern, int64_t utc_ms, const struct zone *zone, struct err *e)

@@ -70,8 +70,8 @@ bool partitioner_is_deterministic(const struct partitioner *p);
 const struct zone *partitioner_zone(const struct partitioner *p);
 
 /*
- * A Joda pattern: y/Y/x year, M month, d day, D day of year, H hour, m minute, s second, S fraction, e/E
- * weekday; text in single quotes ('' is a quote); other punctuation stands for itself. Appends the time,
+ * A Joda pattern: y/Y year, M month, d day, D day of year, H hour, m minute, s second, S fraction, e weekday
+ * (1 Monday); text in single quotes ('' is a quote, inside too); other punctuation stands for itself. Appends the time,
  * local to `zone`.
  */
 int joda_check(const char *pattern, struct err *e);

@@ -111,12 +111,12 @@ static void test_a_pattern_and_a_duration_of_ones_own(void **state)
     (void)state;
     struct partitioner *p =
         make(&(struct partitioner_config){.kind = PARTITION_TIME,
-                                          .path_format = "yyyy-MM-dd'T'HH:mm:ss.SSS/D/''e/yy/M/d",
+                                          .path_format = "yyyy-MM-dd'T'HH:mm:ss.SSS/D/''e/yy/M/d/'o''clock'",
                                           .duration_ms = 600000,
                                           .clock = CLOCK_RECORD,
                                           .timezone = "Asia/Kolkata"});
     struct leat_record r = at(1763665259123); /* 2025-11-20T19:00:59.123Z, a Friday there, day 325 */
-    assert_encodes(p, &r, 0, "2025-11-21T00:30:00.000/325/'5/25/11/21");
+    assert_encodes(p, &r, 0, "2025-11-21T00:30:00.000/325/'5/25/11/21/o'clock");
     partitioner_free(p);
 }
 
