@@ -2,6 +2,8 @@
  * Source tasks over a real broker: every record once and in order over restarts and failures, positions in Kafka
  * Connect's form, and what becomes of plugins that fail for good or talk nonsense.
  */
+#include <errno.h>
+
 #include "tests/unit/connect/hub.h"
 
 #include "base/hash.h"
@@ -78,6 +80,31 @@ static void test_giving_up(void **state)
     hub_assert_counted(h, "t", 8);
     hub_assert_error(h, "gen", "given up after 2 retries: fails at 10 as asked");
     hub_await_state(h, "gen", TASK_FAILED);
+}
+
+/* Whichever allocation fails, in the task or in the store below it: every record is there once in the end. */
+static void test_failed_allocations(void **state)
+{
+    struct hub *h = *state;
+    struct err e;
+    int total = 0;
+    for (uint64_t nth = 1; nth <= 120; nth++) {
+        char text[256];
+        snprintf(text, sizeof(text),
+                 "pipelines: [{name: gen, topic: t, source: {type: generator, total: %d, per.poll: 3, "
+                 "paused: true,"
+                 " retry.backoff.ms: 1ms}}]",
+                 total += 5);
+        hub_apply(h, text);
+        hub_await_state(h, "gen", TASK_PAUSED);
+        fault_arm(FAULT_ALLOC, nth, ENOMEM, false);
+        assert_ok(worker_pause(h->worker, "gen", false, &e), &e);
+        int rc = worker_wait_idle(h->worker, WAIT_MS, &e);
+        fault_disarm();
+        assert_ok(rc, &e);
+        hub_await_state(h, "gen", TASK_COMPLETED);
+        hub_assert_counted(h, "t", total);
+    }
 }
 
 static void test_over_restarts_of_the_hub(void **state)
@@ -270,6 +297,7 @@ int main(void)
         T(test_transient_failures),
         T(test_failing_to_open),
         T(test_giving_up),
+        T(test_failed_allocations),
         T(test_over_restarts_of_the_hub),
         T(test_stopping_in_the_middle),
         T(test_failing_for_good),
