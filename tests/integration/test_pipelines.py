@@ -90,7 +90,7 @@ class Pipelines(Case):
         wait_for("the complaint", lambda: "flush.sise" in hub.log_text())
         self.assertRegex(hub.log_text(), r"leat\.yaml:\d+:\d+: .*flush\.size")
         done = hub.leat("reload", check=False)
-        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.returncode, 3)
         self.assertIn("flush.sise", done.stderr)
         self.write("in/a.log", "y\n", "a")
         wait_for("the old pipeline to go on", lambda: hub.values("lines") == ["x", "y"])
