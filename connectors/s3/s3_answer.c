@@ -84,14 +84,14 @@ int answer_upload_id(const void *body, size_t n, char out[S3_UPLOAD_ID_SIZE], st
     return ERR_OK;
 }
 
-int answer_complete(const void *body, size_t n, struct err *e)
+int answer_whole(const void *body, size_t n, const char *root, struct err *e)
 {
     enum xml_event event = XML_OPEN;
     struct xml x;
 
     xml_init(&x, body, n);
     while (event != XML_END)
-        if (next_in(&x, "CompleteMultipartUploadResult", &event, e))
+        if (next_in(&x, root, &event, e))
             return e->code;
     return ERR_OK;
 }

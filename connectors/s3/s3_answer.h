@@ -28,8 +28,8 @@ void answer_error(const void *body, size_t n, struct s3_error *out);
 /* InitiateMultipartUploadResult. */
 int answer_upload_id(const void *body, size_t n, char out[S3_UPLOAD_ID_SIZE], struct err *e);
 
-/* CompleteMultipartUploadResult, whole. ERR_CORRUPT for anything else (ask answer_error first). */
-int answer_complete(const void *body, size_t n, struct err *e);
+/* A whole document with that root, such as CompleteMultipartUploadResult. ERR_CORRUPT for anything else. */
+int answer_whole(const void *body, size_t n, const char *root, struct err *e);
 
 struct s3_uploads_page {
     bool truncated;

@@ -30,9 +30,16 @@ static void add_object_headers(const struct s3_api *a, struct s3_call *c)
         c->headers[c->header_count++] = a->object_headers[i];
 }
 
+/* `arg`: the root's name. A 200 with anything else is no answer of a store, but of something on the way. */
+static int read_document(void *arg, const struct http_response *r, struct err *e)
+{
+    return answer_whole(r->body.data, r->body.len, arg, e);
+}
+
 int s3_check_bucket(struct s3_api *a, struct err *e)
 {
-    struct s3_call c = {.what = "look at", .method = "GET"};
+    char root[] = "ListBucketResult";
+    struct s3_call c = {.what = "look at", .method = "GET", .read = read_document, .read_arg = root};
 
     call_query(&c, "list-type", "2");
     call_query(&c, "max-keys", "0");
@@ -97,11 +104,26 @@ static void give_up_conditions(struct s3_api *a)
                      "the store does not know conditional writes (If-None-Match): objects are replaced");
 }
 
+/* Every store says an ETag of what it took; whoever says none did not take it. */
+static int read_etag(void *arg, const struct http_response *r, struct err *e)
+{
+    if (!r->etag[0])
+        return err_set(e, ERR_CORRUPT, "the answer has no ETag");
+    memcpy(arg, r->etag, S3_ETAG_SIZE);
+    return ERR_OK;
+}
+
 int s3_put_object(struct s3_api *a, const char *key, const void *data, size_t n, bool if_absent,
                   struct err *e)
 {
-    struct s3_call c = {.what = "put", .method = "PUT", .key = key, .body = data, .body_len = n};
-    char etag[2 * MD5_LEN + 1];
+    char etag[S3_ETAG_SIZE];
+    struct s3_call c = {.what = "put",
+                        .method = "PUT",
+                        .key = key,
+                        .body = data,
+                        .body_len = n,
+                        .read = read_etag,
+                        .read_arg = etag};
     uint8_t md[EVP_MAX_MD_SIZE];
     int rc;
 
@@ -139,14 +161,6 @@ int s3_create_upload(struct s3_api *a, const char *key, char upload_id[S3_UPLOAD
     add_object_headers(a, &c);
     call_query(&c, "uploads", "");
     return s3_call(a, &c, e);
-}
-
-static int read_etag(void *arg, const struct http_response *r, struct err *e)
-{
-    if (!r->etag[0])
-        return err_set(e, ERR_CORRUPT, "the answer has no ETag");
-    memcpy(arg, r->etag, S3_ETAG_SIZE);
-    return ERR_OK;
 }
 
 int s3_upload_part(struct s3_api *a, const char *key, const char *upload_id, int number, const void *data,
@@ -224,12 +238,6 @@ static void whole_etag(char (*etags)[S3_ETAG_SIZE], size_t n, char out[S3_ETAG_S
     EVP_MD_CTX_free(ctx);
 }
 
-static int read_complete(void *arg, const struct http_response *r, struct err *e)
-{
-    (void)arg;
-    return answer_complete(r->body.data, r->body.len, e);
-}
-
 /* The store says that the upload is gone or the name taken: it may be our own earlier try that did it. */
 static int resolve_complete(struct s3_api *a, const char *key, char (*etags)[S3_ETAG_SIZE], size_t n,
                             int64_t size, struct err *e)
@@ -247,8 +255,12 @@ static int resolve_complete(struct s3_api *a, const char *key, char (*etags)[S3_
 int s3_complete_upload(struct s3_api *a, const char *key, const char *upload_id, char (*etags)[S3_ETAG_SIZE],
                        size_t n, int64_t size, bool if_absent, struct err *e)
 {
-    struct s3_call c = {
-        .what = "complete the upload of", .method = "POST", .key = key, .read = read_complete};
+    char root[] = "CompleteMultipartUploadResult";
+    struct s3_call c = {.what = "complete the upload of",
+                        .method = "POST",
+                        .key = key,
+                        .read = read_document,
+                        .read_arg = root};
     struct buf body;
     int rc;
 

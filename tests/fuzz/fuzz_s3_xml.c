@@ -56,7 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
             abort();
         break;
     case 'c':
-        answer_complete(data + 1, n - 1, &e);
+        answer_whole(data + 1, n - 1, "CompleteMultipartUploadResult", &e);
         break;
     case 'l':
         answer_uploads(data + 1, n - 1, &page, take_upload, &bytes, &e);

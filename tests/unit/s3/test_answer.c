@@ -90,10 +90,10 @@ static void test_complete(void **state)
     struct err e;
 
     (void)state;
-    assert_int_equal(answer_complete(good, sizeof good - 1, &e), ERR_OK);
-    assert_int_equal(answer_complete(good, sizeof good - 8, &e), ERR_CORRUPT);
-    assert_int_equal(answer_complete("", 0, &e), ERR_CORRUPT);
-    assert_int_equal(answer_complete(bad, sizeof bad - 1, &e), ERR_CORRUPT);
+    assert_int_equal(answer_whole(good, sizeof good - 1, "CompleteMultipartUploadResult", &e), ERR_OK);
+    assert_int_equal(answer_whole(good, sizeof good - 8, "CompleteMultipartUploadResult", &e), ERR_CORRUPT);
+    assert_int_equal(answer_whole("", 0, "CompleteMultipartUploadResult", &e), ERR_CORRUPT);
+    assert_int_equal(answer_whole(bad, sizeof bad - 1, "CompleteMultipartUploadResult", &e), ERR_CORRUPT);
 }
 
 static int note_upload(void *arg, const char *key, const char *upload_id, struct err *e)

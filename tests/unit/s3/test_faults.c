@@ -138,23 +138,27 @@ static void test_stall(void **state)
     }
 }
 
-/* What only multipart uploads can suffer. */
-static void test_multipart_faults(void **state)
+/* What is answered wrongly rather than not at all. */
+static void test_wrong_answers(void **state)
 {
     static const struct {
         const char *op;
         int nth, times, starts;
         const char *fault;
-    } cases[] = {
-        {"complete", 1, 1, 1, "200-error"}, /* an error behind a 200 is an error, and retried */
-        {"complete", 1, 4, 2, "200-error"},
-        {"complete", 1, 1, 1, "garbage"}, /* done, but the answer says nothing: the object itself tells */
-        {"create", 1, 1, 1, "garbage"},
-        {"part", 2, 1, 1, "no-etag"},
-        {"part", 2, 1, 2, "wrong-etag"}, /* found out by complete: the file is written anew */
-        {"part", 2, 1, 2, "gone"},       /* somebody aborted our upload */
-        {"complete", 1, 1, 2, "gone"},
-    };
+    } cases[] =
+        {
+            {"complete", 1, 1, 1, "200-error"}, /* an error behind a 200 is an error, and retried */
+            {"complete", 1, 4, 2, "200-error"},
+            {"complete", 1, 1, 1, "garbage"}, /* done, but the answer says nothing: the object itself tells */
+            {"create", 1, 1, 1, "garbage"},
+            {"list", 1, 1, 1, "garbage"},
+            {"uploads", 1, 1, 1, "garbage"},
+            {"put", 1, 1, 1, "no-etag"}, /* whoever answered, it was no store */
+            {"part", 2, 1, 1, "no-etag"},
+            {"part", 2, 1, 2, "wrong-etag"}, /* found out by complete: the file is written anew */
+            {"part", 2, 1, 2, "gone"},       /* somebody aborted our upload */
+            {"complete", 1, 1, 2, "gone"},
+        };
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -343,7 +347,7 @@ int main(void)
         TEST(test_each_fault_once),
         TEST(test_each_fault_outlasting),
         TEST(test_stall),
-        TEST(test_multipart_faults),
+        TEST(test_wrong_answers),
         TEST(test_retry_limits),
         TEST(test_no_retry_when_stopping),
         TEST(test_stop_while_stalled),
