@@ -59,6 +59,7 @@ static void producer_free(struct producer *p)
         map_free(p->targets, target_free);
     if (p->topics)
         map_free(p->topics, topic_free);
+    mem_free(p->early);
     mem_free(p->requests);
     mem_free(p->pending);
     mem_free(p->transactional_id);

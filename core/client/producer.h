@@ -39,6 +39,13 @@ struct pending {
     int32_t records;
 };
 
+/* A batch of the open transaction that is in the log already; told of when the transaction commits. */
+struct early {
+    struct producer_target *target;
+    int64_t base_offset;
+    int32_t records;
+};
+
 struct producer {
     struct broker *broker;
     char *transactional_id;
@@ -56,6 +63,8 @@ struct producer {
     struct produce_request *requests;      /* as many as pending_room */
     struct batch_builder *pool[PRODUCER_POOL_MAX];
     size_t pool_count;
+    struct early *early;
+    size_t early_count, early_room;
     uint64_t generation; /* counts flushes and commits */
     producer_delivered *delivered;
     void *delivered_arg;

@@ -31,8 +31,15 @@ static void fill_requests(struct producer *p)
     }
 }
 
-/* Stored batches leave the list; the others keep their order. */
-static void settle(struct producer *p, bool report)
+static void report(const struct producer *p, const struct producer_target *t, int64_t base_offset,
+                   int32_t records)
+{
+    if (p->delivered)
+        p->delivered(p->delivered_arg, t->topic, t->partition, base_offset, records);
+}
+
+/* Stored batches leave the list; the others keep their order. `early`: to be reported with the transaction's end. */
+static void settle(struct producer *p, bool early)
 {
     size_t kept = 0;
     p->pending_bytes = p->pending_records = 0;
@@ -47,8 +54,10 @@ static void settle(struct producer *p, bool report)
         }
         b->target->stored_sequence = (int32_t)(((int64_t)b->target->stored_sequence + b->records) &
                                                INT32_MAX); /* wraps after INT32_MAX */
-        if (report && p->delivered)
-            p->delivered(p->delivered_arg, r->topic, r->partition, r->appended.base_offset, b->records);
+        if (early)
+            p->early[p->early_count++] = (struct early){b->target, r->appended.base_offset, b->records};
+        else
+            report(p, b->target, r->appended.base_offset, b->records);
         producer_recycle(p, b->builder, b->target->max_bytes);
     }
     p->pending_count = kept;
@@ -63,7 +72,7 @@ int producer_flush(struct producer *p, struct err *e)
         return rc;
     fill_requests(p);
     rc = broker_produce(p->broker, p->requests, p->pending_count, false, e);
-    settle(p, true);
+    settle(p, false);
     p->generation++;
     return rc;
 }
@@ -91,18 +100,32 @@ static int join_partitions(struct producer *p, struct err *e)
     return ERR_OK;
 }
 
+/* Room to remember all that is pending. */
+static int grow_early(struct producer *p, struct err *e)
+{
+    size_t need = p->early_count + p->pending_count;
+    if (need <= p->early_room)
+        return ERR_OK;
+    struct early *more = mem_realloc_array(p->early, 2 * need, sizeof *more);
+    if (!more)
+        return err_nomem(e);
+    p->early = more;
+    p->early_room = 2 * need;
+    return ERR_OK;
+}
+
 /*
  * Early appends of one transaction. A failure leaves it open for abort: what follows in the sequence must not be
  * stored without what failed.
  */
 static int append_early(struct producer *p, struct err *e)
 {
-    int rc = join_partitions(p, e);
-    if (rc || p->pending_count == 0)
+    int rc = p->pending_count ? grow_early(p, e) : ERR_OK;
+    if (rc || p->pending_count == 0 || (rc = join_partitions(p, e)))
         return rc;
     fill_requests(p);
     rc = broker_produce(p->broker, p->requests, p->pending_count, false, e);
-    settle(p, false);
+    settle(p, true);
     return rc;
 }
 
@@ -114,6 +137,7 @@ int producer_relieve(struct producer *p, struct err *e)
 static void txn_over(struct producer *p)
 {
     p->txn_open = false;
+    p->early_count = 0;
     p->generation++;
     for (struct producer_target *t = p->first_target; t; t = t->next)
         t->in_txn = false;
@@ -134,7 +158,9 @@ int producer_commit(struct producer *p, struct err *e)
                           : broker_txn_end(p->broker, p->transactional_id, p->producer_id, p->epoch, true, e);
     if (rc)
         return rc;
-    settle(p, true);
+    for (size_t i = 0; i < p->early_count; i++)
+        report(p, p->early[i].target, p->early[i].base_offset, p->early[i].records);
+    settle(p, false);
     txn_over(p);
     return ERR_OK;
 }

@@ -15,6 +15,7 @@ struct fixture {
     struct broker *b;
     struct err e;
     struct buf batch; /* of the last make_batch */
+    size_t key_bytes; /* of the records' keys; 0: null */
 };
 
 static inline int try_open(struct fixture *f)
@@ -72,12 +73,14 @@ static inline int try_add_batch(struct fixture *f, const char *prefix, int first
 {
     struct batch_options o = {.level = CODEC_LEVEL_DEFAULT, .max_bytes = 8 << 20};
     struct batch_builder *builder = batch_builder_new(&o, &f->e);
+    static char key[1 << 16];
     uint8_t *data;
     int rc = builder ? ERR_OK : f->e.code;
     for (int i = 0; !rc && i < n; i++) {
         char value[64];
         int len = snprintf(value, sizeof value, "%s%d", prefix, first + i);
-        rc = batch_builder_add(builder, clock_wall_ms(), NULL, 0, value, (size_t)len, NULL, 0, &f->e);
+        rc = batch_builder_add(builder, clock_wall_ms(), f->key_bytes ? key : NULL, f->key_bytes, value,
+                               (size_t)len, NULL, 0, &f->e);
     }
     if (!rc)
         rc = batch_builder_finish(builder, &p, &data, bytes, &f->e);

@@ -208,7 +208,8 @@ static const struct {
 
 static void report(size_t i, uint64_t met)
 {
-    print_message("point %d, errno %d: %llu faults met\n", faults[i].point, faults[i].errnum, (unsigned long long)met);
+    print_message("point %d, errno %d: %llu faults met\n", faults[i].point, faults[i].errnum,
+                  (unsigned long long)met);
     assert_true(met > 0);
 }
 

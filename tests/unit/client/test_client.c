@@ -192,23 +192,37 @@ static int count_to_end(struct fixture *f, const char *topic, int32_t partitions
     return n;
 }
 
+static void count_delivery(void *arg, const char *topic, int32_t partition, int64_t base_offset,
+                           int64_t records)
+{
+    (void)topic;
+    (void)partition;
+    (void)base_offset;
+    *(int64_t *)arg += records;
+}
+
 static void test_large_transaction(void **state)
 {
     enum { COUNT = 500 }; /* 50 MB */
     struct fixture *f = *state;
     assert_ok(client_create_topic(f->c, "big", 2, NULL, 0, &f->e), &f->e);
     struct producer *p = open_producer(f, "x");
+    int64_t delivered = 0;
+    producer_on_delivery(p, count_delivery, &delivered);
     add_large(f, p, COUNT);
     assert_true(producer_pending_bytes(p) <= 32u << 20);
     assert_true(count_to_end(f, "big", 2, READ_UNCOMMITTED) > 0);
     assert_int_equal(count_to_end(f, "big", 2, READ_COMMITTED), 0);
+    assert_int_equal(delivered, 0);
     assert_ok(producer_commit(p, &f->e), &f->e);
+    assert_int_equal(delivered, COUNT);
     assert_int_equal(count_to_end(f, "big", 2, READ_COMMITTED), COUNT);
     add_large(f, p, COUNT);
     assert_ok(producer_abort(p, &f->e), &f->e);
     assert_int_equal(producer_pending_bytes(p), 0);
     add_large(f, p, 10);
     assert_ok(producer_commit(p, &f->e), &f->e);
+    assert_int_equal(delivered, COUNT + 10);
     assert_int_equal(count_to_end(f, "big", 2, READ_COMMITTED), COUNT + 10);
     add_large(f, p, COUNT);
     producer_close(p); /* aborts */

@@ -1,0 +1,182 @@
+/*
+ * What upkeep does by itself: retention, release of the journal; and what holds once the journal has failed.
+ */
+#include "tests/unit/broker/helper.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/diag.h"
+
+static int64_t start_of(struct fixture *f, const char *topic)
+{
+    int64_t offset, ts;
+    assert_ok(broker_list_offset(f->b, topic, 0, -2, READ_COMMITTED, &offset, &ts, &f->e), &f->e);
+    return offset;
+}
+
+static void open_with_quick_checks(struct fixture *f)
+{
+    struct broker_options o = {.data_dir = f->dir, .retention_check_ms = 1, .journal_file_bytes = 1 << 20};
+    fixture_close(f);
+    assert_ok(broker_open(&f->b, &o, &f->e), &f->e);
+}
+
+static void fill(struct fixture *f, const char *topic, int batches)
+{
+    f->key_bytes = 60000;
+    for (int i = 0; i < batches; i++)
+        produce(f, topic, 0, "v", 3 * i, 3);
+    f->key_bytes = 0;
+}
+
+static void test_retention(void **state)
+{
+    struct fixture *f = *state;
+    struct topic_config_entry config[] = {{"segment.bytes", "1048576"}, {"retention.bytes", "2000000"}};
+    assert_ok(broker_create_topic(f->b, "t", 1, config, 2, NULL, &f->e), &f->e);
+    open_with_quick_checks(f);
+    fill(f, "t", 60); /* 10 MB */
+    struct waiter *w = waiter_new(f->b, &f->e);
+    while (start_of(f, "t") < 60 * 3 / 2)
+        waiter_wait(w, 5);
+    waiter_free(w);
+    int64_t start = start_of(f, "t");
+    fixture_restart(f);
+    assert_true(start_of(f, "t") >= start);
+    struct topic_info info;
+    assert_ok(broker_topic(f->b, "t", &info, &f->e), &f->e);
+    assert_int_equal(info.partitions[0].end_offset, 180);
+    topic_info_free(&info);
+}
+
+/* Killed after retention: entries of removed segments are still in the journal and must not come back. */
+static void test_killed_after_retention(void **state)
+{
+    struct fixture *f = *state;
+    struct topic_config_entry config[] = {{"segment.bytes", "1048576"}, {"retention.bytes", "1"}};
+    struct broker_options o = {.data_dir = f->dir, .retention_check_ms = 1, .journal_file_bytes = 64 << 20};
+    assert_ok(broker_create_topic(f->b, "t", 1, config, 2, NULL, &f->e), &f->e);
+    fixture_close(f);
+    pid_t child = fork();
+    if (child == 0) {
+        if (broker_open(&f->b, &o, &f->e))
+            _exit(1);
+        fill(f, "t", 30);
+        struct waiter *w = waiter_new(f->b, &f->e);
+        while (start_of(f, "t") < 75)
+            waiter_wait(w, 5);
+        raise(SIGKILL);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    fixture_open(f);
+    assert_true(start_of(f, "t") >= 75);
+    struct buf all;
+    read_all(f, "t", 0, start_of(f, "t"), READ_COMMITTED, &all);
+    assert_non_null(strstr((char *)all.data, "v89"));
+    buf_free(&all);
+}
+
+static int64_t dir_bytes(const char *path)
+{
+    DIR *d = opendir(path);
+    int64_t bytes = 0;
+    struct dirent *en;
+    assert_non_null(d);
+    while ((en = readdir(d))) {
+        char name[1024];
+        struct stat st;
+        snprintf(name, sizeof name, "%s/%s", path, en->d_name);
+        if (stat(name, &st) == 0 && S_ISREG(st.st_mode))
+            bytes += st.st_size;
+    }
+    closedir(d);
+    return bytes;
+}
+
+static void test_journal_does_not_grow(void **state)
+{
+    struct fixture *f = *state;
+    char path[512];
+    create(f, "t", 1);
+    fill(f, "t", 400); /* 72 MB through files of a MiB */
+    snprintf(path, sizeof path, "%s/journal", f->dir);
+    assert_true(dir_bytes(path) < 40 << 20);
+}
+
+static void test_failed_journal(void **state)
+{
+    struct fixture *f = *state;
+    struct topic_config_entry config = {"durability", "page-cache"};
+    create(f, "t", 1);
+    assert_ok(broker_create_topic(f->b, "weak", 1, &config, 1, NULL, &f->e), &f->e);
+    produce(f, "t", 0, "v", 0, 1);
+    produce(f, "weak", 0, "w", 0, 1);
+    struct produce_request r = make_request(f, "t", 0, "lost", 0, 1, BATCH_NO_PRODUCER);
+    fault_arm(FAULT_WRITE, 2, EIO, true); /* the segment is written, the journal is not */
+    assert_int_not_equal(broker_produce(f->b, &r, 1, false, &f->e), ERR_OK);
+    fault_disarm();
+    for (int i = 0; i < 3; i++) {
+        r = make_request(f, "t", 0, "refused", i, 1, BATCH_NO_PRODUCER);
+        assert_int_not_equal(broker_produce(f->b, &r, 1, false, &f->e), ERR_OK);
+        assert_true(f->e.fatal);
+    }
+    expect_all(f, "t", 0, READ_UNCOMMITTED, "v0");
+    produce(f, "weak", 0, "w", 1, 1); /* needs no journal */
+    expect_all(f, "weak", 0, READ_UNCOMMITTED, "w0,w1");
+    assert_int_not_equal(broker_close(f->b, &f->e), ERR_OK); /* says that not all is well */
+    fixture_open(f);
+    expect_all(f, "t", 0, READ_UNCOMMITTED, "v0");
+    expect_all(f, "weak", 0, READ_UNCOMMITTED, "w0,w1");
+    produce(f, "t", 0, "v", 1, 1);
+    expect_all(f, "t", 0, READ_UNCOMMITTED, "v0,v1");
+}
+
+/* A transaction in a page-cache topic whose coordinator's state was lost with the journal's last record. */
+static void test_unknown_transaction_is_aborted(void **state)
+{
+    struct fixture *f = *state;
+    struct topic_config_entry config = {"durability", "page-cache"};
+    int64_t id;
+    int16_t epoch;
+    char command[600];
+    assert_ok(broker_create_topic(f->b, "weak", 1, &config, 1, NULL, &f->e), &f->e);
+    assert_ok(broker_init_producer(f->b, "x", 60000, &id, &epoch, &f->e), &f->e);
+    fixture_close(f);
+    snprintf(command, sizeof command, "cp -r %s/logs %s/saved", f->dir, f->dir);
+    assert_int_equal(system(command), 0);
+    fixture_open(f);
+    struct txn_partition part = {"weak", 0};
+    assert_ok(broker_txn_add_partitions(f->b, "x", id, epoch, &part, 1, &f->e), &f->e);
+    struct produce_request r =
+        make_request(f, "weak", 0, "open", 0, 1, (struct batch_producer){id, epoch, 0, true});
+    assert_ok(broker_produce(f->b, &r, 1, false, &f->e), &f->e);
+    fixture_close(f);
+    snprintf(command, sizeof command,
+             "cd %s && rm -r logs/__transaction_state-* logs/.kafka_cleanshutdown && "
+             "mv saved/__transaction_state-* logs",
+             f->dir);
+    assert_int_equal(system(command), 0);
+    fixture_open(f);
+    expect_all(f, "weak", 0, READ_UNCOMMITTED, "open0,<A>");
+    expect_all(f, "weak", 0, READ_COMMITTED, "<A>");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_retention, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_killed_after_retention, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_journal_does_not_grow, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_failed_journal, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_unknown_transaction_is_aborted, setup, teardown),
+    };
+    diag_setup(DIAG_OFF, DIAG_TEXT);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
