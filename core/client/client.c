@@ -52,6 +52,12 @@ int client_topics(struct client *c, struct topic_info **list, size_t *n, struct 
     return broker_topics(c->broker, list, n, e);
 }
 
+int client_delete_records(struct client *c, const char *topic, int32_t partition, int64_t offset,
+                          int64_t *low, struct err *e)
+{
+    return broker_delete_records(c->broker, topic, partition, offset, low, e);
+}
+
 int client_list_offset(struct client *c, const char *topic, int32_t partition, int64_t timestamp,
                        enum isolation isolation, int64_t *offset, int64_t *found_ts, struct err *e)
 {

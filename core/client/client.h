@@ -29,6 +29,8 @@ int client_alter_topic(struct client *c, const char *name, const struct topic_co
                        size_t config_count, struct err *e);
 int client_topic(struct client *c, const char *name, struct topic_info *out, struct err *e);
 int client_topics(struct client *c, struct topic_info **list, size_t *n, struct err *e);
+int client_delete_records(struct client *c, const char *topic, int32_t partition, int64_t offset,
+                          int64_t *low, struct err *e);
 int client_list_offset(struct client *c, const char *topic, int32_t partition, int64_t timestamp,
                        enum isolation isolation, int64_t *offset, int64_t *found_ts, struct err *e);
 int client_groups(struct client *c, struct group_info **list, size_t *n, struct err *e);

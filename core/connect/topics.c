@@ -86,13 +86,14 @@ static int prepare_topic(struct client *c, const struct pipeline_config *p, stru
  */
 static int prepare_positions(struct client *c, struct err *e)
 {
-    static const struct topic_config_entry keep[] = {{"retention.ms", "-1"}, {"retention.bytes", "-1"}};
+    static const struct topic_config_entry keep[] = {
+        {"retention.ms", "-1"}, {"retention.bytes", "-1"}, {"segment.bytes", "67108864"}};
     struct topic_info info;
     int rc = client_topic(c, POSITIONS_TOPIC, &info, e);
     if (rc == ERR_OK)
         topic_info_free(&info);
     if (rc == ERR_UNKNOWN_TOPIC)
-        rc = client_create_topic(c, POSITIONS_TOPIC, 1, keep, 2, e);
+        rc = client_create_topic(c, POSITIONS_TOPIC, 1, keep, 3, e);
     return rc == ERR_OK ? rc : err_wrap(e, "topic %s", POSITIONS_TOPIC);
 }
 
