@@ -17,6 +17,8 @@
 #include "connect/value_json.h"
 
 static void host_log(struct leat_task *t, enum leat_log_level level, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+static void host_log(struct leat_task *t, enum leat_log_level level, const char *fmt, ...)
 {
     static const enum diag_level levels[] = {DIAG_DEBUG, DIAG_INFO, DIAG_WARN, DIAG_ERROR};
     enum diag_level to = (unsigned)level <= LEAT_ERROR ? levels[level] : DIAG_ERROR;
@@ -28,16 +30,6 @@ static void host_log(struct leat_task *t, enum leat_log_level level, const char 
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
     diag(to, t->label, "%s", text);
-}
-
-static int host_fail(struct leat_task *t, int result, const char *fmt, ...)
-{
-    char text[ERR_TEXT_MAX];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof(text), fmt, ap);
-    va_end(ap);
-    return task_fail(t, result, "%s", text);
 }
 
 static const char *host_task_pipeline(struct leat_task *t)
@@ -323,7 +315,7 @@ const struct leat_host task_host = {
     .struct_size = sizeof(struct leat_host),
     .version = LEAT_VERSION,
     .log = host_log,
-    .fail = host_fail,
+    .fail = task_fail,
     .get_str = options_str,
     .get_int = options_int,
     .get_double = options_double,

@@ -361,7 +361,7 @@ static int sink_loop(struct leat_task *t, struct sink_run *s, void *self)
     int64_t next_ms = -1;
     while (!must_leave(t, s)) {
         struct consumed got;
-        int64_t wait = next_ms >= 0 && next_ms < LOOK_MS ? next_ms : LOOK_MS;
+        int64_t wait = next_ms < 0 || next_ms > LOOK_MS ? LOOK_MS : next_ms < 1 ? 1 : next_ms;
         int rc = LEAT_OK;
         if (consumer_poll(s->consumer, wait, &got, &e) != ERR_OK) {
             assignment_refresh(t->set->assignment);
