@@ -186,7 +186,7 @@ static bool must_stage(const struct append *appends, size_t n)
 }
 
 static int append_all(struct broker *b, struct append *appends, size_t n, size_t reserved,
-                      struct commit_op *op, struct ordered *o, size_t *failed, struct err *e)
+                      struct commit_op *op, struct ordered *o, struct err *e)
 {
     int rc = ERR_OK;
     size_t done = 0;
@@ -196,8 +196,6 @@ static int append_all(struct broker *b, struct append *appends, size_t n, size_t
             break;
         o->items[done] = &appends[done].item;
     }
-    if (failed)
-        *failed = done < n ? done : 0;
     bool stage = !rc && must_stage(appends, n);
     for (size_t i = 0; i < n; i++)
         appends[i].staged = stage;
@@ -246,7 +244,7 @@ static void count(struct broker *b, const struct append *appends, size_t n)
 }
 
 int group_append(struct broker *b, struct append *appends, size_t n, size_t reserved, struct commit_op *op,
-                 size_t *failed, struct err *e)
+                 struct err *e)
 {
     struct ordered o;
     int rc = ordered_init(&o, appends, n, e);
@@ -255,7 +253,7 @@ int group_append(struct broker *b, struct append *appends, size_t n, size_t rese
         return rc;
     }
     ordered_lock(&o);
-    rc = append_all(b, appends, n, reserved, op, &o, failed, e);
+    rc = append_all(b, appends, n, reserved, op, &o, e);
     ordered_unlock(&o);
     ordered_free(&o);
     bool staged =

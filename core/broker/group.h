@@ -31,9 +31,8 @@ enum log_origin append_origin_built_here(const struct partition *p);
  * Appends all or none and stages them for the commit stage as one record. `reserved` is used up on success and given
  * back on an error. Appends that need no journal are completed at once. `op->left` grows by one for each staged append
  * before anything can complete. After an error the holds are still the caller's; after success none is.
- * `*failed` (may be NULL) tells which append failed.
  */
 int group_append(struct broker *b, struct append *appends, size_t n, size_t reserved, struct commit_op *op,
-                 size_t *failed, struct err *e);
+                 struct err *e);
 
 #endif

@@ -123,7 +123,7 @@ static int append_and_wait(struct broker *b, struct partition *p, uint8_t *data,
     size_t room = append_prepare(&c.append, p, data, bytes, LOG_FROM_COORDINATOR);
     int rc = room ? commit_reserve(b->commit, room, e) : ERR_OK;
     if (!rc)
-        rc = group_append(b, &c.append, 1, room, &c.wait.op, NULL, e);
+        rc = group_append(b, &c.append, 1, room, &c.wait.op, e);
     if (rc) {
         struct err ignored;
         c.append.staged = false;

@@ -127,7 +127,7 @@ static int append_piece(struct broker *b, struct append *a, const struct content
         commit_unreserve(b->commit, reserved);
         return rc;
     }
-    rc = group_append(b, a, 1, reserved, op, NULL, e);
+    rc = group_append(b, a, 1, reserved, op, e);
     if (t)
         txn_let_go(t);
     return rc;
@@ -198,13 +198,58 @@ static int prepare_group(struct broker *b, struct produce_op *op, size_t *held, 
     return *room ? commit_reserve(b->commit, *room, e) : ERR_OK;
 }
 
-static void produce_group(struct broker *b, struct produce_op *op)
+/*
+ * Batches of a transaction are part of it in every partition, and it is held while they go into the logs, as it must not
+ * end meanwhile. A group has at most one.
+ */
+static int hold_group_txn(struct broker *b, struct produce_op *op, const struct content *contents,
+                          struct txn **t, struct err *e)
 {
-    size_t held = 0, room = 0, failed = 0;
+    const struct content *first = NULL;
+    int rc = ERR_OK;
+    *t = NULL;
+    for (size_t i = 0; !rc && i < op->n; i++) {
+        const struct produce_request *r = &op->requests[i];
+        if (!contents[i].transactional)
+            continue;
+        if (!first)
+            rc = txn_hold(b, contents[i].producer_id, contents[i].epoch, r->topic, r->partition, t, e);
+        else if (first->producer_id != contents[i].producer_id || first->epoch != contents[i].epoch)
+            rc = err_set(e, ERR_INVALID_RECORD, "batches of two transactions in one group");
+        else if (!txn_parts_have(&(*t)->parts, r->topic, r->partition))
+            rc = err_set(e, ERR_INVALID_TXN_STATE, "%s-%d is not part of the transaction of %s", r->topic,
+                         r->partition, (*t)->id);
+        first = first ? first : &contents[i];
+    }
+    if (rc && *t) {
+        txn_let_go(*t);
+        *t = NULL;
+    }
+    return rc;
+}
+
+static int append_group(struct broker *b, struct produce_op *op, const struct content *contents, size_t room,
+                        struct err *e)
+{
+    struct txn *t;
+    int rc = hold_group_txn(b, op, contents, &t, e);
+    if (rc) {
+        commit_unreserve(b->commit, room);
+        return rc;
+    }
+    rc = group_append(b, op->appends, op->n, room, &op->op, e);
+    if (t)
+        txn_let_go(t);
+    return rc;
+}
+
+static void produce_group(struct broker *b, struct produce_op *op, const struct content *contents)
+{
+    size_t held = 0, room = 0;
     struct err e;
     int rc = prepare_group(b, op, &held, &room, &e);
     if (!rc)
-        rc = group_append(b, op->appends, op->n, room, &op->op, &failed, &e);
+        rc = append_group(b, op, contents, room, &e);
     if (rc) {
         for (size_t i = 0; i < held; i++)
             partition_release(&b->topics, op->appends[i].item.p);
@@ -273,7 +318,7 @@ void broker_produce_async(struct broker *b, struct produce_request *requests, si
     if (!atomic)
         produce_each(b, op, contents);
     else if (n > 0 && all_well(requests, n, &e))
-        produce_group(b, op);
+        produce_group(b, op, contents);
     mem_free(contents);
     commit_op_finish(&op->op, NULL);
 }

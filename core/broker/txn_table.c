@@ -272,7 +272,7 @@ static int abort_in_log(struct broker *b, struct partition *p, const struct prod
     if (!rc && room)
         rc = commit_reserve(b->commit, room, e);
     if (!rc)
-        rc = group_append(b, &a, 1, room, &wait.op, NULL, e);
+        rc = group_append(b, &a, 1, room, &wait.op, e);
     if (rc)
         partition_release(&b->topics, p);
     struct err sync;

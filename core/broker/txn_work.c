@@ -242,7 +242,7 @@ static int append(struct txn_work *w, size_t reserved, struct err *e)
         take_effect(w);
         return ERR_OK;
     } else {
-        rc = group_append(w->b, w->appends, w->append_count, reserved, &w->wait.op, NULL, &before);
+        rc = group_append(w->b, w->appends, w->append_count, reserved, &w->wait.op, &before);
         if (rc)
             *e = before;
     }

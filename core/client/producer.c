@@ -139,6 +139,7 @@ static int target_new(struct producer *p, const char *topic, int32_t partition, 
     }
     t->next = p->first_target;
     p->first_target = t;
+    p->target_count++;
     *out = t;
     return ERR_OK;
 }
@@ -288,17 +289,26 @@ static int add_once(struct producer *p, struct producer_target *t, int64_t times
     return ERR_OK;
 }
 
+/* Everything pending must fit into one group, which is also what bounds memory. */
+static int make_room(struct producer *p, size_t record, struct err *e)
+{
+    size_t requests = p->pending_count + p->target_count + 1;
+    if (producer_pending_bytes(p) + record + requests * REQUEST_MARGIN <= p->cap ||
+        producer_pending_records(p) == 0)
+        return ERR_OK;
+    return producer_relieve(p, e);
+}
+
 int producer_add_to(struct producer *p, struct producer_target *t, int64_t timestamp, const void *key,
                     size_t key_len, const void *value, size_t value_len, const struct record_header *headers,
                     int32_t header_count, struct err *e)
 {
-    int rc = add_once(p, t, timestamp, key, key_len, value, value_len, headers, header_count, e);
-    if (rc != ERR_TOO_LARGE || batch_builder_count(t->builder) == 0)
+    int rc = make_room(p, key_len + value_len + REQUEST_MARGIN, e);
+    if (!rc)
+        rc = add_once(p, t, timestamp, key, key_len, value, value_len, headers, header_count, e);
+    if (rc != ERR_TOO_LARGE || !t->builder || batch_builder_count(t->builder) == 0)
         return rc;
     if ((rc = producer_finish_batch(p, t, e)))
-        return rc;
-    if (producer_pending_bytes(p) + t->max_bytes + REQUEST_MARGIN * (p->pending_count + 1) > p->cap &&
-        (rc = producer_relieve(p, e)))
         return rc;
     return add_once(p, t, timestamp, key, key_len, value, value_len, headers, header_count, e);
 }

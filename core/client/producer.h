@@ -56,6 +56,8 @@ struct producer {
     size_t cap;
     struct map *topics, *targets;
     struct producer_target *first_target;
+    size_t target_count;
+    bool must_abort; /* an early append failed: what follows must not be stored without it */
     struct pending *pending;
     size_t pending_count, pending_room;
     size_t pending_bytes, pending_records; /* of finished batches */
@@ -72,7 +74,7 @@ struct producer {
 
 /* Completes the batch being filled. */
 int producer_finish_batch(struct producer *p, struct producer_target *t, struct err *e);
-/* Appends what is pending before the end of the transaction, or flushes, to get below the cap. */
+/* Appends everything added before the end of the transaction, or flushes it, to get below the cap. */
 int producer_relieve(struct producer *p, struct err *e);
 void producer_recycle(struct producer *p, struct batch_builder *b, size_t max_bytes);
 void producer_drop_pending(struct producer *p);

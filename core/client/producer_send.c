@@ -71,7 +71,8 @@ int producer_flush(struct producer *p, struct err *e)
     if (rc || p->pending_count == 0)
         return rc;
     fill_requests(p);
-    rc = broker_produce(p->broker, p->requests, p->pending_count, false, e);
+    /* As one group, so that after an error all of it can be flushed again in its order. */
+    rc = broker_produce(p->broker, p->requests, p->pending_count, true, e);
     settle(p, false);
     p->generation++;
     return rc;
@@ -100,6 +101,12 @@ static int join_partitions(struct producer *p, struct err *e)
     return ERR_OK;
 }
 
+static int must_abort(struct err *e)
+{
+    return err_set(e, ERR_INVALID_TXN_STATE,
+                   "a part of this transaction could not be stored; it can only be aborted");
+}
+
 /* Room to remember all that is pending. */
 static int grow_early(struct producer *p, struct err *e)
 {
@@ -114,17 +121,17 @@ static int grow_early(struct producer *p, struct err *e)
     return ERR_OK;
 }
 
-/*
- * Early appends of one transaction. A failure leaves it open for abort: what follows in the sequence must not be
- * stored without what failed.
- */
+/* Appends all that was added to the transaction so far. A failure leaves it open, for abort only. */
 static int append_early(struct producer *p, struct err *e)
 {
-    int rc = p->pending_count ? grow_early(p, e) : ERR_OK;
+    int rc = p->must_abort ? must_abort(e) : finish_all(p, e);
+    if (!rc)
+        rc = grow_early(p, e);
     if (rc || p->pending_count == 0 || (rc = join_partitions(p, e)))
         return rc;
     fill_requests(p);
-    rc = broker_produce(p->broker, p->requests, p->pending_count, false, e);
+    rc = broker_produce(p->broker, p->requests, p->pending_count, true, e);
+    p->must_abort = rc != ERR_OK;
     settle(p, true);
     return rc;
 }
@@ -147,7 +154,7 @@ int producer_commit(struct producer *p, struct err *e)
 {
     if (!p->transactional_id)
         return err_set(e, ERR_INVALID_TXN_STATE, "this producer has no transactional id to commit with");
-    int rc = finish_all(p, e);
+    int rc = p->must_abort ? must_abort(e) : finish_all(p, e);
     if (rc || (p->pending_count == 0 && !p->txn_open))
         return rc;
     if (p->pending_bytes + REQUEST_MARGIN * p->pending_count > p->cap && (rc = append_early(p, e)))
@@ -182,6 +189,7 @@ void producer_drop_pending(struct producer *p)
 int producer_abort(struct producer *p, struct err *e)
 {
     producer_drop_pending(p);
+    p->must_abort = false;
     if (!p->txn_open)
         return ERR_OK;
     int rc = broker_txn_end(p->broker, p->transactional_id, p->producer_id, p->epoch, false, e);
