@@ -116,7 +116,7 @@ struct produce_request {
 
 /*
  * Appends to one or more partitions. With `atomic` either all appends become durable and visible together or
- * none is made (used for transaction groups; the caller must be trusted code). Waits until what was appended
+ * none is made (the client's flushes and large transactions; ERR_TOO_LARGE past broker_atomic_max). Waits until what was appended
  * is as durable as the topics ask. Returns ERR_OK if every request's error is ERR_OK, else the first error's
  * code.
  */
@@ -206,7 +206,7 @@ struct txn_partition {
  * order. */
 int broker_txn_add_partitions(struct broker *b, const char *transactional_id, int64_t producer_id,
                               int16_t epoch, const struct txn_partition *partitions, size_t n, struct err *e);
-/* Offsets that become visible when the transaction commits. */
+/* Offsets that become visible when the transaction commits. Joins their partition; waits for a sync. */
 int broker_txn_commit_offsets(struct broker *b, const char *transactional_id, int64_t producer_id,
                               int16_t epoch, const char *group, const struct group_offset *offsets, size_t n,
                               struct err *e);
