@@ -72,6 +72,8 @@ struct sink {
 static int append(const char *data, size_t n, void *arg)
 {
     struct sink *s = arg;
+    if (s->rc)
+        return -1; /* jansson goes on after a key that could not be written */
     s->rc = buf_append(s->out, data, n, s->e);
     return s->rc ? -1 : 0;
 }

@@ -99,14 +99,17 @@ static int decode_base64(const char *text, size_t text_len, const char *what, ui
     return ERR_OK;
 }
 
-/* Compact text of a JSON document, its numbers with no more digits than they need: 0.1 stays 0.1. */
+/*
+ * Compact text of a JSON document, its numbers with no more digits than they all need: 0.1 stays 0.1. What is
+ * read again must be the same: jansson leaves out a member whose name it has no memory for. NULL: no memory.
+ */
 static char *document_text(const json_t *v)
 {
-    static const size_t digits[] = {15, 16, 17};
-    for (size_t i = 0;; i++) {
+    static const size_t digits[] = {15, 16, 17}; /* the last is always enough */
+    for (size_t i = 0; i < sizeof digits / sizeof digits[0]; i++) {
         char *text = json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(digits[i]));
-        if (!text || digits[i] == 17)
-            return text;
+        if (!text)
+            return NULL;
         json_t *again = json_loads(text, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
         bool same = json_equal(v, again);
         json_decref(again);
@@ -114,6 +117,7 @@ static char *document_text(const json_t *v)
             return text;
         free(text);
     }
+    return NULL;
 }
 
 int json_get_bytes(const json_t *v, const char *what, uint8_t **data, size_t *n, struct err *e)
