@@ -418,8 +418,11 @@ static int enter(struct leat_task *t, struct sink_run *s)
     for (;;) {
         int rc =
             assignment_enter(t->set->assignment, t->index, &s->share, &s->share_count, &s->generation, &e);
-        if (rc == ERR_OK)
+        if (rc == ERR_OK) {
+            if (told)
+                task_set_error(t, NULL);
             return LEAT_OK;
+        }
         if (rc != ERR_UNKNOWN_TOPIC && rc != ERR_BUSY)
             return task_fail_err(t, &e);
         if (rc == ERR_UNKNOWN_TOPIC && !told) {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "leat/plugin.h"
@@ -25,7 +26,8 @@ struct generator {
     const struct leat_host *host;
     int64_t total, per_poll, fail_at, fail_times, interval_ms, next;
     enum fail_kind fail;
-    const char *fail_marker, *prefix;
+    const char *fail_marker, *prefix, *topic, *stuck;
+    int32_t to_partition;
     bool keys, typed, ends;
     char partition[64];
 };
@@ -77,6 +79,16 @@ static const struct leat_option options[] = {
      .min = 0,
      .max = 1000000,
      .doc = "How often."},
+    {.name = "to.topic", .type = LEAT_STRING, .doc = "Another topic than the pipeline's."},
+    {.name = "to.partition",
+     .type = LEAT_INT,
+     .default_value = "-1",
+     .min = -1,
+     .max = 1000000,
+     .doc = "Of the topic."},
+    {.name = "stuck",
+     .type = LEAT_STRING,
+     .doc = "Polls hang until there is such a file, whatever is asked."},
     {.name = "ratio", .type = LEAT_DOUBLE, .default_value = "0.5", .doc = "Without effect."},
     {.name = "names", .type = LEAT_LIST, .default_value = "a,b", .doc = "Without effect."},
     {.name = "size",
@@ -134,6 +146,9 @@ static int open_source(struct leat_task *t, const struct leat_host *h, const str
                             .fail_marker = h->get_str(c, "fail.marker"),
                             .interval_ms = h->get_int(c, "interval"),
                             .prefix = h->get_str(c, "prefix"),
+                            .topic = h->get_str(c, "to.topic"),
+                            .stuck = h->get_str(c, "stuck"),
+                            .to_partition = (int32_t)h->get_int(c, "to.partition"),
                             .keys = h->get_bool(c, "keys"),
                             .typed = h->get_int(c, "form") == 1,
                             .ends = h->get_bool(c, "ends")};
@@ -178,8 +193,12 @@ static int emit(struct generator *g)
     int n = snprintf(key, sizeof(key), "%lld", (long long)g->next);
     int m = snprintf(value, sizeof(value), "%s%lld", g->prefix, (long long)g->next);
     struct leat_header header = {"number", 6, key, (size_t)n};
-    struct leat_record r = {
-        .struct_size = sizeof(r), .partition = -1, .timestamp = -1, .headers = &header, .header_count = 1};
+    struct leat_record r = {.struct_size = sizeof(r),
+                            .partition = g->to_partition,
+                            .topic = g->topic,
+                            .timestamp = -1,
+                            .headers = &header,
+                            .header_count = 1};
     if (g->keys) {
         r.key = key;
         r.key_len = (size_t)n;
@@ -201,6 +220,11 @@ static int poll_source(void *self)
 {
     struct generator *g = self;
     char offset[64];
+    if (g->stuck != NULL) {
+        g->host->gauge(g->task, "stuck", 1);
+        while (access(g->stuck, F_OK) != 0)
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
     if (g->next >= g->total) {
         if (g->ends)
             return LEAT_END;

@@ -235,6 +235,9 @@ static void test_waiting_for_a_topic(void **state)
     char *text = hub_file(h, "out");
     assert_string_equal(text, "late 0 0 k|v|\nlate 0 1 |null|\n");
     mem_free(text);
+    struct task_status *s = hub_status(h, "p-out", 0);
+    assert_null(s->error);
+    task_status_free(s, 1);
 }
 
 /* Every partition of `events` was opened by one task, and all tasks together have `partitions`. */

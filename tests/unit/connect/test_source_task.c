@@ -246,6 +246,31 @@ static void test_several_tasks_and_partitions(void **state)
     free(positions);
 }
 
+static void test_other_topics(void **state)
+{
+    struct hub *h = *state;
+    struct err e;
+    struct topic_info info;
+    hub_apply(h, "pipelines: [{name: gen, source: {type: generator, to.topic: other, to.partition: 2},"
+                 " topic: {name: t, partitions: 3}}]");
+    assert_ok(worker_wait_idle(h->worker, WAIT_MS, &e), &e);
+    hub_assert_counted(h, "t", 0);
+    char *text = hub_read(h, "other", 2);
+    assert_int_equal(count_of(text, "\n"), 10);
+    free(text);
+    assert_ok(client_topic(h->client, "other", &info, &e), &e);
+    assert_int_equal(info.partition_count, 3);
+    topic_info_free(&info);
+    hub_apply(h, "pipelines: [{name: gen2, source: {type: generator, to.partition: 3}, topic: {name: t, "
+                 "partitions: 3}}]");
+    assert_ok(worker_wait_idle(h->worker, WAIT_MS, &e), &e);
+    hub_assert_error(h, "gen2", "cannot take record 1 of 1: partition 3 of t, which has 3");
+    hub_apply(h, "pipelines: [{name: gen3, source: {type: generator, to.topic: no such topic}}]");
+    assert_ok(worker_wait_idle(h->worker, WAIT_MS, &e), &e);
+    hub_await_state(h, "gen3", TASK_FAILED);
+    hub_assert_error(h, "gen3", "no such topic");
+}
+
 static void test_records_without_key_and_typed(void **state)
 {
     struct hub *h = *state;
@@ -306,6 +331,7 @@ int main(void)
         T(test_pausing),
         T(test_paused_from_the_start),
         T(test_several_tasks_and_partitions),
+        T(test_other_topics),
         T(test_records_without_key_and_typed),
         T(test_validate_and_check),
     };

@@ -187,6 +187,31 @@ static void test_after_a_stop(void **state)
     config_free(c);
 }
 
+static bool is_stuck(struct hub *h, const void *arg)
+{
+    struct task_status *s = hub_status(h, arg, 0);
+    bool stuck = s->gauge_count == 2;
+    task_status_free(s, 1);
+    return stuck;
+}
+
+static void test_a_task_that_does_not_stop(void **state)
+{
+    struct hub *h = *state;
+    struct err e;
+    char path[PATH_MAX];
+    hub_apply(h, "pipelines: [{name: slow, source: {type: generator, stuck: @/release}}]");
+    hub_await(h, is_stuck, "slow");
+    assert_code(worker_stop(h->worker, 10, &e), ERR_TIMEOUT, &e);
+    assert_string_equal(e.text, "not stopped within 10 ms: slow-0");
+    snprintf(path, sizeof(path), "%s/release", h->dir);
+    assert_ok(io_replace_file(path, "", 0, 0600, &e), &e);
+    assert_ok(worker_stop(h->worker, WAIT_MS, &e), &e);
+    char *text = hub_read(h, "slow", 0); /* what the poll gave in the end is there */
+    assert_int_equal(count_of(text, "\n"), 3);
+    free(text);
+}
+
 static void test_topic_settings_follow(void **state)
 {
     struct hub *h = *state;
@@ -212,6 +237,7 @@ int main(void)
         T(test_an_apply_that_fails),
         T(test_every_failed_allocation_of_an_apply),
         T(test_after_a_stop),
+        T(test_a_task_that_does_not_stop),
         T(test_topic_settings_follow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
