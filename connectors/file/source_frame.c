@@ -150,8 +150,9 @@ static int cut_lines(struct cut *c)
 /* Does the line belong to its neighbour? */
 static bool belongs(const struct cut *c, size_t pos, size_t len)
 {
-    regmatch_t range = {.rm_so = 0, .rm_eo = (regoff_t)(len < FRAME_REGEX_MAX ? len : FRAME_REGEX_MAX)};
-    bool match = regexec(&c->f->pattern, (const char *)c->data + pos, 1, &range, REG_STARTEND) == 0;
+    regex_t pattern = c->f->pattern; /* re_search wants it writable; regexec wants a NUL at the end */
+    regoff_t n = (regoff_t)(len < FRAME_REGEX_MAX ? len : FRAME_REGEX_MAX);
+    bool match = re_search(&pattern, (const char *)c->data + pos, n, 0, n, NULL) >= 0;
     return match != c->f->negate;
 }
 

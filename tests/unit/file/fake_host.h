@@ -262,13 +262,19 @@ FAKE void fake_put(struct fake_positions *p, const char *partition, const char *
     p->items[p->count++] = (struct fake_position){strdup(partition), offset ? strdup(offset) : NULL};
 }
 
+FAKE void fake_take_at(struct fake_positions *p, size_t i)
+{
+    free(p->items[i].partition);
+    free(p->items[i].offset);
+    p->items[i] = p->items[--p->count];
+}
+
 FAKE void fake_take(struct fake_positions *p, const char *partition)
 {
     for (size_t i = 0; i < p->count; i++)
         if (strcmp(p->items[i].partition, partition) == 0) {
-            free(p->items[i].partition);
-            free(p->items[i].offset);
-            p->items[i--] = p->items[--p->count];
+            fake_take_at(p, i);
+            return;
         }
 }
 
@@ -406,7 +412,7 @@ FAKE void fake_clear(struct fake_list *l)
 FAKE void fake_clear_positions(struct fake_positions *p)
 {
     while (p->count > 0)
-        fake_take(p, p->items[0].partition);
+        fake_take_at(p, p->count - 1);
 }
 
 FAKE int fake_open(struct leat_task *t)

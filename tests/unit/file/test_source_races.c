@@ -14,9 +14,10 @@ enum way { BY_RENAME, BY_COPY, BY_GZIP, BY_ALL, WAYS };
 
 struct writer {
     char *dir;
-    char name[16];
+    char name[32];
     enum way way;
     unsigned seed, seed_given;
+    unsigned pause_us; /* after a rotation */
     int lines;
     atomic_int written, read;
     int ends[OLD_MAX + 2]; /* line after the last one of x.log.i */
@@ -130,8 +131,10 @@ static void *write_lines(void *arg)
             continue;
         }
         write_some(w);
-        if (dice(w, 60) == 0)
+        if (dice(w, 60) == 0) {
             rotate(w);
+            usleep(w->pause_us);
+        }
         if (dice(w, 50) == 0)
             usleep(dice(w, 2000));
     }
@@ -197,6 +200,7 @@ static void race(enum way way, const char *watch, unsigned seed, int lines)
         w->dir = dir;
         w->way = way;
         w->seed = seed * 100 + (unsigned)i;
+        w->pause_us = getenv("WILD") ? 0 : 3000; /* WILD=1: rotations right after one another */
         w->seed_given = seed;
         w->lines = lines;
         w->fd = -1;
