@@ -49,9 +49,9 @@ struct partition {
     pthread_mutex_t lock;      /* opening; appends, from the log's append to the staging for the journal */
 
     /* How to open the log; from start-up, under `lock` later. */
-    bool exists; /* its directory is there */
-    bool clean;  /* the last stop was clean */
-    bool failed; /* opening failed; said once */
+    atomic_bool exists; /* its directory is there */
+    bool clean;         /* the last stop was clean */
+    bool failed;        /* opening failed; said once */
     int64_t recovery_point, start_offset;
     int64_t journaled_end; /* end of the last entry that recovery replayed; -1: none */
 
