@@ -127,7 +127,7 @@ static const struct leat_option s3_options[] = {
             "buffer.memory.bytes leaves. Every open file has a buffer that grows up to it."},
     {.name = "buffer.memory.bytes",
      .type = LEAT_SIZE,
-     .default_value = "20MiB",
+     .default_value = "16MiB",
      .min = S3_PART_MIN,
      .max = INT64_C(1) << 40,
      .importance = LEAT_MEDIUM,
