@@ -52,6 +52,8 @@ static inline struct line line_at(const struct cut *c, size_t pos)
     }
     /* One CR beyond the cap may still turn out to be half of the line's end. */
     bool over = left > max + 1 || (left == max + 1 && (p[max] != '\r' || c->flush == FRAME_ALL));
+    if (!over && left > 0 && p[left - 1] == '\r' && c->flush != FRAME_ALL)
+        left--; /* likewise */
     return (struct line){left, c->n, over ? LINE_OVER : LINE_PARTIAL};
 }
 
