@@ -182,7 +182,7 @@ static size_t keep_escapes(void *arg, struct MHD_Connection *connection, char *s
     return strlen(s);
 }
 
-static void on_log(void *arg, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void on_log(void *arg, const char *fmt, va_list ap)
 {
     (void)arg;
     char line[512];

@@ -285,7 +285,11 @@ static void once(void *arg)
     api_response_free(&r);
 }
 
-/* A request whose n-th allocation fails, jansson's included, answers 503 or as if nothing had happened. */
+/*
+ * A request whose n-th allocation fails, jansson's included, answers 503 or as if nothing had happened. Topics' changes
+ * are not among them: a sync of the metadata that fails, for whatever reason, ends the metadata log's service, which the
+ * broker's own tests look at.
+ */
 static void every_allocation(void **state)
 {
     struct fixture *f = *state;
@@ -304,7 +308,6 @@ static void every_allocation(void **state)
         {.method = "GET", .target = "/hub/transactions"},
         {.method = "GET", .target = "/metrics", .changes = true},
         {.method = "GET", .target = "/hub/status", .changes = true},
-        {.method = "PATCH", .target = "/hub/topics/t", .body = "{\"config\":{\"retention.ms\":\"1000\"}}"},
         {.method = "PUT",
          .target = "/hub/groups/g/offsets",
          .body = "{\"offsets\":[{\"topic\":\"t\",\"partition\":0,\"offset\":0}]}"},
