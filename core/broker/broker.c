@@ -175,6 +175,11 @@ static void keep_first(int *rc, struct err *e, int code, const struct err *why)
 static int close_log(struct partition *p, bool clean, struct err *e)
 {
     struct log *log = partition_log(p);
+    if (!log)
+        return clean && partition_unsynced(p)
+                   ? err_set(e, ERR_LOG_FAILED, "%s-%d could not be opened; the next start tries again",
+                             p->topic->name, p->index)
+                   : ERR_OK;
     int rc = clean ? partition_flush(p, e) : ERR_OK;
     p->start_offset = log_start_offset(log);
     p->recovery_point = log_recovery_point(log);
@@ -195,8 +200,7 @@ static int close_logs(struct broker *b, bool clean, struct err *e)
     while (b->topics.by_name && map_next(b->topics.by_name, &pos, &key, &len, &value)) {
         struct topic *t = value;
         for (int32_t i = 0; i < t->count; i++)
-            if (partition_log(t->partitions[i]))
-                keep_first(&rc, e, close_log(t->partitions[i], clean, &why), &why);
+            keep_first(&rc, e, close_log(t->partitions[i], clean, &why), &why);
     }
     if (b->meta)
         keep_first(&rc, e, log_close(b->meta, clean, &why), &why);

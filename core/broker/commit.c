@@ -314,6 +314,7 @@ int commit_start(struct commit **out, struct journal *j, struct topics *topics, 
     c->tail = &c->head;
     c->capacity = journal_room(j);
     c->capacity -= c->capacity < 2 * COMMIT_ENTRY_OVERHEAD ? c->capacity : 2 * COMMIT_ENTRY_OVERHEAD;
+    atomic_init(&c->sealed, journal_sealed(j)); /* what recovery has replayed */
     c->soft = c->capacity < STAGED_SOFT_MAX ? c->capacity : STAGED_SOFT_MAX;
     mutex_init(&c->lock);
     cond_init(&c->work);

@@ -87,6 +87,14 @@ int partition_open(struct broker *b, struct partition *p, bool create, struct lo
     return rc;
 }
 
+bool partition_unsynced(struct partition *p)
+{
+    pthread_mutex_lock(&p->lock);
+    bool unsynced = p->exists && !p->clean && !partition_log(p);
+    pthread_mutex_unlock(&p->lock);
+    return unsynced;
+}
+
 int partition_flush(struct partition *p, struct err *e)
 {
     struct log *log = partition_log(p);

@@ -9,7 +9,7 @@
 
 /* Marks the partitions that exist; removes the remains of deleted topics, sets strangers aside with a warning. */
 int recovery_scan(struct broker *b, struct err *e);
-/* Replays the journal; after an unclean stop also opens every log, makes all of it durable and empties the journal. */
+/* Replays the journal; after an unclean stop also opens every log. */
 int recovery_run(struct broker *b, struct err *e);
 
 #endif

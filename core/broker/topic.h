@@ -132,6 +132,8 @@ int partition_open(struct broker *b, struct partition *p, bool create, struct lo
 int partition_open_locked(struct broker *b, struct partition *p, bool create, struct log **log,
                           struct err *e);
 char *partition_dir(struct broker *b, const struct partition *p); /* mem_free; NULL: out of memory */
+/* After an unclean stop and not opened since: what is in its files may be unsynced. */
+bool partition_unsynced(struct partition *p);
 /* Flushes and settles the dirty marks. */
 int partition_flush(struct partition *p, struct err *e);
 

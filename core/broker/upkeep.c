@@ -32,6 +32,17 @@ static int64_t earlier(int64_t a, int64_t b)
 
 /* ---- journal ------------------------------------------------------------------------------------------------------ */
 
+/* A log that could not be opened after a crash may need what the journal has of it. */
+static int flush_for_release(struct broker *b, struct partition *p, struct err *e)
+{
+    struct log *log = partition_log(p);
+    int rc = ERR_OK;
+    if (!log && partition_unsynced(p) && (rc = partition_open(b, p, false, &log, e)))
+        return rc;
+    bool due = log && topic_settings(p->topic)->synced && log_recovery_point(log) < log_end_offset(log);
+    return due ? partition_flush(p, e) : ERR_OK;
+}
+
 int upkeep_release_journal(struct broker *b, struct err *e)
 {
     struct partition **list;
@@ -40,11 +51,8 @@ int upkeep_release_journal(struct broker *b, struct err *e)
     int rc = topics_all(&b->topics, &list, &n, e);
     if (rc)
         return rc;
-    for (size_t i = 0; !rc && i < n; i++) {
-        struct log *log = partition_log(list[i]);
-        if (log && topic_settings(list[i]->topic)->synced && log_recovery_point(log) < log_end_offset(log))
-            rc = partition_flush(list[i], e);
-    }
+    for (size_t i = 0; !rc && i < n; i++)
+        rc = flush_for_release(b, list[i], e);
     partitions_release(&b->topics, list, n);
     if (!rc)
         rc = checkpoint_recovery(b, e);
@@ -231,6 +239,7 @@ int upkeep_start(struct broker *b, struct err *e)
     cond_init(&u->cond);
     atomic_init(&u->wake_at, INT64_MAX);
     u->next_retention = clock_mono_ms() + b->o.retention_check_ms;
+    /* The first round releases what recovery left in the journal. */
     b->upkeep = u;
     int rc = thread_start(&u->thread, "leat-upkeep", run, b, e);
     if (rc) {
