@@ -68,6 +68,7 @@ int broker_create_topic(struct broker *b, const char *name, int32_t partitions,
                         struct err *e);
 int broker_delete_topic(struct broker *b, const char *name, struct err *e);
 int broker_add_partitions(struct broker *b, const char *name, int32_t total, struct err *e);
+/* An append that meets a change of `durability` may answer ERR_BUSY, which is retriable. */
 int broker_alter_topic(struct broker *b, const char *name, const struct topic_config_entry *config,
                        size_t config_count, struct err *e);
 
