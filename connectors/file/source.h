@@ -241,6 +241,7 @@ bool name_is_gzip(const char *name);
 int scan_files(struct source *src, struct found_list *out, struct err *e);
 void scan_free(struct found_list *l);
 int scan_stat(const char *path, struct inode *inode, int64_t *size, int64_t *mtime_ns); /* errno, 0 */
+int scan_stat_open(int fd, struct inode *inode, int64_t *size, int64_t *mtime_ns);      /* errno, 0 */
 bool scan_is_mine(const struct source *src, const char *family);
 
 /* source_track.c */

@@ -3,8 +3,6 @@
  */
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #include "base/io.h"
 #include "connectors/file/source.h"
@@ -56,9 +54,9 @@ int files_open(struct source *src, struct stream *s, struct err *e)
     int rc = io_open(&fd, s->real, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, e);
     if (rc != ERR_OK)
         return rc;
-    struct stat st;
-    if (fstat(fd, &st) != 0 || st.st_ino != s->inode.ino || st.st_dev != s->inode.dev ||
-        !S_ISREG(st.st_mode)) {
+    struct inode inode;
+    int64_t size, mtime_ns;
+    if (scan_stat_open(fd, &inode, &size, &mtime_ns) != 0 || !inode_same(&inode, &s->inode)) {
         io_close(fd);
         return err_set(e, ERR_NOT_FOUND, "%s is another file now", s->real);
     }

@@ -2,7 +2,6 @@
  * Fingerprints, and whether a file holds the bytes of a stream. Only as much as is needed is read: the beginning, and what
  * lies before the stream's position.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -26,13 +25,12 @@ bool print_matches(const struct print *p, const void *data)
 
 static int probe_stat(int fd, struct found *f, struct err *e)
 {
-    struct stat st;
-    if (fstat(fd, &st) != 0)
-        return err_sys(e, errno, "cannot stat %s", f->real);
-    if (st.st_ino != f->inode.ino || st.st_dev != f->inode.dev)
+    struct inode inode;
+    int errnum = scan_stat_open(fd, &inode, &f->size, &f->mtime_ns);
+    if (errnum != 0)
+        return err_sys(e, errnum, "cannot stat %s", f->real);
+    if (!inode_same(&inode, &f->inode))
         return err_set(e, ERR_NOT_FOUND, "%s is another file now", f->real);
-    f->size = st.st_size;
-    f->mtime_ns = st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec;
     return ERR_OK;
 }
 

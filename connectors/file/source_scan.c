@@ -63,6 +63,17 @@ int scan_stat(const char *path, struct inode *inode, int64_t *size, int64_t *mti
     return errnum;
 }
 
+int scan_stat_open(int fd, struct inode *inode, int64_t *size, int64_t *mtime_ns)
+{
+    struct statx x;
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, &x) != 0)
+        return errno;
+    if (!S_ISREG(x.stx_mode))
+        return ENOENT;
+    from_statx(&x, inode, size, mtime_ns);
+    return 0;
+}
+
 bool scan_is_mine(const struct source *src, const char *family)
 {
     int count = src->h->task_count(src->t);

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/io.h"
@@ -97,16 +96,17 @@ static void note_size(struct source *src, struct stream *s, int64_t size, int64_
 
 int track_refresh(struct source *src, struct stream *s, bool *grown, struct err *e)
 {
-    struct stat st;
+    struct inode inode;
+    int64_t size, mtime_ns;
     *grown = false;
     int rc = files_open(src, s, e);
     if (rc != ERR_OK)
         return rc;
-    if (fstat(s->fd, &st) != 0)
-        return err_sys(e, errno, "cannot stat %s", s->real);
-    int64_t mtime = st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec;
-    *grown = st.st_size != s->size || (mtime != s->mtime_ns && s->mtime_ns != 0);
-    note_size(src, s, st.st_size, mtime);
+    int errnum = scan_stat_open(s->fd, &inode, &size, &mtime_ns);
+    if (errnum != 0)
+        return err_sys(e, errnum, "cannot stat %s", s->real);
+    *grown = size != s->size || (mtime_ns != s->mtime_ns && s->mtime_ns != 0);
+    note_size(src, s, size, mtime_ns);
     return ERR_OK;
 }
 
