@@ -96,7 +96,7 @@ static int alike_at(const struct probe *p, const struct stream *s, int64_t at, s
 }
 
 /*
- * A copy is alike all over, while two files of one program may only begin alike: so samples of the bytes that both have
+ * A copy is alike all over, while two files of one program may only begin alike: so samples of its bytes
  * are compared, the last ones among them.
  */
 static int compare_plain(struct source *src, struct probe *p, struct stream *s, enum likeness *out,
@@ -111,11 +111,10 @@ static int compare_plain(struct source *src, struct probe *p, struct stream *s, 
         *out = LIKE_SAME; /* the fingerprints are all there is */
         return ERR_OK;
     }
-    int64_t common = p->size < st.st_size ? p->size : st.st_size;
-    size_t n = common < PRINT_TAIL_MAX ? (size_t)common : PRINT_TAIL_MAX;
-    bool alike = true;
+    size_t n = p->size < PRINT_TAIL_MAX ? (size_t)p->size : PRINT_TAIL_MAX;
+    bool alike = p->size <= st.st_size; /* a copy never has more than its original */
     for (int i = 0; alike && i <= SAMPLES; i++) {
-        int rc = alike_at(p, s, (common - (int64_t)n) * i / SAMPLES, n, &alike, e);
+        int rc = alike_at(p, s, (p->size - (int64_t)n) * i / SAMPLES, n, &alike, e);
         if (rc != ERR_OK)
             return rc;
     }
@@ -216,7 +215,7 @@ static void tail_free(struct tail_reader *r)
     mem_free(r);
 }
 
-/* Of a stream whose own file is at hand every byte that both have is compared. */
+/* Of a stream whose own file is at hand every byte is compared. */
 static int compare_gzip(struct source *src, struct probe *p, struct stream *s, struct tail_reader *r,
                         enum likeness *out, struct err *e)
 {
@@ -229,11 +228,9 @@ static int compare_gzip(struct source *src, struct probe *p, struct stream *s, s
         rc = gunzip_read(r->g, p->fd, p->path, r->data, SCAN_BYTES, &got, &r->state, e);
         if (rc == ERR_OK)
             rc = io_pread_some(s->fd, own, got, at, &got_own, s->real, e);
-        if (rc != ERR_OK || memcmp(own, r->data, got_own) != 0)
-            return rc;
+        if (rc != ERR_OK || got_own < got || memcmp(own, r->data, got) != 0)
+            return rc; /* a copy never has more than its original */
         at += (int64_t)got;
-        if (got_own < got)
-            break;
         if (src->h->stopping(src->t))
             return err_set(e, ERR_INTERRUPTED, "stopped");
     }
