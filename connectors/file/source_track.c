@@ -383,8 +383,8 @@ static int assign(struct source *src, struct found *f, struct err *e)
     }
     if (rc == ERR_NO_MEMORY || rc == ERR_INTERRUPTED)
         return rc;
-    if (rc == ERR_NOT_FOUND) { /* gone since */
-        src->scan_wanted = true;
+    if (rc == ERR_NOT_FOUND) { /* moved since it was listed */
+        src->scan_now = true;
         return ERR_OK;
     }
     if (rc != ERR_OK) {
