@@ -22,6 +22,7 @@ struct hub {
     /* through the socket: */
     CURL *curl;
     struct socket_path socket;
+    const char *dir; /* of the data, for messages */
     /* or in this process: */
     struct broker *broker;
     struct client *client;
@@ -34,13 +35,14 @@ const char *cli_data_dir(const struct cli *c)
     return dir ? dir : env && *env ? env : "leat-data";
 }
 
-/* Does somebody answer on the socket? A killed hub leaves its file behind. */
-static bool answers(const struct socket_path *p)
+/* Does somebody answer on the socket? 0, or the errno why not. A killed hub leaves its file behind. */
+static int dial(const struct socket_path *p)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool ok = fd >= 0 && connect(fd, (const struct sockaddr *)&p->address, sizeof p->address) == 0;
+    int errnum =
+        fd >= 0 && connect(fd, (const struct sockaddr *)&p->address, sizeof p->address) == 0 ? 0 : errno;
     io_close(fd);
-    return ok;
+    return errnum;
 }
 
 /* A directory that is not ours must not become one because somebody lists topics there. */
@@ -79,15 +81,17 @@ static int open_directly(struct hub *h, const char *dir, bool create)
     return h->api ? -1 : cli_fail(&e);
 }
 
-/* Connects to the running hub; the result has no curl when none answers. */
-static struct hub *find_running(const char *dir)
+/* Connects to the running hub; the result has no curl when none answers, and *errnum tells why. */
+static struct hub *find_running(const char *dir, int *errnum)
 {
     struct err e;
     struct hub *h = mem_calloc(1, sizeof *h);
     char *path = mem_printf("%s/leat.sock", dir);
     if (!h || !path)
         cli_out_of_memory();
-    if (socket_path_open(&h->socket, path, &e) == ERR_OK && answers(&h->socket)) {
+    h->dir = dir;
+    *errnum = ENOENT;
+    if (socket_path_open(&h->socket, path, &e) == ERR_OK && (*errnum = dial(&h->socket)) == 0) {
         h->curl = curl_easy_init();
         if (!h->curl)
             cli_out_of_memory();
@@ -99,9 +103,11 @@ static struct hub *find_running(const char *dir)
 struct hub *hub_open(const struct cli *c, enum hub_need need, int *exit_code)
 {
     const char *dir = cli_data_dir(c);
-    struct hub *h = find_running(dir);
-    int rc = -1;
-    if (!h->curl && need == HUB_RUNNING)
+    int rc = -1, errnum;
+    struct hub *h = find_running(dir, &errnum);
+    if (!h->curl && errnum == EACCES)
+        rc = cli_error(EXIT_FAILED, "no permission to use the hub's socket in %s", dir);
+    else if (!h->curl && need == HUB_RUNNING)
         rc = cli_error(EXIT_BUSY,
                        "no hub runs on %s (leat run starts one; --data-dir names another directory)", dir);
     else if (!h->curl)
@@ -221,8 +227,7 @@ static bool call_socket(struct hub *h, const char *method, const char *target, c
         rc = CURLE_OUT_OF_MEMORY;
     buf_free(&t.body);
     if (rc != CURLE_OK) {
-        cli_error(EXIT_BUSY, "the hub on %s does not answer: %s", h->socket.address.sun_path,
-                  curl_easy_strerror(rc));
+        cli_error(EXIT_BUSY, "the hub on %s does not answer: %s", h->dir, curl_easy_strerror(rc));
         return false;
     }
     curl_easy_getinfo(h->curl, CURLINFO_RESPONSE_CODE, &status);
