@@ -24,9 +24,9 @@ struct datagen {
     enum format format;
     int64_t rate, count, bytes; /* rate 0: as fast as it goes; count 0: for ever */
     uint64_t next;
-    int64_t started_ns;         /* when `first` was due */
+    int64_t started_ns; /* when `first` was due */
     uint64_t first;
-    char *text;                 /* BATCH records of `stride` bytes */
+    char *text; /* BATCH records of `stride` bytes */
     size_t stride;
 };
 
@@ -42,17 +42,19 @@ static uint64_t mixed(uint64_t n)
 static size_t make_record(const struct datagen *d, uint64_t n, char *out)
 {
     static const char *const methods[] = {"GET", "GET", "GET", "POST", "PUT", "DELETE"};
-    static const char *const paths[] = {"/", "/orders", "/orders/17", "/cart", "/login", "/search?q=leat", "/img/mill.png"};
+    static const char *const paths[] = {"/",      "/orders",        "/orders/17",   "/cart",
+                                        "/login", "/search?q=leat", "/img/mill.png"};
     static const int statuses[] = {200, 200, 200, 200, 201, 204, 304, 404, 500};
     uint64_t r = mixed(n + 1);
     const char *method = methods[r % 6], *path = paths[r / 6 % 7];
     int status = statuses[r / 42 % 9], ms = (int)(r / 378 % 900) + 1, user = (int)(r / 340200 % 10000);
     int len = d->format == FORMAT_LOG
-                  ? snprintf(out, d->stride, "request %" PRIu64 ": %s %s -> %d in %d ms, user %d", n, method, path, status,
-                             ms, user)
+                  ? snprintf(out, d->stride, "request %" PRIu64 ": %s %s -> %d in %d ms, user %d", n, method,
+                             path, status, ms, user)
                   : snprintf(out, d->stride,
-                             "{\"id\":%" PRIu64 ",\"method\":\"%s\",\"path\":\"%s\",\"status\":%d,\"ms\":%d,\"user\":%d}", n,
-                             method, path, status, ms, user);
+                             "{\"id\":%" PRIu64
+                             ",\"method\":\"%s\",\"path\":\"%s\",\"status\":%d,\"ms\":%d,\"user\":%d}",
+                             n, method, path, status, ms, user);
     size_t have = (size_t)len < d->stride ? (size_t)len : d->stride - 1, want = (size_t)d->bytes;
     if (have >= want)
         return have;
@@ -74,7 +76,8 @@ static void source_close(void *self)
     mem_free(d);
 }
 
-static int source_open(struct leat_task *t, const struct leat_host *h, const struct leat_config *c, void **self)
+static int source_open(struct leat_task *t, const struct leat_host *h, const struct leat_config *c,
+                       void **self)
 {
     struct datagen *d = mem_calloc(1, sizeof *d);
     if (!d)
@@ -122,8 +125,11 @@ static int hand_over(struct datagen *d, uint64_t n, size_t *bytes)
     for (uint64_t i = 0; i < n; i++) {
         char *text = d->text + i * d->stride;
         size_t len = make_record(d, d->next + i, text);
-        records[i] = (struct leat_record){
-            .struct_size = sizeof records[i], .partition = -1, .timestamp = -1, .value = text, .value_len = len};
+        records[i] = (struct leat_record){.struct_size = sizeof records[i],
+                                          .partition = -1,
+                                          .timestamp = -1,
+                                          .value = text,
+                                          .value_len = len};
         *bytes += len;
     }
     int rc = d->host->emit(d->task, records, n);
@@ -193,7 +199,8 @@ static const struct leat_connector source = {
     .kind = LEAT_SOURCE,
     .type = "datagen",
     .summary = "makes its own records, for demonstrations and load tests",
-    .doc = "Record *n* depends on *n* and the options only, and the stored position is *n*: after a restart the sequence "
+    .doc = "Record *n* depends on *n* and the options only, and the stored position is *n*: after a restart "
+           "the sequence "
            "goes on without a gap or a repetition.",
     .example = "type: datagen\nrate: 100\nformat: json",
     .options = options,

@@ -31,6 +31,7 @@ pipelines:
       rate: 0
       count: %d
       retry.backoff.ms: 10ms
+      retry.backoff.max.ms: 20ms
     topic:
       name: made
       config: {segment.bytes: 1MiB}
@@ -41,6 +42,7 @@ pipelines:
         format: raw
         flush.size: 500
         retry.backoff.ms: 10ms
+        retry.backoff.max.ms: 20ms
 """ % RECORDS
 
 
