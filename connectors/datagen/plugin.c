@@ -198,7 +198,7 @@ static const struct leat_connector source = {
     .struct_size = sizeof source,
     .kind = LEAT_SOURCE,
     .type = "datagen",
-    .summary = "makes its own records, for demonstrations and load tests",
+    .summary = "Makes its own records, for demonstrations and load tests.",
     .doc = "Record *n* depends on *n* and the options only, and the stored position is *n*: after a restart "
            "the sequence "
            "goes on without a gap or a repetition.",

@@ -285,7 +285,7 @@ const struct leat_connector file_source_connector = {
     .kind = LEAT_SOURCE,
     .type = "file",
     .aliases = aliases,
-    .summary = "Reads files as they grow, each line once",
+    .summary = "Reads files as they grow, each line once.",
     .doc = "Follows files named by paths and patterns: new ones, ones that grow, and ones that are rotated "
            "by renaming, by\n"
            "copying and truncating, or by compression. Positions are stored in the same transaction as the "

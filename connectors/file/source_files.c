@@ -14,7 +14,8 @@ void source_complain(struct source *src, const char *path, const char *what)
     if (map_get(src->complaints, path, n) || map_count(src->complaints) >= COMPLAINTS_MAX)
         return;
     if (map_put(src->complaints, path, n, src, &ignored) == ERR_OK) /* else it is said again */
-        src->h->log(src->t, LEAT_WARN, "%s: %s; trying again", path, what);
+        src->h->log(src->t, LEAT_WARN, "%s%s%s; trying again", strstr(what, path) ? "" : path,
+                    strstr(what, path) ? "" : ": ", what);
 }
 
 void source_well(struct source *src, const char *path)

@@ -171,9 +171,13 @@ static int look_at(struct walk *w, const char *name, const char *path, bool prim
     bool is_link = errnum == 0 && S_ISLNK(x.stx_mode);
     if (is_link)
         errnum = stat_path(path, 0, &x);
-    if (errnum != 0 && errnum != ENOENT && errnum != ENOTDIR) {
-        source_complain(w->src, w->dir, strerror(errnum));
+    if (errnum == ELOOP) { /* leads nowhere, as a dangling link does */
+        source_complain(w->src, path, strerror(errnum));
+    } else if (errnum != 0 && errnum != ENOENT && errnum != ENOTDIR) {
+        source_complain(w->src, is_link ? path : w->dir, strerror(errnum));
         w->denied = w->out->incomplete = true;
+    } else if (is_link) {
+        source_well(w->src, path);
     }
     if (errnum != 0 || !S_ISREG(x.stx_mode))
         return ERR_OK;

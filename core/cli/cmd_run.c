@@ -27,6 +27,9 @@
 #define GRACE_MS 15000 /* beyond the drain */
 #define TEXT_MAX ((size_t)1 << 20)
 
+#define PROGRESS_MS 2000 /* between two lines of figures */
+#define DONE_MS 100      /* between two looks whether all is done */
+
 struct run {
     struct cli *c;
     char *path; /* of the configuration, absolute */
@@ -371,6 +374,33 @@ static void show_progress(struct run *r)
     task_status_free(list, n);
 }
 
+/* Whether every task of `kind` has ended; a sink that has read all there is has too. */
+static bool all_ended(const struct run *r, enum leat_kind kind)
+{
+    struct err e;
+    struct task_status *list;
+    size_t n;
+    if (worker_status(r->worker, &list, &n, &e) != ERR_OK) {
+        diag_warn("hub", "%s", e.text);
+        return false;
+    }
+    bool all = true;
+    for (size_t i = 0; i < n; i++) {
+        enum task_state s = list[i].state;
+        bool ended = s == TASK_COMPLETED || s == TASK_FAILED || s == TASK_STOPPED;
+        ended = ended || (kind == LEAT_SINK && s == TASK_RUNNING && list[i].lag_records == 0);
+        all = all && (list[i].kind != kind || ended);
+    }
+    task_status_free(list, n);
+    return all;
+}
+
+/* Sources first: only when they have ended nothing more comes, and what the sinks' lag says stays true. */
+static bool all_done(const struct run *r)
+{
+    return all_ended(r, LEAT_SOURCE) && all_ended(r, LEAT_SINK);
+}
+
 /* --until-done: all tasks have ended. Those that failed are told; then it was not a success. */
 static int outcome(struct run *r)
 {
@@ -381,7 +411,7 @@ static int outcome(struct run *r)
         return cli_fail(&e);
     for (size_t i = 0; i < n; i++)
         if (list[i].state == TASK_FAILED) {
-            cli_error(EXIT_FAILED, "%s/%d failed: %s", list[i].connector, list[i].index,
+            cli_error(EXIT_FAILED, "%s-%d failed: %s", list[i].connector, list[i].index,
                       list[i].error ? list[i].error : "no reason given");
             failed++;
         }
@@ -393,7 +423,7 @@ static int outcome(struct run *r)
 static int wait_until_stopped(struct run *r)
 {
     bool progress = cli_flag(r->c, "progress"), until_done = cli_flag(r->c, "until-done"), done = false;
-    struct err e;
+    int64_t shown_ms = clock_mono_ms(); /* nothing has moved yet */
     pthread_mutex_lock(&r->lock);
     while (!r->stop && !done) {
         bool again = r->reload;
@@ -405,12 +435,14 @@ static int wait_until_stopped(struct run *r)
         pthread_mutex_unlock(&r->lock);
         if (again)
             reload_by_signal(r);
-        done = until_done && worker_wait_idle(r->worker, progress ? 0 : 200, &e) == ERR_OK;
-        if (progress && !again)
+        done = until_done && all_done(r);
+        if (progress && !again && clock_mono_ms() - shown_ms >= PROGRESS_MS) {
             show_progress(r);
+            shown_ms = clock_mono_ms();
+        }
         pthread_mutex_lock(&r->lock);
-        if (progress && !r->stop && !r->reload && !done) {
-            struct timespec at = clock_deadline_ms(2000);
+        if (!r->stop && !r->reload && !done) {
+            struct timespec at = clock_deadline_ms(until_done ? DONE_MS : PROGRESS_MS);
             cond_wait_until(&r->changed, &r->lock, &at);
         }
     }

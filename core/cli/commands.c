@@ -12,7 +12,7 @@ static const struct cli_option run_options[] = {
      "debug info warn error off"},
     {"log-format", 0, "FORMAT", "diagnostics as text or json", "text json"},
     {"progress", 0, NULL, "print a line of figures every two seconds", NULL},
-    {"until-done", 0, NULL, "stop when every task has completed, failed or stopped", NULL},
+    {"until-done", 0, NULL, "stop when every source has ended and every sink has read all there is", NULL},
 };
 static const struct cli_option validate_options[] = {
     {"plugin-path", 'p', "DIR", "look for plugins here (repeatable)", NULL},

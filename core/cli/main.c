@@ -40,15 +40,17 @@ static size_t first_words(const char **names, char (*words)[16], size_t max)
     return count;
 }
 
-/* `leat topics` alone: what can follow it. */
-static bool list_group(const char *word, FILE *to)
+/* `leat topics` alone or with a wrong `second` word: what can follow it. */
+static bool list_group(const char *word, const char *second, FILE *to)
 {
     size_t n, len = strlen(word);
     bool any = false;
     const struct cli_command *commands = cli_commands(&n);
     for (size_t i = 0; i < n; i++)
         if (strncmp(commands[i].name, word, len) == 0 && commands[i].name[len] == ' ') {
-            if (!any && to == stderr)
+            if (!any && second)
+                fprintf(to, "leat: there is no command '%s %s'; there are:\n", word, second);
+            else if (!any && to == stderr)
                 fprintf(to, "leat: one more word is needed:\n");
             fprintf(to, "  leat %-20s %s\n", commands[i].name, commands[i].summary);
             any = true;
@@ -83,10 +85,10 @@ static bool help(int argc, char **argv, int *rc)
             return true;
         }
     if (first && argc > 2)
-        *rc = list_group(argv[2], stdout) ? cli_flush() : unknown(argv[2]);
+        *rc = list_group(argv[2], NULL, stdout) ? cli_flush() : unknown(argv[2]);
     else if (first)
         *rc = (cli_help(NULL), cli_flush());
-    else if (argc == 3 && is_help(argv[2]) && list_group(argv[1], stdout))
+    else if (argc == 3 && is_help(argv[2]) && list_group(argv[1], NULL, stdout))
         *rc = cli_flush();
     else
         return false;
@@ -126,5 +128,5 @@ int main(int argc, char **argv)
         if (words)
             return run_command(&commands[i], argc - words, argv + words);
     }
-    return list_group(argv[1], stderr) ? EXIT_USAGE : unknown(argv[1]);
+    return list_group(argv[1], argc > 2 ? argv[2] : NULL, stderr) ? EXIT_USAGE : unknown(argv[1]);
 }

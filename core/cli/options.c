@@ -2,6 +2,7 @@
  * options: command lines parsed by the commands' tables, and help printed from them.
  */
 #include <assert.h>
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -211,8 +212,9 @@ void cli_help(const struct cli_command *command)
         print_program();
         return;
     }
-    printf("Usage: leat %s %s%s[OPTION...]\n\n%s.\n", command->name, command->arguments,
-           command->arguments[0] ? " " : "", command->summary);
+    printf("Usage: leat %s %s%s[OPTION...]\n\n%c%s.\n", command->name, command->arguments,
+           command->arguments[0] ? " " : "", toupper((unsigned char)command->summary[0]),
+           command->summary + 1);
     if (command->details)
         printf("\n%s\n", command->details);
     print_options(command);

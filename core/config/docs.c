@@ -234,8 +234,8 @@ static int aliases(const struct leat_connector *c, struct buf *out, struct err *
 
 int config_docs_connector(const struct leat_connector *c, struct buf *out, struct err *e)
 {
-    int rc = buf_printf(out, e, "### The `%s` %s\n\n%s\n", c->type,
-                        c->kind == LEAT_SOURCE ? "source" : "sink", c->summary ? c->summary : "");
+    int rc = buf_printf(out, e, "# The `%s` %s\n\n%s\n", c->type, c->kind == LEAT_SOURCE ? "source" : "sink",
+                        c->summary ? c->summary : "");
     if (rc == ERR_OK && c->doc) {
         size_t len = strlen(c->doc);
         while (len && c->doc[len - 1] == '\n')
@@ -254,7 +254,9 @@ int config_docs_connector(const struct leat_connector *c, struct buf *out, struc
     }
     if (c->option_count == 0)
         return rc;
-    rc = rc ? rc : buf_str(out, "\nEverything, with its defaults or examples:\n\n", e);
+    rc =
+        rc ? rc
+           : buf_str(out, "\nEvery option, with its default or an example (some exclude each other):\n\n", e);
     rc = rc ? rc : full_sample(c, out, e);
     rc = rc ? rc : buf_str(out, "\n", e);
     return rc ? rc : config_docs_table(c->options, c->option_count, out, e);

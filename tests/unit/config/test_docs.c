@@ -25,12 +25,13 @@ static void test_connector(void **state)
     char *text = reference_of(&tail_source);
     assert_string_equal(
         text,
-        "### The `tail` source\n\nFollows files\n\nReads lines.\n\n"
+        "# The `tail` source\n\nFollows files\n\nReads lines.\n\n"
         "At least once: after a crash records may come again.\n\n"
         "Its `type` may also be the Kafka Connect class that it stands in for: "
         "`org.apache.kafka.connect.file.FileStreamSourceConnector`.\n\n"
         "The least that is needed:\n\n```yaml\nsource:\n  type: tail\n  paths: [/var/log/*.log]\n```\n\n"
-        "Everything, with its defaults or examples:\n\n```yaml\nsource:\n  type: tail\n  paths: "
+        "Every option, with its default or an example (some exclude each other):\n\n```yaml\nsource:\n  "
+        "type: tail\n  paths: "
         "/var/log/*.log\n"
         "  start: beginning\n  line.max.bytes: 1MiB\n  poll.interval: 1s\n```\n\n"
         "| option | type | default | values | importance | what it does |\n|---|---|---|---|---|---|\n"
