@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,30 @@
 #include <unistd.h>
 
 #include "base/fault.h"
+#include "base/io_watch.h"
 #include "base/mem.h"
+
+/* ---- for tests: io_watch.h ---- */
+
+static void (*_Atomic watcher)(void *arg, struct io_event *ev);
+static void *watcher_arg;
+
+void io_watch(void (*fn)(void *arg, struct io_event *ev), void *arg)
+{
+    watcher_arg = arg;
+    atomic_store(&watcher, fn);
+}
+
+static inline void tell(struct io_event *ev, bool done)
+{
+    void (*fn)(void *, struct io_event *) = atomic_load_explicit(&watcher, memory_order_relaxed);
+    if (__builtin_expect(!fn, 1))
+        return;
+    ev->done = done;
+    fn(watcher_arg, ev);
+}
+
+/* ---- files ---- */
 
 int io_open(int *fd, const char *path, int flags, mode_t mode, struct err *e)
 {
@@ -26,6 +50,7 @@ int io_open(int *fd, const char *path, int flags, mode_t mode, struct err *e)
     while (*fd < 0 && errno == EINTR);
     if (*fd < 0)
         return err_sys(e, errno, "cannot %s %s", flags & O_CREAT ? "create" : "open", path);
+    tell(&(struct io_event){.op = IO_OP_OPEN, .fd = *fd, .flags = flags, .path = path}, true);
     return ERR_OK;
 }
 
@@ -71,6 +96,8 @@ int io_pwritev(int fd, struct iovec *iov, int iovcnt, int64_t offset, const char
     int fault = fault_check(FAULT_WRITE);
     if (fault)
         return err_sys(e, fault, "cannot write %s at byte %lld", path, (long long)offset);
+    struct io_event ev = {.op = IO_OP_WRITE, .fd = fd, .iov = iov, .iovcnt = iovcnt, .offset = offset};
+    tell(&ev, false);
     while (iovcnt) {
         if (iov->iov_len == 0) {
             iov++, iovcnt--;
@@ -89,6 +116,7 @@ int io_pwritev(int fd, struct iovec *iov, int iovcnt, int64_t offset, const char
             iov->iov_len -= (size_t)w;
         }
     }
+    tell(&ev, true);
     return ERR_OK;
 }
 
@@ -106,20 +134,25 @@ static int sync_failed(struct err *e, int errnum, const char *path)
     return e->code;
 }
 
-int io_sync_data(int fd, const char *path, struct err *e)
+static int sync_by(int (*call)(int fd), int fd, const char *path, struct err *e)
 {
     int fault = fault_check(FAULT_SYNC);
-    if (fault || fdatasync(fd) != 0)
+    struct io_event ev = {.op = IO_OP_SYNC, .fd = fd};
+    tell(&ev, false);
+    if (fault || call(fd) != 0)
         return sync_failed(e, fault ? fault : errno, path);
+    tell(&ev, true);
     return ERR_OK;
+}
+
+int io_sync_data(int fd, const char *path, struct err *e)
+{
+    return sync_by(fdatasync, fd, path, e);
 }
 
 int io_sync(int fd, const char *path, struct err *e)
 {
-    int fault = fault_check(FAULT_SYNC);
-    if (fault || fsync(fd) != 0)
-        return sync_failed(e, fault ? fault : errno, path);
-    return ERR_OK;
+    return sync_by(fsync, fd, path, e);
 }
 
 int io_sync_dir(const char *dir, struct err *e)
@@ -130,6 +163,17 @@ int io_sync_dir(const char *dir, struct err *e)
         rc = io_sync(fd, dir, e);
         io_close(fd);
     }
+    return rc;
+}
+
+int io_sync_parent(const char *path, struct err *e)
+{
+    const char *slash = strrchr(path, '/');
+    char *dir = slash ? mem_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : mem_strdup(".");
+    if (!dir)
+        return err_nomem(e);
+    int rc = io_sync_dir(dir, e);
+    mem_free(dir);
     return rc;
 }
 
@@ -146,11 +190,16 @@ int io_allocate(int fd, int64_t offset, int64_t length, const char *path, struct
 int io_truncate(int fd, int64_t length, const char *path, struct err *e)
 {
     int fault = fault_check(FAULT_WRITE);
+    struct io_event ev = {.op = IO_OP_TRUNCATE, .fd = fd, .offset = length};
     int rc = 0;
+    tell(&ev, false);
     do
         rc = fault ? fault : ftruncate(fd, length) == 0 ? 0 : errno;
     while (rc == EINTR);
-    return rc ? err_sys(e, rc, "cannot cut %s to %lld bytes", path, (long long)length) : ERR_OK;
+    if (rc)
+        return err_sys(e, rc, "cannot cut %s to %lld bytes", path, (long long)length);
+    tell(&ev, true);
+    return ERR_OK;
 }
 
 int io_size(int fd, int64_t *size, const char *path, struct err *e)
@@ -165,24 +214,34 @@ int io_size(int fd, int64_t *size, const char *path, struct err *e)
 int io_rename(const char *from, const char *to, struct err *e)
 {
     int fault = fault_check(FAULT_META);
+    struct io_event ev = {.op = IO_OP_RENAME, .path = from, .to = to};
+    tell(&ev, false);
     if (fault || rename(from, to) != 0)
         return err_sys(e, fault ? fault : errno, "cannot rename %s to %s", from, to);
+    tell(&ev, true);
     return ERR_OK;
 }
 
 int io_unlink(const char *path, struct err *e)
 {
     int fault = fault_check(FAULT_META);
+    struct io_event ev = {.op = IO_OP_UNLINK, .path = path};
+    tell(&ev, false);
     if (fault || unlink(path) != 0)
         return err_sys(e, fault ? fault : errno, "cannot remove %s", path);
+    tell(&ev, true);
     return ERR_OK;
 }
 
 int io_mkdir(const char *path, mode_t mode, struct err *e)
 {
     int fault = fault_check(FAULT_META);
-    if (!fault && mkdir(path, mode) == 0)
+    struct io_event ev = {.op = IO_OP_MKDIR, .path = path};
+    tell(&ev, false);
+    if (!fault && mkdir(path, mode) == 0) {
+        tell(&ev, true);
         return ERR_OK;
+    }
     int errnum = fault ? fault : errno;
     struct stat st;
     if (errnum == EEXIST && stat(path, &st) == 0) {
@@ -193,7 +252,16 @@ int io_mkdir(const char *path, mode_t mode, struct err *e)
     return err_sys(e, errnum, "cannot make directory %s", path);
 }
 
-int io_mkdirs(const char *path, mode_t mode, struct err *e)
+/* One level; `synced`: its name is made durable, unless it was there. */
+static int make_level(const char *path, mode_t mode, bool synced, struct err *e)
+{
+    if (io_exists(path))
+        return io_mkdir(path, mode, e); /* complains if it is no directory */
+    int rc = io_mkdir(path, mode, e);
+    return rc || !synced ? rc : io_sync_parent(path, e);
+}
+
+static int make_levels(const char *path, mode_t mode, bool synced, struct err *e)
 {
     char *copy = mem_strdup(path);
     if (!copy)
@@ -201,11 +269,21 @@ int io_mkdirs(const char *path, mode_t mode, struct err *e)
     int rc = ERR_OK;
     for (char *slash = strchr(copy + 1, '/'); slash && rc == ERR_OK; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        rc = io_exists(copy) ? ERR_OK : io_mkdir(copy, mode, e);
+        rc = io_exists(copy) ? ERR_OK : make_level(copy, mode, synced, e);
         *slash = '/';
     }
     mem_free(copy);
-    return rc ? rc : io_mkdir(path, mode, e);
+    return rc ? rc : make_level(path, mode, synced, e);
+}
+
+int io_mkdirs(const char *path, mode_t mode, struct err *e)
+{
+    return make_levels(path, mode, false, e);
+}
+
+int io_mkdirs_synced(const char *path, mode_t mode, struct err *e)
+{
+    return make_levels(path, mode, true, e);
 }
 
 bool io_exists(const char *path)
@@ -261,8 +339,11 @@ int io_remove_tree(const char *path, struct err *e)
     if (rc)
         return rc;
     int fault = fault_check(FAULT_META);
+    struct io_event ev = {.op = IO_OP_RMDIR, .path = path};
+    tell(&ev, false);
     if (fault || rmdir(path) != 0)
         return err_sys(e, fault ? fault : errno, "cannot remove directory %s", path);
+    tell(&ev, true);
     return ERR_OK;
 }
 
@@ -313,18 +394,6 @@ static int write_new(const char *path, const void *data, size_t n, mode_t mode, 
     return rc;
 }
 
-/* Makes the rename in the file's directory durable. */
-static int sync_parent(const char *path, struct err *e)
-{
-    const char *slash = strrchr(path, '/');
-    char *dir = slash ? mem_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : mem_strdup(".");
-    if (!dir)
-        return err_nomem(e);
-    int rc = io_sync_dir(dir, e);
-    mem_free(dir);
-    return rc;
-}
-
 int io_replace_file(const char *path, const void *data, size_t n, mode_t mode, struct err *e)
 {
     char *tmp = mem_printf("%s.tmp", path);
@@ -336,7 +405,7 @@ int io_replace_file(const char *path, const void *data, size_t n, mode_t mode, s
     if (rc)
         unlink(tmp); /* best effort: the next replacement overwrites it */
     else
-        rc = sync_parent(path, e);
+        rc = io_sync_parent(path, e);
     mem_free(tmp);
     return rc;
 }

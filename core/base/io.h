@@ -30,7 +30,8 @@ int io_pwritev(int fd, struct iovec *iov, int iovcnt, int64_t offset, const char
 
 int io_sync_data(int fd, const char *path, struct err *e); /* fdatasync; error is fatal=true */
 int io_sync(int fd, const char *path, struct err *e);      /* fsync; error is fatal=true */
-int io_sync_dir(const char *dir, struct err *e); /* makes names in `dir` durable; error is fatal=true */
+int io_sync_dir(const char *dir, struct err *e);     /* makes names in `dir` durable; error is fatal=true */
+int io_sync_parent(const char *path, struct err *e); /* makes the name `path` durable; error is fatal=true */
 
 /* Reserves space without changing the length (fallocate KEEP_SIZE). ERR_UNSUPPORTED where the file system
  * can't. */
@@ -42,7 +43,9 @@ int io_rename(const char *from, const char *to, struct err *e);
 int io_unlink(const char *path, struct err *e);              /* a missing file is ERR_NOT_FOUND */
 int io_mkdir(const char *path, mode_t mode, struct err *e);  /* an existing directory is fine */
 int io_mkdirs(const char *path, mode_t mode, struct err *e); /* with parents */
-int io_remove_tree(const char *path, struct err *e);         /* a missing one is fine */
+int io_mkdirs_synced(const char *path, mode_t mode,
+                     struct err *e);                 /* the same, and the new names are durable */
+int io_remove_tree(const char *path, struct err *e); /* a missing one is fine */
 bool io_exists(const char *path);
 
 /* Calls `each` with every name but . and .. in no particular order; stops at its first non-zero code. */

@@ -78,11 +78,13 @@ static int open_paths(struct broker *b, const struct broker_options *o, struct e
     b->logs_dir = mem_printf("%s/logs", o->data_dir);
     if (!b->data_dir || !b->logs_dir)
         return err_nomem(e);
-    int rc = io_mkdirs(b->data_dir, 0755, e);
+    int rc = io_mkdirs_synced(b->data_dir, 0755, e);
     if (!rc)
         rc = lock_dir(b, e);
     if (!rc)
         rc = io_mkdir(b->logs_dir, 0755, e);
+    if (!rc) /* its name, even if a killed process made it */
+        rc = io_sync_dir(b->data_dir, e);
     if (!rc)
         rc = checkpoint_identity(b, e);
     return rc ? rc : checkpoint_take_clean(b, &b->clean_start, e);
@@ -280,4 +282,9 @@ void broker_stats(struct broker *b, struct broker_stats *s)
     while (map_next(b->topics.by_name, &pos, &key, &len, &value))
         s->partitions += (uint64_t)((struct topic *)value)->count;
     pthread_rwlock_unlock(&b->topics.lock);
+}
+
+bool broker_failed(struct broker *b, struct err *why)
+{
+    return commit_failed(b->commit, why);
 }

@@ -58,6 +58,11 @@ int journal_open(struct journal **out, const struct journal_options *o, struct e
     int rc = j->dir ? ERR_OK : err_nomem(e);
     if (rc == ERR_OK)
         rc = io_mkdirs(o->dir, 0700, e);
+    /* The names of whatever a killed process left, too: files in here are written over without making names. */
+    if (rc == ERR_OK)
+        rc = io_sync_dir(o->dir, e);
+    if (rc == ERR_OK)
+        rc = io_sync_parent(o->dir, e);
     if (rc == ERR_OK)
         rc = stage_init(&j->stage[0], e);
     if (rc == ERR_OK)

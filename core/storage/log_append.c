@@ -278,8 +278,10 @@ static int write_aborted(struct append *a, struct segment *s, int64_t *count, st
     *count = 0;
     for (size_t i = 0; i < a->count && rc == ERR_OK; i++) {
         const struct item *it = &a->items[i];
-        if (it->control && it->end.aborted && it->end.first_offset >= 0)
-            rc = txnindex_write(s, (*count)++, &it->end, e);
+        if (!it->control || !it->end.aborted || it->end.first_offset < 0)
+            continue;
+        a->log->names_dirty |= s->txn_entries == 0; /* the file may be made now */
+        rc = txnindex_write(s, (*count)++, &it->end, e);
     }
     return rc;
 }

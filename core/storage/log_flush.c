@@ -105,19 +105,6 @@ static int sync_metadata(struct log *log, struct err *e)
     return rc;
 }
 
-static int sync_parent(struct log *log, struct err *e)
-{
-    char *parent = mem_strdup(log->dir->path);
-    if (!parent)
-        return err_nomem(e);
-    char *slash = strrchr(parent, '/');
-    if (slash && slash != parent)
-        *slash = '\0';
-    int rc = io_sync_dir(slash ? parent : ".", e);
-    mem_free(parent);
-    return rc;
-}
-
 static int write_epochs(struct log *log, const struct flush *f, struct err *e)
 {
     char *path = mem_printf("%s/" EPOCH_FILE, log->dir->path);
@@ -139,7 +126,7 @@ static int sync_names(struct log *log, struct flush *f, struct err *e)
     if (rc == ERR_OK && f->names_dirty)
         rc = io_sync_dir(log->dir->path, e);
     if (rc == ERR_OK && f->parent_dirty)
-        rc = sync_parent(log, e);
+        rc = io_sync_parent(log->dir->path, e);
     if (rc == ERR_OK)
         return ERR_OK;
     pthread_mutex_lock(&log->append);

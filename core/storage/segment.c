@@ -242,19 +242,21 @@ static int sync_one(struct segment *s, enum segment_file kind, struct err *e)
     return rc ? rc : io_sync_data(fd, segment_path(s, kind, path), e);
 }
 
-static bool has_txn_entries(struct segment *s)
+/* Also one that was cut to nothing; most segments have none. */
+static int sync_txn(struct segment *s, struct err *e)
 {
     pthread_mutex_lock(&s->lock);
-    bool has = s->txn_entries > 0;
+    bool needed = s->txn_entries > 0;
     pthread_mutex_unlock(&s->lock);
-    return has;
+    int rc = sync_one(s, FILE_TXN, e);
+    return rc == ERR_NOT_FOUND && !needed ? ERR_OK : rc;
 }
 
 int segment_sync(struct segment *s, bool with_indexes, struct err *e)
 {
     int rc = sync_one(s, FILE_LOG, e);
-    if (rc == ERR_OK && atomic_exchange(&s->txn_dirty, false) && has_txn_entries(s))
-        rc = sync_one(s, FILE_TXN, e);
+    if (rc == ERR_OK && atomic_exchange(&s->txn_dirty, false))
+        rc = sync_txn(s, e);
     if (rc == ERR_OK && with_indexes)
         rc = sync_one(s, FILE_INDEX, e);
     if (rc == ERR_OK && with_indexes)

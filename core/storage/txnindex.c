@@ -164,8 +164,10 @@ int txnindex_truncate(struct segment *s, int64_t offset, struct err *e)
             break;
         keep--; /* beyond the cut, or never completely written */
     }
-    if (rc == ERR_OK && keep < total)
+    if (rc == ERR_OK && keep < total) {
+        s->txn_dirty = true;
         rc = io_truncate(fd, keep * TXN_ENTRY, path, e);
+    }
     if (rc == ERR_OK)
         txnindex_publish(s, keep);
     return rc;

@@ -138,15 +138,15 @@ static inline bool is_aborted(struct fixture *f, const char *topic, int32_t part
     return found;
 }
 
-/* Reads all values of a partition from `offset`, joined by commas, markers as <C> and <A>; READ_COMMITTED leaves
- * aborted ones out. Caller frees with buf_free. */
-static inline void read_all(struct fixture *f, const char *topic, int32_t partition, int64_t offset,
-                            enum isolation isolation, struct buf *out)
+typedef void record_fn(void *arg, const struct batch_header *h, const struct record *r);
+
+/* Calls for every record of a partition from `offset` on; READ_COMMITTED leaves aborted ones out. */
+static inline void each_record(struct fixture *f, const char *topic, int32_t partition, int64_t offset,
+                               enum isolation isolation, record_fn *fn, void *arg)
 {
     struct buf in, scratch;
     buf_init(&in, 64 << 20);
     buf_init(&scratch, 64 << 20);
-    buf_init(out, 64 << 20);
     for (;;) {
         struct log_range range;
         assert_ok(broker_locate(f->b, topic, partition, offset, 1 << 20, isolation, &range, &f->e), &f->e);
@@ -165,23 +165,37 @@ static inline void read_all(struct fixture *f, const char *topic, int32_t partit
             assert_ok(batch_check(in.data + at, bytes - at, &h, &f->e), &f->e);
             assert_ok(batch_iter_init(&it, in.data + at, bytes - at, &scratch, &f->e), &f->e);
             bool shown = isolation == READ_UNCOMMITTED || !is_aborted(f, topic, partition, &h);
-            while (shown && batch_iter_next(&it, &r, &f->e) == ERR_OK) {
-                if (r.offset < offset)
-                    continue;
-                if (out->len)
-                    buf_str(out, ",", &f->e);
-                if (h.attributes & BATCH_CONTROL)
-                    buf_str(out, r.key[3] == MARKER_COMMIT ? "<C>" : "<A>", &f->e);
-                else
-                    buf_append(out, r.value, (size_t)r.value_len, &f->e);
-            }
+            while (shown && batch_iter_next(&it, &r, &f->e) == ERR_OK)
+                if (r.offset >= offset)
+                    fn(arg, &h, &r);
             at += batch_size(&h);
             offset = batch_last_offset(&h) + 1;
         }
     }
-    buf_u8(out, 0, &f->e);
     buf_free(&scratch);
     buf_free(&in);
+}
+
+static inline void join_value(void *arg, const struct batch_header *h, const struct record *r)
+{
+    struct buf *out = arg;
+    struct err e;
+    if (out->len)
+        buf_str(out, ",", &e);
+    if (h->attributes & BATCH_CONTROL)
+        buf_str(out, r->key[3] == MARKER_COMMIT ? "<C>" : "<A>", &e);
+    else
+        buf_append(out, r->value, (size_t)r->value_len, &e);
+}
+
+/* Reads all values of a partition from `offset`, joined by commas, markers as <C> and <A>; READ_COMMITTED leaves
+ * aborted ones out. Caller frees with buf_free. */
+static inline void read_all(struct fixture *f, const char *topic, int32_t partition, int64_t offset,
+                            enum isolation isolation, struct buf *out)
+{
+    buf_init(out, 64 << 20);
+    each_record(f, topic, partition, offset, isolation, join_value, out);
+    buf_u8(out, 0, &f->e);
 }
 
 static inline void expect_all(struct fixture *f, const char *topic, int32_t partition,
