@@ -249,5 +249,7 @@ struct broker_stats {
     int64_t start_ms; /* how long opening took */
 };
 void broker_stats(struct broker *b, struct broker_stats *s);
+/* A write or sync of the journal failed: nothing is appended any more until a restart. `why` then tells. */
+bool broker_failed(struct broker *b, struct err *why);
 
 #endif

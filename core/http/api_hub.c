@@ -10,9 +10,14 @@
 
 #define TEXT_MAX ((size_t)1 << 20) /* of a plan, or of a configuration's problems */
 
-/* Connect's answer (KIP-1017): 200 while this process can serve. */
+/* Connect's answers (KIP-1017): 200 while this process can serve, 500 when its store takes no more appends. */
 int api_health(struct call *c, struct err *e)
 {
+    struct err why;
+    if (broker_failed(c->api->o.broker, &why)) {
+        c->response->status = 500;
+        return call_reply(c, json_pack("{s:s, s:s}", "status", "unhealthy", "message", why.text), e);
+    }
     return call_reply(c,
                       json_pack("{s:s, s:s}", "status", "healthy", "message",
                                 "Worker has completed startup and is "

@@ -3,6 +3,8 @@
  */
 #include "tests/unit/http/fixture.h"
 
+#include <errno.h>
+
 static void routes(void **state)
 {
     struct fixture *f = *state;
@@ -166,6 +168,44 @@ static void metrics(void **state)
     free(text);
 }
 
+/* Whichever write of the commit stage fails: from then on the store takes no appends, and /health says so. */
+static void a_failed_store_is_unhealthy(void **state)
+{
+    struct fixture *f = *state;
+    bool unhealthy = false;
+    ask_only(f, "POST", "/hub/topics", "{\"name\":\"t\"}", 201);
+    ask_only(f, "POST", "/hub/topics/t/records", "{\"value\":\"files are made\"}\n", 200);
+    for (uint64_t nth = 1; nth < 10 && !unhealthy; nth++) {
+        fault_arm(FAULT_WRITE, nth, EIO, false);
+        struct api_response r = ask_raw(f, "POST", "/hub/topics/t/records", "{\"value\":\"x\"}\n", 14);
+        fault_disarm();
+        bool written = r.status == 200;
+        api_response_free(&r);
+        r = ask_raw(f, "GET", "/health", NULL, 0);
+        unhealthy = r.status == 500;
+        assert_true(unhealthy || r.status == 200);
+        assert_false(unhealthy && written);
+        if (unhealthy)
+            assert_non_null(memmem(r.body.data, r.body.len, "journal", 7));
+        api_response_free(&r);
+    }
+    assert_true(unhealthy);
+    ask_only(f, "GET", "/hub/topics/t/records?from=0:0", NULL, 200); /* reads go on */
+}
+
+/* A store that failed does not close cleanly, and says so. */
+static int teardown_failed(void **state)
+{
+    struct err e;
+    struct fixture *f = *state;
+    api_free(f->api);
+    client_close(f->client);
+    assert_int_not_equal(broker_close(f->broker, &e), ERR_OK);
+    testkit_remove_dir(f->dir);
+    free(f);
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -176,6 +216,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(topics, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(groups, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(metrics, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(a_failed_store_is_unhealthy, fixture_setup, teardown_failed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
