@@ -188,13 +188,11 @@ static int init_transactional(struct broker *b, const char *id, int32_t timeout_
         return e->code;
     w->timeout_ms = timeout_ms;
     w->fresh_id = fresh;
+    w->out_producer_id = producer_id;
+    w->out_epoch = epoch;
     if ((rc = txn_work_run(w, e)))
-        return rc;
-    pthread_mutex_lock(&t->lock);
-    *producer_id = t->producer_id;
-    *epoch = t->epoch;
-    pthread_mutex_unlock(&t->lock);
-    return ERR_OK;
+        *producer_id = *epoch = -1;
+    return rc;
 }
 
 int broker_init_producer(struct broker *b, const char *transactional_id, int32_t timeout_ms,

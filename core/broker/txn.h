@@ -103,6 +103,8 @@ struct txn_work {
     size_t batch_bytes;
     struct offset_change *changes; /* become the transaction's, or are dropped */
     bool no_wait;
+    int64_t *out_producer_id; /* what the change made of them, or NULL */
+    int16_t *out_epoch;
     /* the plan: */
     bool nothing; /* well already */
     bool markers, marker_commit;

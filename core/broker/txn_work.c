@@ -192,6 +192,10 @@ static void take_effect(struct txn_work *w)
     bool was_open = t->state == TXN_ONGOING;
     t->producer_id = w->next.producer_id;
     t->epoch = w->next.epoch;
+    if (w->out_producer_id) { /* now: while this one waits for its sync, another may go on from here */
+        *w->out_producer_id = t->producer_id;
+        *w->out_epoch = t->epoch;
+    }
     t->timeout_ms = w->next.timeout_ms;
     t->state = w->next.state;
     t->update_ms = w->next.update_ms;

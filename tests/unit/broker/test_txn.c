@@ -4,6 +4,8 @@
  */
 #include "tests/unit/broker/helper.h"
 
+#include <pthread.h>
+
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -303,6 +305,44 @@ static void test_killed_with_open_transaction(void **state)
     expect_all(f, "t", 0, READ_COMMITTED, "<A>,b0,<C>");
 }
 
+enum { INIT_THREADS = 4, INITS = 40 };
+
+struct inits {
+    struct fixture *f;
+    int16_t epochs[INITS];
+};
+
+static void *init_often(void *arg)
+{
+    struct inits *in = arg;
+    struct err e;
+    for (int i = 0; i < INITS; i++) {
+        int64_t id;
+        assert_ok(broker_init_producer(in->f->b, "many", 60000, &id, &in->epochs[i], &e), &e);
+    }
+    return NULL;
+}
+
+/* Each of those who come at once gets an epoch of its own, or two of them would not fence each other. */
+static void test_inits_at_once(void **state)
+{
+    struct inits in[INIT_THREADS];
+    pthread_t threads[INIT_THREADS];
+    bool taken[INIT_THREADS * INITS] = {false};
+    for (int i = 0; i < INIT_THREADS; i++) {
+        in[i].f = *state;
+        assert_int_equal(pthread_create(&threads[i], NULL, init_often, &in[i]), 0);
+    }
+    for (int i = 0; i < INIT_THREADS; i++)
+        pthread_join(threads[i], NULL);
+    for (int i = 0; i < INIT_THREADS; i++)
+        for (int k = 0; k < INITS; k++) {
+            assert_in_range(in[i].epochs[k], 0, INIT_THREADS * INITS - 1);
+            assert_false(taken[in[i].epochs[k]]);
+            taken[in[i].epochs[k]] = true;
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -316,6 +356,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_offsets_in_transaction, setup, teardown),
         cmocka_unit_test_setup_teardown(test_deleted_topic_in_transaction, setup, teardown),
         cmocka_unit_test_setup_teardown(test_killed_with_open_transaction, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_inits_at_once, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
