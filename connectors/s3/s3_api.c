@@ -127,7 +127,7 @@ static int find_endpoint(struct s3_api *a, struct err *e)
     char *url;
     int rc;
 
-    if (a->config.store_url)
+    if (a->config.store_url && *a->config.store_url)
         url = mem_strdup(a->config.store_url);
     else
         url = mem_printf("https://s3.%s.amazonaws.com%s", a->config.region,

@@ -292,6 +292,11 @@ static int transfer_error(struct http_client *c, CURLcode rc, struct err *e)
     case CURLE_SSL_CACERT_BADFILE:
         code = ERR_AUTHENTICATION;
         break;
+    case CURLE_SSL_CONNECT_ERROR:
+        if (strstr(why, "wrong version number"))
+            return err_set(e, code,
+                           "%s (does the endpoint speak TLS? if not, it is http:// and not https://)", why);
+        break;
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_BAD_FUNCTION_ARGUMENT:

@@ -24,7 +24,7 @@
 
 struct problem {
     char *file;
-    int line, column; /* 1-based; 0: of the whole file */
+    int line, column; /* 1-based; 0: of the whole file, of the whole line */
     char *text;
 };
 struct problems {

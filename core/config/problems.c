@@ -42,10 +42,19 @@ __attribute__((format(printf, 1, 0))) static char *format_text(const char *fmt, 
     return text;
 }
 
+/* A problem is one line, whatever a server or a file name put into it. */
+static void flatten(char *text)
+{
+    for (char *c = text; c && *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = ' ';
+}
+
 /* Takes over `text` (NULL: out of memory). */
 static int add_text(struct problems *p, const char *file, int line, int column, char *text)
 {
     char *name = text ? mem_strdup(file ? file : "") : NULL;
+    flatten(text);
     if (!name)
         goto err_after_text;
     struct problem *items = mem_realloc_array(p->items, p->count + 1, sizeof(*items));
@@ -106,8 +115,12 @@ int problem_print(const struct problem *p, struct buf *out, struct err *e)
 {
     int rc = ERR_OK;
     if (*p->file)
-        rc = p->line > 0 ? buf_printf(out, e, "%s:%d:%d: ", p->file, p->line, p->column)
-                         : buf_printf(out, e, "%s: ", p->file);
+        rc = buf_str(out, p->file, e);
+    if (rc == ERR_OK && *p->file && p->line > 0)
+        rc = p->column > 0 ? buf_printf(out, e, ":%d:%d", p->line, p->column)
+                           : buf_printf(out, e, ":%d", p->line);
+    if (rc == ERR_OK && *p->file)
+        rc = buf_str(out, ": ", e);
     return rc ? rc : buf_str(out, p->text, e);
 }
 

@@ -385,6 +385,23 @@ static void test_cases(void **state)
     }
 }
 
+/* A problem is one line: what a server or a file name says may not break it; a place without column shows none. */
+static void test_one_line(void **state)
+{
+    (void)state;
+    struct problems p;
+    struct err e;
+    struct buf out;
+    problems_init(&p);
+    buf_init(&out, 4096);
+    assert_int_equal(problems_add(&p, "f", 3, 0, "it says: %s", "GET\n/x\r\n\x1b[31m"), ERR_OK);
+    assert_int_equal(problem_print(&p.items[0], &out, &e), ERR_OK);
+    assert_int_equal(buf_u8(&out, 0, &e), ERR_OK);
+    assert_string_equal((char *)out.data, "f:3: it says: GET /x   [31m");
+    buf_free(&out);
+    problems_free(&p);
+}
+
 int main(void)
 {
     setenv("LEAT_TEST_SECRET", "hunter2", 1);
@@ -392,6 +409,7 @@ int main(void)
     unsetenv("LEAT_TEST_UNSET");
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cases),
+        cmocka_unit_test(test_one_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
