@@ -27,6 +27,8 @@ struct commit {
     size_t soft, capacity;
     uint64_t next_ticket, serving; /* whoever waits for room is served in order */
     bool sleeping, stop;
+    bool no_space; /* an append was refused for want of a journal file: try to make one */
+    bool said;     /* of the thread: that none can be made */
     bool failed;
     struct err failure;
     atomic_uint_fast64_t sealed;
@@ -168,18 +170,31 @@ static void fail_for_good(struct commit *c, const struct err *e)
     diag_error("broker", "the journal is out of service, nothing is accepted until a restart: %s", e->text);
 }
 
+/* All or none. */
 static int stage_entries(struct commit *c, struct commit_item **items, size_t n, struct err *e)
 {
+    struct journal_mark mark = journal_mark(c->journal);
+    size_t bytes = 0;
     for (size_t i = 0; i < n; i++) {
         int rc = items[i]->journaled ? journal_stage(c->journal, &items[i]->entry, e) : ERR_OK;
-        if (rc) { /* the record may hold a part of the group, so it must never be written */
-            fail_for_good(c, e);
+        if (rc) {
+            journal_unstage(c->journal, mark);
+            c->no_space |= rc == ERR_NO_SPACE;
             return rc;
         }
         if (items[i]->journaled)
-            c->staged += items[i]->entry.bytes + COMMIT_ENTRY_OVERHEAD;
+            bytes += items[i]->entry.bytes + COMMIT_ENTRY_OVERHEAD;
     }
+    c->staged += bytes;
     return ERR_OK;
+}
+
+static void wake_thread(struct commit *c)
+{
+    if (c->sleeping) {
+        c->sleeping = false;
+        pthread_cond_signal(&c->work);
+    }
 }
 
 int commit_stage(struct commit *c, struct commit_item **items, size_t n, size_t reserved, struct err *e)
@@ -195,11 +210,9 @@ int commit_stage(struct commit *c, struct commit_item **items, size_t n, size_t 
             c->tail = &items[i]->next;
         }
         give_back(c, reserved);
-        if (c->sleeping) {
-            c->sleeping = false;
-            pthread_cond_signal(&c->work);
-        }
     }
+    if (!rc || c->no_space)
+        wake_thread(c);
     pthread_mutex_unlock(&c->lock);
     return rc;
 }
@@ -256,6 +269,16 @@ static void note_sealed(struct commit *c)
         c->on_sealed(c->on_sealed_arg);
 }
 
+/* The next journal file, while nobody waits. A full disk is met here; appends are refused when no file is left. */
+static void prepare_file(struct commit *c)
+{
+    struct err e;
+    int rc = journal_prepare(c->journal, &e);
+    if (rc && !c->said)
+        diag_error("broker", "no further journal file, appends will be refused: %s", e.text);
+    c->said = rc != ERR_OK;
+}
+
 static void round_of(struct commit *c, struct commit_item *list, bool record)
 {
     struct err e = {0};
@@ -268,6 +291,8 @@ static void round_of(struct commit *c, struct commit_item *list, bool record)
     }
     complete(c, list, rc ? &e : NULL);
     note_sealed(c);
+    if (record && !rc)
+        prepare_file(c);
 }
 
 static void *run(void *arg)
@@ -275,12 +300,19 @@ static void *run(void *arg)
     struct commit *c = arg;
     pthread_mutex_lock(&c->lock);
     for (;;) {
-        while (!c->head && !c->stop) {
+        while (!c->head && !c->stop && !c->no_space) {
             c->sleeping = true;
             pthread_cond_wait(&c->work, &c->lock);
         }
         c->sleeping = false;
         struct commit_item *list = c->head;
+        if (!list && c->no_space && !c->stop) {
+            c->no_space = false;
+            pthread_mutex_unlock(&c->lock);
+            prepare_file(c);
+            pthread_mutex_lock(&c->lock);
+            continue;
+        }
         if (!list)
             break;
         c->head = NULL;

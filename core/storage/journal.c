@@ -186,6 +186,22 @@ int journal_stage(struct journal *j, const struct journal_entry *en, struct err 
     return rc;
 }
 
+struct journal_mark journal_mark(struct journal *j)
+{
+    pthread_mutex_lock(&j->lock);
+    struct journal_mark mark = {j->stage[j->filling].used, j->stage[j->filling].entries};
+    pthread_mutex_unlock(&j->lock);
+    return mark;
+}
+
+void journal_unstage(struct journal *j, struct journal_mark mark)
+{
+    pthread_mutex_lock(&j->lock);
+    j->stage[j->filling].used = mark.used;
+    j->stage[j->filling].entries = mark.entries;
+    pthread_mutex_unlock(&j->lock);
+}
+
 bool journal_take(struct journal *j)
 {
     pthread_mutex_lock(&j->lock);
@@ -288,7 +304,8 @@ int journal_prepare(struct journal *j, struct err *e)
     for (size_t i = 0; i < j->file_count; i++)
         if (j->files[i].state == JOURNAL_CURRENT)
             bytes = j->files[i].bytes;
-    bool needed = !j->failed && bytes && j->left < bytes / 2 && !journal_free_file(j, JOURNAL_BLOCK);
+    bool needed =
+        !j->failed && bytes && (j->no_space || (j->left < bytes / 2 && !journal_free_file(j, JOURNAL_BLOCK)));
     pthread_mutex_unlock(&j->lock);
     return needed ? journal_make_file(j, JOURNAL_BLOCK, e) : ERR_OK;
 }

@@ -61,6 +61,14 @@ int journal_replay(struct journal *j, int (*entry)(void *arg, const struct journ
 size_t journal_room(struct journal *j); /* bytes of data that one more entry may have in this record */
 int journal_stage(struct journal *j, const struct journal_entry *en, struct err *e);
 
+/* Takes back what was staged since the mark was taken. Only if journal_take did not run in between. */
+struct journal_mark {
+    size_t used;
+    uint32_t entries;
+};
+struct journal_mark journal_mark(struct journal *j);
+void journal_unstage(struct journal *j, struct journal_mark mark);
+
 /*
  * journal_take closes the staged record and makes it the one that journal_write writes; false: nothing is staged, or the
  * record taken before is not written yet. journal_write writes and syncs it (nothing taken: does nothing): when it
@@ -73,8 +81,9 @@ int journal_commit(struct journal *j, struct err *e);
 
 /*
  * To be called by the committing thread after it woke its callers: makes the next file in advance when the current one
- * is half full and none is free, so that no commit waits for it. ERR_NO_SPACE and the like are not fatal: journal_stage
- * answers ERR_NO_SPACE once the current file is full.
+ * is half full and none is free, so that no commit waits for it, or when making one failed before. ERR_NO_SPACE and the
+ * like are not fatal: journal_stage answers ERR_NO_SPACE once the current file is full, until this was called with
+ * better luck.
  */
 int journal_prepare(struct journal *j, struct err *e);
 /* Gives the memory of large staging buffers back; for when nothing has been staged for a while. */
