@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "connectors/file/source_frame.h"
+#include "kit/jtext.h"
 
 /* The bytes of one call. */
 struct cut {
@@ -92,15 +93,23 @@ static bool cut_mid(struct cut *c)
     return true;
 }
 
+/* Nothing but JSON's white space. */
+static bool is_blank(const uint8_t *p, size_t n)
+{
+    while (n && (*p == ' ' || *p == '\t' || *p == '\r' || *p == '\n'))
+        p++, n--;
+    return n == 0;
+}
+
 /* One whole line as a record. False with *rc: stop before it. */
 static bool cut_json(struct cut *c, const struct line *l, int *rc)
 {
     const uint8_t *p = c->data + c->pos;
-    if (json_is_value(p, l->len)) {
+    if (jtext_valid(p, l->len)) {
         put_span(c, p, l->len, c->pos);
         return true;
     }
-    if (json_is_blank(p, l->len))
+    if (is_blank(p, l->len))
         return true;
     struct frames *out = c->out;
     switch (c->f->bad_json) {

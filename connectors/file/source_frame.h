@@ -68,10 +68,4 @@ int frame_split(const struct framing *f, const uint8_t *data, size_t n, enum fra
 /* With so many bytes at hand frame_split always gets on. */
 size_t frame_need(const struct framing *f);
 
-/* True if the bytes are exactly one JSON value (RFC 8259) with white space around it at most; UTF-8 is not checked. */
-bool json_is_value(const uint8_t *p, size_t n);
-
-/* True if nothing but JSON's white space. */
-bool json_is_blank(const uint8_t *p, size_t n);
-
 #endif

@@ -262,6 +262,16 @@ int jtext_compact(struct buf *out, const void *text, size_t n, struct err *e)
                    (size_t)(s.p - s.begin));
 }
 
+bool jtext_valid(const void *text, size_t n)
+{
+    const uint8_t *begin = jtext_start(text, n);
+    struct scan s = {.begin = begin, .p = begin, .end = begin + n};
+    if (!scan_value(&s))
+        return false;
+    skip_space(&s);
+    return s.p == s.end;
+}
+
 static enum jtext_type type_at(const uint8_t *p)
 {
     switch (*p) {

@@ -20,6 +20,9 @@
  */
 int jtext_compact(struct buf *out, const void *text, size_t n, struct err *e);
 
+/* Exactly one JSON value, with white space around it at most. */
+bool jtext_valid(const void *text, size_t n);
+
 enum jtext_type {
     JTEXT_NONE,
     JTEXT_NULL,

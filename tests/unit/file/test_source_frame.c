@@ -3,6 +3,7 @@
  * the result.
  */
 #include "connectors/file/source.h"
+#include "kit/jtext.h"
 #include "tests/lib/testkit.h"
 
 struct result {
@@ -190,16 +191,16 @@ static void json_values(void **state)
         "1 2",  "[1 2]",   "{\"a\" 1}", "\"\\",       "+1",    "'a'",
     };
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
-        if (!json_is_value((const uint8_t *)good[i], strlen(good[i])))
+        if (!jtext_valid(good[i], strlen(good[i])))
             fail_msg("refused: %s", good[i]);
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        if (json_is_value((const uint8_t *)bad[i], strlen(bad[i])))
+        if (jtext_valid(bad[i], strlen(bad[i])))
             fail_msg("accepted: %s", bad[i]);
-    uint8_t deep[2000];
-    memset(deep, '[', 1000);
-    memset(deep + 1000, ']', 1000);
-    assert_false(json_is_value(deep, 2000)); /* bounded */
-    assert_true(json_is_value(deep + 600, 800));
+    uint8_t deep[2 * JTEXT_DEPTH_MAX + 2];
+    memset(deep, '[', sizeof deep / 2);
+    memset(deep + sizeof deep / 2, ']', sizeof deep / 2);
+    assert_false(jtext_valid(deep, sizeof deep)); /* bounded */
+    assert_true(jtext_valid(deep + 1, sizeof deep - 2));
 }
 
 static void names(void **state)
