@@ -49,16 +49,23 @@ lint:
 	@clang-format --dry-run -Werror $(SOURCES)
 	@tests/lib/check-style
 
+EXAMPLE_PLUGINS := $(patsubst %/,%,$(wildcard plugins/examples/*/))
+
 install: all
 	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/lib/leat/plugins' '$(DESTDIR)$(PREFIX)/include/leat' \
-	    '$(DESTDIR)$(PREFIX)/share/leat/examples' '$(DESTDIR)$(PREFIX)/share/doc/leat' \
+	    '$(DESTDIR)$(PREFIX)/share/leat/examples' $(patsubst %,'$(DESTDIR)$(PREFIX)/share/leat/%',$(EXAMPLE_PLUGINS)) \
+	    '$(DESTDIR)$(PREFIX)/share/doc/leat/docs/connectors' \
 	    '$(DESTDIR)$(PREFIX)/lib/systemd/system' '$(DESTDIR)$(PREFIX)/share/bash-completion/completions'
 	install -m 755 $(BUILD)/leat '$(DESTDIR)$(PREFIX)/bin/leat'
 	install -m 644 $(PLUGINS) '$(DESTDIR)$(PREFIX)/lib/leat/plugins/'
 	install -m 644 plugins/include/leat/plugin.h '$(DESTDIR)$(PREFIX)/include/leat/'
 	install -m 644 config/examples/*.yaml '$(DESTDIR)$(PREFIX)/share/leat/examples/'
 	install -m 644 docs/leat.schema.json '$(DESTDIR)$(PREFIX)/share/leat/'
-	install -m 644 README.md LICENSE docs/*.md '$(DESTDIR)$(PREFIX)/share/doc/leat/'
+	for d in $(EXAMPLE_PLUGINS); do \
+	    install -m 644 $$d/Makefile $$d/*.c "$(DESTDIR)$(PREFIX)/share/leat/$$d/" || exit; done
+	install -m 644 README.md LICENSE CHANGELOG.md '$(DESTDIR)$(PREFIX)/share/doc/leat/'
+	install -m 644 docs/*.md '$(DESTDIR)$(PREFIX)/share/doc/leat/docs/'
+	install -m 644 docs/connectors/*.md '$(DESTDIR)$(PREFIX)/share/doc/leat/docs/connectors/'
 	sed 's|@PREFIX@|$(PREFIX)|g' deploy/leat.service.in >'$(DESTDIR)$(PREFIX)/lib/systemd/system/leat.service'
 	$(BUILD)/leat completion bash >'$(DESTDIR)$(PREFIX)/share/bash-completion/completions/leat'
 
