@@ -24,10 +24,16 @@ class Install(Case):
     def test_plugins_build_outside_the_tree(self):
         for example, kind in (("counter", "source"), ("lines", "sink")):
             work = self.path("outside-" + kind)
-            shutil.copytree(os.path.join(ROOT, "plugins/examples", example), work)
+            shutil.copytree(os.path.join(self.prefix, "share/leat/plugins/examples", example), work)
             subprocess.run(["make", "-s", "CPPFLAGS=-I%s/include" % self.prefix], cwd=work, check=True)
             listing = leat("plugins", "list", "--plugin-path", work).stdout
             self.assertIn(kind, listing)
+
+    def test_the_pages_are_there(self):
+        for page in ("README.md", "docs/configuration.md", "docs/connectors/file-source.md"):
+            self.assertTrue(os.path.exists(os.path.join(self.prefix, "share/doc/leat", page)), page)
+        self.assertEqual(sorted(os.listdir(os.path.join(self.prefix, "share/leat/examples"))),
+                         sorted(os.listdir(os.path.join(ROOT, "config/examples"))))
 
     def test_the_unit_is_sound(self):
         verify = shutil.which("systemd-analyze")
