@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/buf.h"
 #include "base/io.h"
@@ -20,6 +21,7 @@ struct files {
     struct record_view task;
     struct round_file *list; /* of a round */
     size_t list_cap;
+    bool told; /* that files are replaced */
 };
 
 struct open_file {
@@ -138,6 +140,24 @@ static int list_reserve(struct files *f, size_t n, struct err *e)
     return ERR_OK;
 }
 
+/* Offsets that were set back are meant, a topic that was deleted and made anew perhaps not: said once a task's life. */
+static int tell_replaced(struct files *f, const char *path, struct err *e)
+{
+    struct stat st;
+    if (f->told)
+        return ERR_OK;
+    char *target = mem_printf("%s/%s", rounds_directory(f->rounds), path);
+    if (!target)
+        return err_nomem(e);
+    f->told = stat(target, &st) == 0;
+    if (f->told)
+        f->task.host->log(
+            f->task.task, LEAT_WARN,
+            "%s and perhaps more is replaced: offsets were set back, or the topic was made anew", target);
+    mem_free(target);
+    return ERR_OK;
+}
+
 static int target_commit(void *arg, const struct filer_round *round, struct err *e)
 {
     struct files *f = arg;
@@ -146,6 +166,8 @@ static int target_commit(void *arg, const struct filer_round *round, struct err 
         struct open_file *o = round->handles[i];
         f->list[i] = (struct round_file){o->temporary, o->path, o->bytes};
         rc = io_sync(o->fd, o->temporary, e);
+        if (rc == ERR_OK)
+            rc = tell_replaced(f, o->path, e);
     }
     if (rc != ERR_OK)
         return rc;

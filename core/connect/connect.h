@@ -92,6 +92,9 @@ struct task_status {
 int worker_status(struct worker *w, struct task_status **list, size_t *n, struct err *e);
 void task_status_free(struct task_status *list, size_t n);
 
+/* ERR_BUSY while a task at work writes or reads the topic; paused, failed and ended ones do not count. */
+int worker_topic_idle(struct worker *w, const char *topic, struct err *e);
+
 /* connector: name; task -1: all of it. ERR_NOT_FOUND. */
 int worker_restart(struct worker *w, const char *connector, int task, struct err *e);
 int worker_pause(struct worker *w, const char *connector, bool pause, struct err *e);

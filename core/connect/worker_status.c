@@ -129,6 +129,39 @@ int worker_status(struct worker *w, struct task_status **list, size_t *n, struct
     return ERR_OK;
 }
 
+static bool set_uses(const struct task_set *set, const char *topic)
+{
+    const struct pipeline_config *p = set->pipeline;
+    size_t n = set->config->connector->kind == LEAT_SOURCE && p->topic_count > 1 ? 1 : p->topic_count;
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(p->topics[i], topic) == 0)
+            return true;
+    return false;
+}
+
+static bool is_at_work(struct leat_task *t)
+{
+    pthread_mutex_lock(&t->lock);
+    bool at_work = t->state == TASK_UNASSIGNED || t->state == TASK_RUNNING || t->state == TASK_RESTARTING;
+    pthread_mutex_unlock(&t->lock);
+    return at_work;
+}
+
+int worker_topic_idle(struct worker *w, const char *topic, struct err *e)
+{
+    int rc = ERR_OK;
+    pthread_mutex_lock(&w->lock);
+    for (size_t i = 0; i < w->set_count && rc == ERR_OK; i++) {
+        struct task_set *set = w->sets[i];
+        for (int k = 0; k < set->count && rc == ERR_OK && set_uses(set, topic); k++)
+            if (is_at_work(set->tasks[k]))
+                rc = err_set(e, ERR_BUSY, "connector %s is running and uses topic %s: pause it first",
+                             set->config->name, topic);
+    }
+    pthread_mutex_unlock(&w->lock);
+    return rc;
+}
+
 /* Calls `ask` for the connector's tasks, or one of them. */
 static int for_tasks(struct worker *w, const char *connector, int task,
                      void (*ask)(struct leat_task *t, void *arg), void *arg, struct err *e)

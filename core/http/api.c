@@ -273,7 +273,8 @@ static int message_json(struct buf *out, const struct err *e, const struct buf *
     buf_init(&text, API_RESPONSE_MAX);
     int rc = buf_printf(&text, again, "%s\n", e->text);
     if (rc == ERR_OK)
-        rc = buf_append(&text, details->data, details->len, again);
+        rc =
+            buf_append(&text, details->data, details->len - (details->data[details->len - 1] == '\n'), again);
     if (rc == ERR_OK)
         rc = buf_json_str(out, (const char *)text.data, text.len, again);
     buf_free(&text);

@@ -174,7 +174,10 @@ have_body:
 
 int api_topic_delete(struct call *c, struct err *e)
 {
-    int rc = client_delete_topic(c->api->o.client, c->args[0], e);
+    /* A source at work would make the topic anew, and its sinks would meet their old file names again. */
+    int rc = c->api->o.worker ? worker_topic_idle(c->api->o.worker, c->args[0], e) : ERR_OK;
+    if (rc == ERR_OK)
+        rc = client_delete_topic(c->api->o.client, c->args[0], e);
     return rc ? rc : call_reply_empty(c);
 }
 

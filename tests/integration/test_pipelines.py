@@ -107,6 +107,32 @@ class Pipelines(Case):
         wait_for("the rest", lambda: hub.values("lines") == ["x", "y"])
         self.assertEqual(hub.leat("pause", "nobody", check=False).returncode, 4)
 
+    def test_topics_of_a_running_pipeline_are_not_deleted(self):
+        self.write("in/a.log", "x\n")
+        hub = self.hub(FILES)
+        wait_for("the line", lambda: hub.values("lines") == ["x"])
+        for connector in ("logs", "logs-out"):
+            done = hub.leat("topics", "delete", "lines", check=False)
+            self.assertEqual(done.returncode, 5)
+            self.assertIn("connector %s is running and uses topic lines: pause it first" % connector, done.stderr)
+            hub.leat("pause", connector)
+            wait_for("the pause", lambda: hub.task(connector)["state"] == "PAUSED")
+        hub.leat("topics", "delete", "lines")
+        self.assertEqual(hub.leat("topics", "describe", "lines", check=False).returncode, 4)
+
+    def test_a_replaced_file_is_told(self):
+        self.write("in/a.log", "".join("line %d\n" % i for i in range(10)))
+        hub = self.hub(FILES)
+        wait_for("a file", self.lines_out)
+        wait_for("the commit", lambda: hub.leat("groups", "lag", "connect-logs-out", check=False).returncode == 0)
+        hub.leat("pause", "logs-out")
+        wait_for("the pause", lambda: hub.task("logs-out")["state"] == "PAUSED")
+        self.assertNotIn("is replaced", hub.log_text())
+        hub.leat("groups", "reset", "connect-logs-out", "--topic", "lines", "--to", "beginning")
+        hub.leat("resume", "logs-out")
+        wait_for("the word", lambda: "lines+0+0000000000.bin.gz and perhaps more is replaced: offsets were set back" in hub.log_text())
+        self.assertEqual(self.lines_out(), ["line %d" % i for i in range(10)])
+
     def test_groups_of_a_running_sink_are_not_reset(self):
         self.write("in/a.log", "x\n")
         hub = self.hub(FILES)
