@@ -227,7 +227,7 @@ int partition_metadata_read(const char *path, struct uuid *topic_id, struct err 
     size_t head = sizeof METADATA_HEAD - 1;
     while (len && data[len - 1] == '\n')
         data[--len] = '\0';
-    if (len == 0)
+    if (len == 0 || data[0] == '\0') /* or of zeros: its length reached the disk before its bytes */
         rc = err_set(e, ERR_NOT_FOUND, "%s is empty", path);
     else if (strncmp(data, METADATA_HEAD, head) != 0 || !uuid_parse(data + head, topic_id))
         rc = err_set(e, ERR_CORRUPT, "%s is no partition metadata of version 0", path);

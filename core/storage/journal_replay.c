@@ -230,6 +230,18 @@ static int mark_files(struct journal *j, uint64_t released, struct err *e)
     return ERR_OK;
 }
 
+/* A record that a killed process wrote but did not sync counts, so it must not vanish later. */
+static int sync_file(const struct journal *j, const struct journal_file *f, struct err *e)
+{
+    struct reader r;
+    int rc = reader_open(&r, j, f, e);
+    if (rc)
+        return rc;
+    rc = io_sync_data(r.fd, r.path, e);
+    reader_close(&r);
+    return rc;
+}
+
 int journal_replay(struct journal *j, int (*entry)(void *arg, const struct journal_entry *en, struct err *e),
                    void *arg, struct err *e)
 {
@@ -250,7 +262,7 @@ int journal_replay(struct journal *j, int (*entry)(void *arg, const struct journ
     p.entry = entry;
     p.arg = arg;
     for (size_t i = 0; i < j->file_count && rc == ERR_OK; i++)
-        if (j->files[i].state == JOURNAL_SEALED)
+        if (j->files[i].state == JOURNAL_SEALED && (rc = sync_file(j, &j->files[i], e)) == ERR_OK)
             rc = replay_file(&p, &j->files[i], i + 1 < j->file_count ? j->files[i + 1].first_record : 0, e);
     if (rc)
         return err_wrap(e, "journal");

@@ -211,26 +211,30 @@ int log_close(struct log *log, bool clean, struct err *e)
     return rc;
 }
 
-int log_delete(struct log *log, struct err *e)
+/* Renamed first: a directory that is removed file by file could be taken for another one's after a power loss. */
+int log_delete_dir(const char *dir, struct err *e)
 {
-    wait_for_readers(log);
     struct uuid id = uuid_random();
     char hex[33];
     for (int i = 0; i < 16; i++)
         snprintf(hex + 2 * i, 3, "%02x", id.b[i]);
-    const char *slash = strrchr(log->dir->path, '/');
-    int parent = slash ? (int)(slash + 1 - log->dir->path) : 0;
+    const char *slash = strrchr(dir, '/');
+    int parent = slash ? (int)(slash + 1 - dir) : 0;
     /* A file name has at most 255 bytes: a long topic's is shortened, as Kafka does. */
-    char *to = mem_printf("%.*s%.200s.%s-delete", parent, log->dir->path, log->dir->path + parent, hex);
-    char *parent_dir =
-        parent > 1 ? mem_strndup(log->dir->path, (size_t)parent - 1) : mem_strdup(parent ? "/" : ".");
-    int rc = to && parent_dir ? io_rename(log->dir->path, to, e) : err_nomem(e);
+    char *to = mem_printf("%.*s%.200s.%s-delete", parent, dir, dir + parent, hex);
+    int rc = to ? io_rename(dir, to, e) : err_nomem(e);
     if (rc == ERR_OK)
-        rc = io_sync_dir(parent_dir, e);
+        rc = io_sync_parent(dir, e);
     if (rc == ERR_OK)
         rc = io_remove_tree(to, e);
     mem_free(to);
-    mem_free(parent_dir);
+    return rc;
+}
+
+int log_delete(struct log *log, struct err *e)
+{
+    wait_for_readers(log);
+    int rc = log_delete_dir(log->dir->path, e);
     free_log(log);
     return rc;
 }

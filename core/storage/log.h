@@ -65,6 +65,8 @@ int log_close(struct log *log, bool clean, struct err *e);
 
 /* Renames the directory to "<name>.<uuid>-delete" and removes it. Frees the log once the last reader left. */
 int log_delete(struct log *log, struct err *e);
+/* The same for a log that is not open. */
+int log_delete_dir(const char *dir, struct err *e);
 
 enum log_origin {
     LOG_FROM_CLIENT,      /* validated deeply, producer sequences checked */
@@ -102,8 +104,7 @@ struct log_appended {
 int log_append(struct log *log, void *data, size_t n, const struct log_append_args *args,
                struct log_appended *out, struct err *e);
 
-/* Puts back journaled bytes at their place while recovering, before log_open. Same bytes there: nothing is
- * done. */
+/* Puts back journaled bytes at their place while recovering, before log_open. *changed: others were there. */
 int log_restore(const char *dir, int64_t segment_base, int64_t position, const void *data, size_t n,
                 bool *changed, struct err *e);
 

@@ -49,10 +49,10 @@ int log_restore(const char *dir, int64_t segment_base, int64_t position, const v
     if (rc)
         return rc;
     rc = same_bytes(fd, data, n, position, path, &same, e);
-    if (rc == ERR_OK && !same) {
+    /* Written in any case: after a sync that failed the kernel may show bytes that it will never write. */
+    if (rc == ERR_OK)
         rc = io_pwrite(fd, data, n, position, path, e);
-        *changed = true;
-    }
+    *changed = rc == ERR_OK && !same;
     io_close(fd);
     return rc;
 }

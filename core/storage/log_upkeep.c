@@ -80,6 +80,7 @@ int log_roll_locked(struct log *log, const struct buf *snapshot, struct err *e)
     if (s->base == log->end)
         return ERR_OK; /* the new one would have the same name */
     int rc = segment_flush_indexes(s, true, e);
+    s->index_dirty = true; /* while it was active they were not synced */
     if (rc == ERR_OK)
         rc = trim_segment(s, e);
     if (rc == ERR_OK)

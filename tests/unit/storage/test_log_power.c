@@ -60,8 +60,44 @@ static void test_aborted_transactions_survive(void **state)
     testkit_remove_dir(base);
 }
 
+/* After a failed sync the kernel may show bytes that it never wrote: what the journal has is written once more. */
+static void test_restoring_writes_the_same_bytes_again(void **state)
+{
+    struct err e = {0};
+    struct power power;
+    char *dir = testkit_dir();
+    bool changed;
+    (void)state;
+    assert_ok(log_restore(dir, 0, 0, "bytes", 5, &changed, &e), &e);
+    assert_true(changed);
+    power_start(&power, dir, 1, never, NULL);
+    assert_ok(log_restore(dir, 0, 0, "bytes", 5, &changed, &e), &e);
+    assert_false(changed);
+    assert_int_equal(power.root->durable.n, 1);
+    assert_int_equal(power.root->durable.list[0].node->op_count, 1);
+    power_stop(&power);
+    testkit_remove_dir(dir);
+}
+
+/* A file's length may reach the disk before its bytes. */
+static void test_metadata_of_zeros(void **state)
+{
+    char *dir = testkit_dir(), command[512];
+    struct log_open_args args = open_args(dir);
+    (void)state;
+    snprintf(command, sizeof command, "head -c 43 /dev/zero > %s/partition.metadata", dir);
+    assert_int_equal(system(command), 0);
+    close_log(open_log(&args, NULL), true);
+    close_log(open_log(&args, NULL), true);
+    testkit_remove_dir(dir);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_aborted_transactions_survive)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_aborted_transactions_survive),
+        cmocka_unit_test(test_restoring_writes_the_same_bytes_again),
+        cmocka_unit_test(test_metadata_of_zeros),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
