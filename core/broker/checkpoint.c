@@ -13,6 +13,7 @@
 #include "base/diag.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "storage/paths.h"
 
 #define CHECKPOINT_BYTES_MAX (64u << 20)
 #define CLEAN_NAME ".kafka_cleanshutdown"
@@ -27,7 +28,7 @@ static char *path_of(struct broker *b, const char *name)
 static int parse_line(const char *line, char topic[TOPIC_NAME_MAX + 1], int32_t *partition, int64_t *offset)
 {
     return sscanf(line, "%249s %" SCNd32 " %" SCNd64, topic, partition, offset) == 3 && *offset >= 0 &&
-           *partition >= 0;
+           *offset <= STORAGE_OFFSET_MAX && *partition >= 0;
 }
 
 typedef void set_fn(struct partition *p, int64_t offset);
@@ -56,30 +57,62 @@ static bool parse_offsets(struct broker *b, char *text, set_fn *set)
         struct topic *t = topics_by_name(&b->topics, topic);
         if (t && partition < t->count)
             set(t->partitions[partition], offset);
+        else
+            b->checkpoints_stale = true;
     }
     return true;
 }
 
-static int read_offsets(struct broker *b, const char *name, set_fn *set, struct err *e)
+/* *complete: the file is there, and every line of it could be read. */
+static int read_offsets(struct broker *b, const char *name, set_fn *set, bool *complete, struct err *e)
 {
     char *path = path_of(b, name), *text = NULL;
     size_t len;
+    *complete = false;
     if (!path)
         return err_nomem(e);
     int rc = io_read_file(path, CHECKPOINT_BYTES_MAX, &text, &len, e);
     if (rc == ERR_NOT_FOUND)
         rc = ERR_OK;
-    else if (!rc && !parse_offsets(b, text, set))
+    else if (!rc && !(*complete = parse_offsets(b, text, set)))
         diag_warn("broker", "%s is malformed; what follows the first broken line is not used", path);
     mem_free(text);
     mem_free(path);
     return rc;
 }
 
+static bool anything_stored(struct broker *b)
+{
+    size_t pos = 0, len;
+    const void *key;
+    void *value;
+    while (map_next(b->topics.by_name, &pos, &key, &len, &value)) {
+        const struct topic *t = value;
+        for (int32_t i = 0; i < t->count; i++)
+            if (t->partitions[i]->exists)
+                return true;
+    }
+    return false;
+}
+
+/*
+ * A partition that a whole file does not name was never flushed: the journal has all of it. Without the file nothing can
+ * be said of what was acknowledged; hence a new directory gets one before anything else.
+ */
 int checkpoint_read(struct broker *b, struct err *e)
 {
-    int rc = read_offsets(b, CHECKPOINT_RECOVERY, set_recovery, e);
-    return rc ? rc : read_offsets(b, CHECKPOINT_START, set_start, e);
+    bool unused;
+    int rc = read_offsets(b, CHECKPOINT_RECOVERY, set_recovery, &b->points_known, e);
+    if (!rc)
+        rc = read_offsets(b, CHECKPOINT_START, set_start, &unused, e);
+    if (rc || b->points_known)
+        return rc;
+    b->points_known = !anything_stored(b);
+    if (b->points_known)
+        return checkpoint_recovery(b, e);
+    diag_warn("broker", "%s/%s is missing or broken: everything is read again and every whole batch kept",
+              b->logs_dir, CHECKPOINT_RECOVERY);
+    return ERR_OK;
 }
 
 /* -1: no line for this partition. */

@@ -156,6 +156,8 @@ static int append_one(struct broker *b, struct append *a, struct err *e)
         if (!s->synced && s->flush_ms < INT64_MAX - now)
             upkeep_poke(b, now + s->flush_ms);
     }
+    if (a->item.journaled)
+        atomic_store(&p->journaled, true);
     if (!a->appended.duplicate)
         atomic_fetch_add(&p->unflushed, a->item.end_offset - a->appended.base_offset);
     return ERR_OK;

@@ -158,7 +158,8 @@ int meta_open(struct broker *b, struct err *e)
     args.config.retention_ms = args.config.retention_bytes = -1;
     int rc = log_open(&b->meta, &args, &report, e);
     mem_free(dir);
-    if (rc)
+    /* A killed process may have left a change that it did not sync; from here on others build on it. */
+    if (rc || (rc = log_flush(b->meta, e)))
         return rc;
     log_set_high_watermark(b->meta, log_end_offset(b->meta));
     struct replay replay = {.b = b};

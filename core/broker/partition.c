@@ -23,9 +23,9 @@ char *partition_dir(struct broker *b, const struct partition *p)
 }
 
 /* What is beyond cannot have been acknowledged; -1 where every valid batch counts. */
-static int64_t durable_end(const struct partition *p, bool synced)
+static int64_t durable_end(const struct broker *b, const struct partition *p, bool synced)
 {
-    if (!synced || p->clean)
+    if (!synced || p->clean || !b->points_known)
         return -1;
     return p->journaled_end > p->recovery_point ? p->journaled_end : p->recovery_point;
 }
@@ -43,7 +43,7 @@ static int open_log(struct broker *b, struct partition *p, const char *dir, cons
         .recovery_point = p->recovery_point,
         .log_start_offset = p->start_offset,
         .clean = p->clean || !p->exists,
-        .durable_end = durable_end(p, s->synced),
+        .durable_end = durable_end(b, p, s->synced),
     };
     int rc = log_open(log, &args, &report, e);
     if (rc)

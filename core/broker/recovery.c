@@ -118,6 +118,7 @@ static int replay_entry(void *arg, const struct journal_entry *en, struct err *e
                         p->index);
     p->exists = true;
     p->clean = false;
+    atomic_store(&p->journaled, true);
     if (changed)
         atomic_fetch_add(&b->recovered_bytes, en->bytes);
     return ERR_OK;

@@ -24,10 +24,12 @@ struct broker {
     char cluster_id[UUID_TEXT_SIZE];
     struct uuid directory_id;
     int lock_fd;
-    bool clean_start; /* the last stop was clean */
+    bool clean_start;  /* the last stop was clean */
+    bool points_known; /* the recovery points on disk are complete */
 
     pthread_mutex_t admin;       /* outermost: changes of metadata, one at a time, held over their sync */
     pthread_mutex_t checkpoints; /* one writer of the checkpoint files at a time */
+    bool checkpoints_stale;      /* they may name deleted topics; under `admin` */
     struct topics topics;
     struct log *meta;                            /* __cluster_metadata-0 */
     struct map *removed;                         /* ids of deleted topics, while starting */

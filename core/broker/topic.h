@@ -57,6 +57,7 @@ struct partition {
 
     atomic_int pending;           /* staged appends that are not yet committed */
     atomic_bool dirty;            /* appended since the last flush */
+    atomic_bool journaled;        /* since the start or before it, whatever the topic's durability is now */
     _Atomic(int64_t) dirty_since; /* clock_mono_ms */
     _Atomic(int64_t) unflushed;   /* records appended since the last flush */
 

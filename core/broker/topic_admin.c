@@ -88,13 +88,24 @@ static int set_config(struct topic *t, const struct topic_config_entry *config, 
     return ERR_OK;
 }
 
+/* Checkpoints go by name: what they say of a topic that was deleted must not be taken for a new one's. */
+static int forget_old_checkpoints(struct broker *b, struct err *e)
+{
+    int rc = b->checkpoints_stale ? checkpoint_recovery(b, e) : ERR_OK;
+    if (!rc && b->checkpoints_stale)
+        rc = checkpoint_starts(b, e);
+    if (!rc)
+        b->checkpoints_stale = false;
+    return rc;
+}
+
 static int create_locked(struct broker *b, const char *name, int32_t partitions,
                          const struct topic_config_entry *config, size_t n, struct uuid *id, struct err *e)
 {
     struct uuid fresh = uuid_random();
     struct partition **grown;
     int rc = check_free(b, name, e);
-    if (rc)
+    if (rc || (rc = forget_old_checkpoints(b, e)))
         return rc;
     struct topic *t = topic_new(name, &fresh, e);
     if (!t)
@@ -192,7 +203,7 @@ static int delete_partition(struct broker *b, struct partition *p, struct err *e
     if (!p->exists)
         return ERR_OK;
     char *dir = partition_dir(b, p);
-    int rc = dir ? io_remove_tree(dir, e) : err_nomem(e);
+    int rc = dir ? log_delete_dir(dir, e) : err_nomem(e);
     mem_free(dir);
     return rc;
 }
@@ -206,6 +217,7 @@ static int delete_locked(struct broker *b, const char *name, struct err *e)
     struct meta_record r = {.kind = META_REMOVE_TOPIC, .topic_id = t->id};
     if ((rc = meta_append(b, &r, 1, e)))
         return rc;
+    b->checkpoints_stale = true;
     topics_remove(&b->topics, t);
     atomic_store(&t->deleted, true);
     for (int32_t i = 0; i < t->count; i++)

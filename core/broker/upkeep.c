@@ -39,7 +39,7 @@ static int flush_for_release(struct broker *b, struct partition *p, struct err *
     int rc = ERR_OK;
     if (!log && partition_unsynced(p) && (rc = partition_open(b, p, false, &log, e)))
         return rc;
-    bool due = log && topic_settings(p->topic)->synced && log_recovery_point(log) < log_end_offset(log);
+    bool due = log && atomic_load(&p->journaled) && log_recovery_point(log) < log_end_offset(log);
     return due ? partition_flush(p, e) : ERR_OK;
 }
 

@@ -506,9 +506,123 @@ static void test_power_loss(void **state)
     }
 }
 
+static void never(void *arg)
+{
+    (void)arg;
+}
+
+/* A deleted topic that was not in use is gone whatever is left of its files: nothing is set aside for somebody to see to. */
+static void test_deleted_is_swept(void **state)
+{
+    static const struct topic_config_entry small[] = {{"segment.bytes", "1048576"}};
+    char *base = testkit_dir(), data[512], image[600], stray[700];
+    struct fixture f = {.key_bytes = 60000};
+    struct power power;
+    (void)state;
+    snprintf(data, sizeof data, "%s/data", base);
+    buf_init(&f.batch, 1 << 20);
+    assert_ok(open_at(&f, data), &f.e);
+    assert_ok(broker_create_topic(f.b, "t", 1, small, 1, NULL, &f.e), &f.e);
+    for (int i = 0; i < 80; i++) /* several segments: any file may be the last one to go */
+        produce(&f, "t", 0, "", i, 1);
+    fixture_close(&f);
+    power_start(&power, data, 7, never, NULL);
+    struct broker_options o = {.data_dir = data}; /* no retention soon: that would open the log */
+    assert_ok(broker_open(&f.b, &o, &f.e), &f.e);
+    assert_ok(broker_delete_topic(f.b, "t", &f.e), &f.e);
+    for (int i = 0; i < 30; i++) {
+        struct fixture after = {0};
+        snprintf(image, sizeof image, "%s/image%d", base, i);
+        snprintf(stray, sizeof stray, "%s/logs/t-0-stray", image);
+        pthread_mutex_lock(&power.lock);
+        power_image(&power, power.root, image, 4);
+        pthread_mutex_unlock(&power.lock);
+        assert_ok(open_at(&after, image), &after.e);
+        assert_int_not_equal(access(stray, F_OK), 0);
+        fixture_close(&after);
+    }
+    fixture_close(&f);
+    power_stop(&power);
+    buf_free(&f.batch);
+    testkit_remove_dir(base);
+}
+
+/* A topic that is made anew under the name of one that is deleted has nothing of the other's checkpoints. */
+static void test_made_anew(void **state)
+{
+    static struct content c;
+    char *base = testkit_dir(), data[512], image[600];
+    struct fixture f = {0};
+    struct power power;
+    int64_t low;
+    (void)state;
+    snprintf(data, sizeof data, "%s/data", base);
+    buf_init(&f.batch, 1 << 20);
+    assert_ok(open_at(&f, data), &f.e);
+    create(&f, "t", 1);
+    for (int i = 0; i < 20; i++)
+        produce(&f, "t", 0, "", i, 1);
+    assert_ok(broker_delete_records(f.b, "t", 0, 10, &low, &f.e), &f.e);
+    fixture_close(&f);
+    power_start(&power, data, 7, never, NULL);
+    assert_ok(open_at(&f, data), &f.e);
+    assert_ok(broker_delete_topic(f.b, "t", &f.e), &f.e);
+    create(&f, "t", 1);
+    for (int i = 0; i < 3; i++)
+        produce(&f, "t", 0, "", 100 + i, 1);
+    for (unsigned luck = 0; luck <= 8; luck += 4) {
+        struct fixture after = {0};
+        snprintf(image, sizeof image, "%s/image%u", base, luck);
+        pthread_mutex_lock(&power.lock);
+        power_image(&power, power.root, image, luck);
+        pthread_mutex_unlock(&power.lock);
+        assert_ok(open_at(&after, image), &after.e);
+        load_content(&after, "t", 0, &c);
+        assert_int_equal(c.start, 0);
+        assert_int_equal(c.n, 3);
+        assert_int_equal(c.values[2], 102);
+        fixture_close(&after);
+    }
+    fixture_close(&f);
+    power_stop(&power);
+    buf_free(&f.batch);
+    testkit_remove_dir(base);
+}
+
+/* What was kept by a clean stop is kept also when the file of recovery points is lost or broken. */
+static void test_lost_recovery_points(void **state)
+{
+    static const char *const commands[] = {
+        "rm logs/recovery-point-offset-checkpoint",
+        "echo x > logs/recovery-point-offset-checkpoint",
+        "truncate -s 8 logs/recovery-point-offset-checkpoint",
+        "rm logs/*checkpoint; rm -r journal",
+    };
+    struct fixture *f = *state;
+    char command[1200];
+    create(f, "t", 2);
+    for (int i = 0; i < 4; i++) {
+        produce(f, "t", 0, "", 10 * i, 10);
+        fixture_close(f);
+        snprintf(command, sizeof command, "cd %s; %s", f->dir, commands[i]);
+        assert_int_equal(system(command), 0);
+        snprintf(command, sizeof command, "rm -f %s/logs/.kafka_cleanshutdown", f->dir);
+        assert_int_equal(system(command), 0);
+        fixture_open(f);
+        int64_t end, ts;
+        assert_ok(broker_list_offset(f->b, "t", 0, -1, READ_UNCOMMITTED, &end, &ts, &f->e), &f->e);
+        assert_int_equal(end, 10 * i + 10);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_power_loss)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_power_loss),
+        cmocka_unit_test(test_deleted_is_swept),
+        cmocka_unit_test(test_made_anew),
+        cmocka_unit_test_setup_teardown(test_lost_recovery_points, setup, teardown),
+    };
     diag_setup(DIAG_ERROR, DIAG_TEXT);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
