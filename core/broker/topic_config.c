@@ -36,7 +36,8 @@ static const struct topic_config_def defs[] = {
     {"message.timestamp.type", TOPIC_CONFIG_CHOICE, "CreateTime", 0, 0, "CreateTime,LogAppendTime",
      "Whether records keep the producer's timestamp or get the time of the append."},
     {"preallocate", TOPIC_CONFIG_BOOL, "false", 0, 1, NULL,
-     "Take a segment's whole space when it is created."},
+     "Reserve a segment's whole space with its first append, if there is so much, instead of in growing "
+     "pieces."},
     {"retention.bytes", TOPIC_CONFIG_LONG, "-1", -1, INT64_MAX, NULL,
      "Delete the oldest segments of a partition while it is larger than this; -1: no limit."},
     {"retention.ms", TOPIC_CONFIG_LONG, "604800000", -1, INT64_MAX, NULL,

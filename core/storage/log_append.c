@@ -246,17 +246,18 @@ static bool needs_roll(struct append *a, struct segment *s)
     return segment_index_full(s, c->segment_index_bytes);
 }
 
-/* Reserves disk space in growing chunks, so that a full disk is met before anything is written. */
+/* Reserves disk space in growing chunks or all at once, so that a full disk is met before anything is written. */
 static int reserve_space(struct append *a, struct segment *s, int fd, const char *path, struct err *e)
 {
     int64_t need = s->size + (int64_t)a->n;
+    bool whole = a->log->config.preallocate;
     if (s->allocated < s->size)
         s->allocated = s->size;
-    if (need <= s->allocated || need <= ALLOCATE_FROM)
+    if (need <= s->allocated || (need <= ALLOCATE_FROM && !whole))
         return ERR_OK;
     int64_t chunk = s->size < ALLOCATE_MIN ? ALLOCATE_MIN : s->size < ALLOCATE_MAX ? s->size : ALLOCATE_MAX;
     int64_t to = s->allocated + chunk;
-    if (to > a->log->config.segment_bytes)
+    if (whole || to > a->log->config.segment_bytes)
         to = a->log->config.segment_bytes;
     if (to < need)
         to = need;

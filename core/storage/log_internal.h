@@ -98,15 +98,18 @@ int log_load_snapshot(struct log *log, int64_t limit, struct producers *p, int64
  */
 int log_trim_snapshots(struct log *log, int64_t from, int64_t to, struct err *e);
 
-/* Effect of one batch that stands in the log. `data` is the whole batch; needed for control batches only. */
-int log_replay_batch(struct producers *p, const struct batch_header *h, const void *data, struct txn_end *end,
-                     struct err *e);
+/*
+ * Effect of one batch that stands in the log. `data` is the whole batch; needed for control batches only. Transactions
+ * whose marker is below `watermark` are settled; while opening nothing waits for one: INT64_MAX.
+ */
+int log_replay_batch(struct producers *p, const struct batch_header *h, const void *data, int64_t watermark,
+                     struct txn_end *end, struct err *e);
 /*
  * Walks the batches with offsets in [from, to) by their headers. With `index`, aborted transactions are added to its
  * transaction index. Ends quietly at a damaged batch.
  */
-int log_replay(struct log *log, struct producers *p, int64_t from, int64_t to, struct segment *index,
-               struct err *e);
+int log_replay(struct log *log, struct producers *p, int64_t from, int64_t to, int64_t watermark,
+               struct segment *index, struct err *e);
 
 /* ---- log_recover.c ---- */
 int log_recover(struct log *log, const struct log_open_args *args, struct log_recovery *report,

@@ -170,7 +170,7 @@ static int rebuild_txnindex(struct recovery *r, struct segment *s, int64_t to, s
         rc = txnindex_truncate(s, s->base, e);
     r->log->names_dirty = true;
     if (rc == ERR_OK)
-        rc = log_replay(r->log, p, offset < 0 ? 0 : offset, to, s, e);
+        rc = log_replay(r->log, p, offset < 0 ? 0 : offset, to, INT64_MAX, s, e);
     producers_free(p);
     return rc;
 }
@@ -210,7 +210,7 @@ static int take_batch(struct recovery *r, struct segment *s, struct scan *scan, 
         r->report->scanned_bytes += (int64_t)batch_size(h);
     }
     if (rc == ERR_OK && h->base_offset >= r->snapshot)
-        rc = log_replay_batch(r->log->producers, h, data, &end, e);
+        rc = log_replay_batch(r->log->producers, h, data, INT64_MAX, &end, e);
     if (rc == ERR_OK && end.aborted && end.first_offset >= 0 && end.last_offset >= r->txn_from) {
         rc = txnindex_write(s, 0, &end, e);
         if (rc == ERR_OK)
@@ -313,7 +313,7 @@ static int prepare_first(struct recovery *r, struct segment *s, unsigned has, in
     if (r->snapshot < 0)
         r->snapshot = 0;
     if (r->snapshot < from) {
-        rc = log_replay(log, log->producers, r->snapshot, from, NULL, e);
+        rc = log_replay(log, log->producers, r->snapshot, from, INT64_MAX, NULL, e);
         r->snapshot = from;
     }
     return rc;

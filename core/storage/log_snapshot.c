@@ -115,8 +115,8 @@ int log_trim_snapshots(struct log *log, int64_t from, int64_t to, struct err *e)
 
 /* ---- replay ---- */
 
-int log_replay_batch(struct producers *p, const struct batch_header *h, const void *data, struct txn_end *end,
-                     struct err *e)
+int log_replay_batch(struct producers *p, const struct batch_header *h, const void *data, int64_t watermark,
+                     struct txn_end *end, struct err *e)
 {
     const struct producer_batch *duplicate;
     *end = (struct txn_end){.first_offset = -1};
@@ -136,12 +136,12 @@ int log_replay_batch(struct producers *p, const struct batch_header *h, const vo
     rc = producers_check_marker(p, h, type, coordinator_epoch, PRODUCER_TRUST, end, e);
     if (rc == ERR_OK)
         producers_apply_marker(p, h, coordinator_epoch, NULL);
-    /* Everything here is below a watermark that was reached or will be: nothing waits for one. */
-    producers_settle(p, batch_last_offset(h) + 1);
+    if (batch_last_offset(h) < watermark)
+        producers_settle(p, batch_last_offset(h) + 1);
     return rc;
 }
 
-static int replay_segment(struct producers *p, struct segment *s, int64_t from, int64_t to,
+static int replay_segment(struct producers *p, struct segment *s, int64_t from, int64_t to, int64_t watermark,
                           struct segment *index, struct err *e)
 {
     char path[STORAGE_PATH_MAX];
@@ -165,7 +165,7 @@ static int replay_segment(struct producers *p, struct segment *s, int64_t from, 
             if (h.attributes & BATCH_CONTROL)
                 rc = scan_batch(&scan, &h, &big, &data, e);
             if (rc == ERR_OK)
-                rc = log_replay_batch(p, &h, data, &end, e);
+                rc = log_replay_batch(p, &h, data, watermark, &end, e);
             if (rc == ERR_OK && index && end.aborted && end.first_offset >= 0) {
                 rc = txnindex_write(index, 0, &end, e);
                 if (rc == ERR_OK)
@@ -180,15 +180,15 @@ static int replay_segment(struct producers *p, struct segment *s, int64_t from, 
     return rc == ERR_END || rc == ERR_CORRUPT || rc == ERR_TRUNCATED ? ERR_OK : rc;
 }
 
-int log_replay(struct log *log, struct producers *p, int64_t from, int64_t to, struct segment *index,
-               struct err *e)
+int log_replay(struct log *log, struct producers *p, int64_t from, int64_t to, int64_t watermark,
+               struct segment *index, struct err *e)
 {
     int rc = ERR_OK;
     for (size_t i = log_segment_index(log, from); i < log->count && rc == ERR_OK; i++) {
         struct segment *s = log->segments[i];
         if (s->base >= to)
             break;
-        rc = replay_segment(p, s, from, to, s == index ? index : NULL, e);
+        rc = replay_segment(p, s, from, to, watermark, s == index ? index : NULL, e);
     }
     return rc;
 }

@@ -55,12 +55,13 @@ static int reopen_segment(struct segment *s, int64_t end, struct err *e)
 static int rebuild_producers(struct log *log, struct err *e)
 {
     struct producers *p = producers_new();
-    int64_t from;
+    int64_t from, watermark = log_high_watermark(log);
     if (!p)
         return err_nomem(e);
-    int rc = log_load_snapshot(log, log->end, p, &from, e);
+    /* A transaction whose marker is not below the watermark still holds readers back; no snapshot tells of it. */
+    int rc = log_load_snapshot(log, watermark, p, &from, e);
     if (rc == ERR_OK)
-        rc = log_replay(log, p, from < 0 ? 0 : from, log->end, NULL, e);
+        rc = log_replay(log, p, from < 0 ? 0 : from, log->end, watermark, NULL, e);
     if (rc) {
         producers_free(p);
         return rc;

@@ -1,5 +1,6 @@
 /*
- * What one log keeps when the power goes (tests/lib/power.h): only what was synced, names of files included.
+ * What one log keeps when the power goes (tests/lib/power.h): only what was synced, names of files included. And what it
+ * keeps from readers and takes from the disk meanwhile.
  */
 #include "kit.h"
 
@@ -92,12 +93,72 @@ static void test_metadata_of_zeros(void **state)
     testkit_remove_dir(dir);
 }
 
+/* What is taken back behind a marker that is not committed yet leaves its transaction unstable. */
+static void test_truncation_above_the_watermark(void **state)
+{
+    struct err e = {0};
+    char *dir = testkit_dir();
+    struct log_open_args args = open_args(dir);
+    struct log_appended out;
+    (void)state;
+    struct log *log = open_log(&args, NULL);
+    struct batch_spec spec = {.has_producer = true, .producer = {5, 0, 0, true}};
+    assert_ok(try_append(log, &spec, &out, &e), &e);
+    log_set_high_watermark(log, 1);
+    assert_ok(try_marker(log, 5, 0, true, &out, &e), &e);
+    assert_ok(log_roll(log, true, &e), &e); /* writes a snapshot behind the marker */
+    append(log, 1);
+    append(log, 1);
+    assert_ok(log_truncate_to(log, 3, &e), &e);
+    assert_int_equal(log_last_stable_offset(log), 0);
+    log_set_high_watermark(log, 3);
+    assert_int_equal(log_last_stable_offset(log), 3);
+    close_log(log, true);
+    testkit_remove_dir(dir);
+}
+
+static int64_t blocks_of(const char *dir)
+{
+    char path[600];
+    struct stat st;
+    snprintf(path, sizeof path, "%s/00000000000000000000.log", dir);
+    assert_int_equal(stat(path, &st), 0);
+    return (int64_t)st.st_blocks * 512;
+}
+
+static void test_preallocate(void **state)
+{
+    char *dir = testkit_dir();
+    struct log_open_args args = open_args(dir);
+    struct err e = {0};
+    char path[600];
+    int fd;
+    (void)state;
+    snprintf(path, sizeof path, "%s/probe", dir);
+    assert_ok(io_open(&fd, path, O_RDWR | O_CREAT, 0600, &e), &e);
+    if (io_allocate(fd, 0, 4096, path, &e) == ERR_UNSUPPORTED) {
+        print_message("this file system reserves no space\n");
+        skip();
+    }
+    io_close(fd);
+    args.config.preallocate = true;
+    args.config.segment_bytes = 8 << 20;
+    struct log *log = open_log(&args, NULL);
+    append(log, 1);
+    assert_true(blocks_of(dir) >= 8 << 20);
+    close_log(log, true);
+    assert_true(blocks_of(dir) < 1 << 20); /* given back */
+    testkit_remove_dir(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_aborted_transactions_survive),
         cmocka_unit_test(test_restoring_writes_the_same_bytes_again),
         cmocka_unit_test(test_metadata_of_zeros),
+        cmocka_unit_test(test_truncation_above_the_watermark),
+        cmocka_unit_test(test_preallocate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
