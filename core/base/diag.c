@@ -44,11 +44,10 @@ bool diag_enabled(enum diag_level level)
     return (int)level >= atomic_load_explicit(&threshold, memory_order_relaxed) && level < DIAG_OFF;
 }
 
-/* Control characters would break "one line an event". */
-static void flatten(char *s)
+void diag_one_line(char *s)
 {
-    for (; *s; s++)
-        if ((unsigned char)*s < 0x20)
+    for (; s && *s; s++)
+        if ((unsigned char)*s < 0x20 || *s == 0x7f)
             *s = ' ';
 }
 
@@ -79,7 +78,7 @@ void diag(enum diag_level level, const char *component, const char *fmt, ...)
         buf_free(&b);
         return;
     }
-    flatten(message);
+    diag_one_line(message);
     n = (size_t)snprintf(line, sizeof line, "%s %s %s: %s\n", stamp, shown[level], component, message);
     ssize_t ignored = write(STDERR_FILENO, line, n < sizeof line ? n : sizeof line - 1);
     (void)ignored;

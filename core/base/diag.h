@@ -19,6 +19,9 @@ bool diag_enabled(enum diag_level level);
 void diag(enum diag_level level, const char *component, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Blanks for control characters, so that foreign text stays on its line. NULL is fine. */
+void diag_one_line(char *s);
+
 #define diag_debug(...) diag(DIAG_DEBUG, __VA_ARGS__)
 #define diag_info(...) diag(DIAG_INFO, __VA_ARGS__)
 #define diag_warn(...) diag(DIAG_WARN, __VA_ARGS__)

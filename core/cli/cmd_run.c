@@ -362,13 +362,16 @@ static void show_progress(struct run *r)
         diag_warn("hub", "%s", e.text);
         return;
     }
-    for (size_t i = 0; i < n; i++)
-        printf("%-24s %-10s %8s records %10s/s%s%s%s%s\n", list[i].connector, task_state_name(list[i].state),
+    for (size_t i = 0; i < n; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "%s-%d", list[i].connector, list[i].index);
+        printf("%-24s %-10s %8s records %10s/s%s%s%s%s\n", name, task_state_name(list[i].state),
                show_count((double)list[i].records), show_bytes(list[i].bytes_per_s),
                list[i].lag_records >= 0 ? "  lag " : "",
                list[i].lag_records >= 0 ? show_count((double)list[i].lag_records) : "",
                list[i].state == TASK_FAILED ? "  " : "",
                list[i].state == TASK_FAILED && list[i].error ? list[i].error : "");
+    }
     putchar('\n');
     fflush(stdout);
     task_status_free(list, n);

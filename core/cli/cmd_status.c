@@ -16,7 +16,7 @@ static void print_errors(const json_t *tasks)
     json_array_foreach(tasks, i, t)
     {
         if (json_object_get(t, "error"))
-            printf("\n%s/%lld: %s  (%s)\n", member_text(t, "connector"), (long long)member_int(t, "task"),
+            printf("\n%s-%lld: %s  (%s)\n", member_text(t, "connector"), (long long)member_int(t, "task"),
                    member_text(t, "error"), show_ago(member_int(t, "error_ms")));
     }
 }

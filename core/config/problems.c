@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/diag.h"
 #include "base/mem.h"
 
 #define NEAREST_MAX 96 /* longer names are not compared */
@@ -42,19 +43,11 @@ __attribute__((format(printf, 1, 0))) static char *format_text(const char *fmt, 
     return text;
 }
 
-/* A problem is one line, whatever a server or a file name put into it. */
-static void flatten(char *text)
-{
-    for (char *c = text; c && *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
-            *c = ' ';
-}
-
 /* Takes over `text` (NULL: out of memory). */
 static int add_text(struct problems *p, const char *file, int line, int column, char *text)
 {
     char *name = text ? mem_strdup(file ? file : "") : NULL;
-    flatten(text);
+    diag_one_line(text); /* whatever a server or a file name put into it */
     if (!name)
         goto err_after_text;
     struct problem *items = mem_realloc_array(p->items, p->count + 1, sizeof(*items));

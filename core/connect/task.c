@@ -135,6 +135,7 @@ void task_set_state(struct leat_task *t, enum task_state state)
 void task_set_error(struct leat_task *t, const char *error)
 {
     char *copy = error == NULL ? NULL : mem_strdup(error);
+    diag_one_line(copy); /* it may quote a server's answer */
     pthread_mutex_lock(&t->lock);
     char *old = t->error;
     t->error = copy;
