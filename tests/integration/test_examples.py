@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import urllib.request
@@ -47,6 +48,17 @@ class Examples(Case):
                 self.assertIn("fine", leat("validate", path, cwd=self.directory, env=NOWHERE).stdout)
                 with open(path, encoding="utf-8") as f:
                     self.assertLess(max(len(line) for line in f), 122)
+
+    def test_what_the_pages_show_is_valid(self):
+        secret = self.write("secret", "x\n")
+        for page in ("README.md", "docs/configuration.md"):
+            with open(os.path.join(ROOT, page), encoding="utf-8") as f:
+                blocks = re.findall(r"^```yaml\n((?:hub|pipelines):.*?)^```", f.read(), re.S | re.M)
+            self.assertTrue(blocks, page)
+            for block in blocks:
+                path = self.write("page.yaml", block.replace("/run/secrets/s3", secret))
+                with self.subTest(page=page, block=block):
+                    self.assertIn("fine", leat("validate", path, env={"S3_KEY": "x"}).stdout)
 
     def test_quickstart(self):
         hub = self.example("quickstart")
