@@ -104,7 +104,9 @@ static int open_journal(struct broker *b, struct err *e)
 static int open_store(struct broker *b, struct err *e)
 {
     int rc;
-    if (!(b->removed = map_new()))
+    b->removed = map_new();
+    b->removed_names = map_new();
+    if (!b->removed || !b->removed_names)
         return err_nomem(e);
     if ((rc = meta_open(b, e)) || (rc = recovery_scan(b, e)) || (rc = checkpoint_read(b, e)) ||
         (rc = open_journal(b, e)))
@@ -121,8 +123,10 @@ static int open_services(struct broker *b, struct err *e)
         return rc;
     if ((rc = offsets_load(b, e)) || (rc = txns_load(b, e)))
         return rc;
-    if (!b->clean_start && (rc = txns_abort_unknown(b, e)))
+    if (!b->clean_start && ((rc = txns_abort_unknown(b, e)) || (rc = offsets_forget_removed(b, e))))
         return rc;
+    map_free(b->removed_names, NULL);
+    b->removed_names = NULL;
     return upkeep_start(b, e);
 }
 
@@ -228,6 +232,8 @@ static void free_all(struct broker *b)
         journal_close(b->journal);
     if (b->removed)
         map_free(b->removed, NULL);
+    if (b->removed_names)
+        map_free(b->removed_names, NULL);
     mem_free(b->upkeep);
     topics_free(&b->topics);
     io_close(b->lock_fd);

@@ -118,7 +118,7 @@ int checkpoint_read(struct broker *b, struct err *e)
 /* -1: no line for this partition. */
 typedef int64_t get_fn(struct partition *p);
 
-static int64_t get_recovery(struct partition *p)
+int64_t checkpoint_point(struct partition *p)
 {
     struct log *log = partition_log(p);
     if (!log)
@@ -185,7 +185,7 @@ static int write_offsets(struct broker *b, const char *name, get_fn *get, struct
 
 int checkpoint_recovery(struct broker *b, struct err *e)
 {
-    return write_offsets(b, CHECKPOINT_RECOVERY, get_recovery, e);
+    return write_offsets(b, CHECKPOINT_RECOVERY, checkpoint_point, e);
 }
 
 int checkpoint_starts(struct broker *b, struct err *e)

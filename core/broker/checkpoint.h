@@ -17,6 +17,7 @@ int checkpoint_read(struct broker *b, struct err *e);
  * may be on disk, but must be cut after a crash.
  */
 int checkpoint_recovery(struct broker *b, struct err *e);
+int64_t checkpoint_point(struct partition *p); /* what it would write now; -1: nothing */
 int checkpoint_starts(struct broker *b, struct err *e);
 int checkpoint_watermarks(struct broker *b, struct err *e);
 

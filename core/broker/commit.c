@@ -33,8 +33,8 @@ struct commit {
     struct err failure;
     atomic_uint_fast64_t sealed;
     atomic_uint_fast64_t syncs, sync_ns, grouped, bytes;
-    void (*on_sealed)(void *arg);
-    void *on_sealed_arg;
+    void (*_Atomic on_sealed)(void *arg);
+    void *on_sealed_arg; /* set before */
 };
 
 /* ---- operations ------------------------------------------------------------------------------------------------ */
@@ -265,8 +265,9 @@ static void note_sealed(struct commit *c)
     if (sealed == atomic_load(&c->sealed))
         return;
     atomic_store(&c->sealed, sealed);
-    if (sealed && c->on_sealed)
-        c->on_sealed(c->on_sealed_arg);
+    void (*tell)(void *) = atomic_load(&c->on_sealed);
+    if (sealed && tell)
+        tell(c->on_sealed_arg);
 }
 
 /* The next journal file, while nobody waits. A full disk is met here; appends are refused when no file is left. */
@@ -361,8 +362,8 @@ int commit_start(struct commit **out, struct journal *j, struct topics *topics, 
 
 void commit_on_sealed(struct commit *c, void (*fn)(void *arg), void *arg)
 {
-    c->on_sealed = fn;
     c->on_sealed_arg = arg;
+    atomic_store(&c->on_sealed, fn);
 }
 
 void commit_stop(struct commit *c)

@@ -77,6 +77,8 @@ static int replay_remove(struct broker *b, const struct meta_record *r, struct e
     if (!t)
         return ERR_OK;
     int rc = map_put(b->removed, t->id.b, sizeof t->id.b, b, e); /* the value only says that it is there */
+    if (!rc && !map_get(b->removed_names, t->name, strlen(t->name)))
+        rc = map_put(b->removed_names, t->name, strlen(t->name), b, e);
     topics_remove(&b->topics, t);
     topic_unref(t);
     return rc;

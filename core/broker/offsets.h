@@ -35,8 +35,10 @@ void offsets_drop(struct broker *b, struct offset_change *list);
 /* After loading: what the producer's open transaction has pending. Once. */
 struct offset_change *offsets_take_pending(struct broker *b, int64_t producer_id);
 
-/* Deletes every group's offsets for a deleted topic. Waits for the disk. */
+/* Deletes every group's offsets for a deleted topic. Waits for the disk; may be called with the admin lock. */
 int offsets_forget_topic(struct broker *b, const char *topic, struct err *e);
+/* At start: the same for all deleted topics, as a stop amid a deletion may have left some. */
+int offsets_forget_removed(struct broker *b, struct err *e);
 
 #define OFFSET_METADATA_MAX 4096 /* Kafka's offset.metadata.max.bytes */
 

@@ -182,15 +182,18 @@ int broker_commit_offsets(struct broker *b, const char *group, const struct grou
 
 /* ---- deletion ------------------------------------------------------------------------------------------------------- */
 
-/* Tombstones for a group's offsets, of one topic or (NULL) of all. */
-static int tombstones(struct broker *b, const struct group_info *g, const char *topic, struct err *e)
+typedef bool choose_fn(struct broker *b, const char *topic, const char *arg);
+
+/* Tombstones for those of a group's offsets that are chosen, and with `choose` NULL for all and the group. */
+static int tombstones(struct broker *b, const struct group_info *g, choose_fn *choose, const char *arg,
+                      struct err *e)
 {
     struct group_offset *gone = mem_calloc(g->count + 1, sizeof *gone);
     size_t n = 0;
     if (!gone)
         return err_nomem(e);
     for (size_t i = 0; i < g->count; i++) {
-        if (topic && strcmp(g->offsets[i].topic, topic) != 0)
+        if (choose && !choose(b, g->offsets[i].topic, arg))
             continue;
         gone[n] = g->offsets[i];
         gone[n].metadata = NULL;
@@ -199,7 +202,7 @@ static int tombstones(struct broker *b, const struct group_info *g, const char *
     struct offset_change *changes;
     int rc = n ? offsets_prepare(b, g->group, gone, n, &changes, e) : ERR_OK;
     if (!rc && n)
-        rc = commit_changes(b, g->group, changes, !topic, e);
+        rc = commit_changes(b, g->group, changes, !choose, e);
     mem_free(gone);
     return rc;
 }
@@ -210,18 +213,40 @@ int broker_delete_group(struct broker *b, const char *group, struct err *e)
     int rc = broker_group(b, group, &g, e);
     if (rc)
         return rc;
-    rc = tombstones(b, &g, NULL, e);
+    rc = tombstones(b, &g, NULL, NULL, e);
     group_info_free(&g);
     return rc;
 }
 
-int offsets_forget_topic(struct broker *b, const char *topic, struct err *e)
+static int forget(struct broker *b, choose_fn *choose, const char *arg, struct err *e)
 {
     struct group_info *list;
     size_t n;
     int rc = broker_groups(b, &list, &n, e);
     for (size_t i = 0; !rc && i < n; i++)
-        rc = tombstones(b, &list[i], topic, e);
+        rc = tombstones(b, &list[i], choose, arg, e);
     group_infos_free(list, n);
     return rc;
+}
+
+static bool is_this(struct broker *b, const char *topic, const char *arg)
+{
+    (void)b;
+    return strcmp(topic, arg) == 0;
+}
+
+static bool is_removed(struct broker *b, const char *topic, const char *arg)
+{
+    (void)arg;
+    return map_get(b->removed_names, topic, strlen(topic)) && !topics_by_name(&b->topics, topic);
+}
+
+int offsets_forget_topic(struct broker *b, const char *topic, struct err *e)
+{
+    return forget(b, is_this, topic, e);
+}
+
+int offsets_forget_removed(struct broker *b, struct err *e)
+{
+    return forget(b, is_removed, NULL, e);
 }

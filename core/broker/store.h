@@ -32,7 +32,7 @@ struct broker {
     bool checkpoints_stale;      /* they may name deleted topics; under `admin` */
     struct topics topics;
     struct log *meta;                            /* __cluster_metadata-0 */
-    struct map *removed;                         /* ids of deleted topics, while starting */
+    struct map *removed, *removed_names;         /* ids and names of deleted topics, while starting */
     int64_t next_producer_id, producer_id_limit; /* the rest of this process's block; under `admin` */
 
     struct journal *journal;

@@ -236,8 +236,10 @@ int broker_delete_topic(struct broker *b, const char *name, struct err *e)
 {
     pthread_mutex_lock(&b->admin);
     int rc = delete_locked(b, name, e);
+    if (!rc) /* before anybody can make a new topic of this name */
+        rc = offsets_forget_topic(b, name, e);
     pthread_mutex_unlock(&b->admin);
-    return rc ? rc : offsets_forget_topic(b, name, e);
+    return rc;
 }
 
 /* ---- change ---------------------------------------------------------------------------------------------------- */

@@ -18,7 +18,7 @@ struct upkeep {
     pthread_t thread;
     pthread_mutex_t lock; /* leaf */
     pthread_cond_t cond;
-    bool stop;
+    bool stop, started;
     _Atomic(int64_t) wake_at; /* clock_mono_ms */
     uint64_t released;        /* newest journal file given back */
     int64_t next_release;     /* not before; after a failure */
@@ -108,7 +108,7 @@ static bool has_retention(const struct partition *p)
     return c->cleanup_delete && (c->retention_ms >= 0 || c->retention_bytes >= 0);
 }
 
-static void retain_one(struct partition *p, int64_t now_wall)
+static void retain_one(struct partition *p, int64_t now_wall, int64_t below)
 {
     struct log *log = partition_log(p);
     struct err e;
@@ -122,7 +122,7 @@ static void retain_one(struct partition *p, int64_t now_wall)
     int rc = log_roll(log, false, &e);
     pthread_mutex_unlock(&p->lock);
     if (!rc)
-        rc = log_apply_retention(log, now_wall, &deleted, &e);
+        rc = log_apply_retention(log, now_wall, below, &deleted, &e);
     if (rc)
         diag_warn("broker", "retention of %s: %s", log_name(log), e.text);
     else if (deleted)
@@ -131,9 +131,10 @@ static void retain_one(struct partition *p, int64_t now_wall)
 
 /*
  * Recovery points go to disk before segments are removed: entries of those may still be in the journal, and recovery
- * passes over what is below the recovery point instead of writing it anew.
+ * passes over what is below the recovery point instead of writing it anew. below[i]: nothing beyond is to be removed.
  */
-static int prepare_retention(struct broker *b, struct partition **list, size_t n, struct err *e)
+static int prepare_retention(struct broker *b, struct partition **list, size_t n, int64_t *below,
+                             struct err *e)
 {
     for (size_t i = 0; i < n; i++) {
         struct log *log;
@@ -143,6 +144,7 @@ static int prepare_retention(struct broker *b, struct partition **list, size_t n
         log = partition_log(list[i]);
         if (log && log_recovery_point(log) < log_end_offset(log) && (rc = partition_flush(list[i], e)))
             return rc;
+        below[i] = checkpoint_point(list[i]);
     }
     return checkpoint_recovery(b, e);
 }
@@ -151,12 +153,15 @@ static void retention_pass(struct broker *b, struct partition **list, size_t n)
 {
     struct err e;
     int64_t now_wall = clock_wall_ms();
-    if (prepare_retention(b, list, n, &e)) {
+    int64_t *below = mem_calloc(n + 1, sizeof *below);
+    if (below ? prepare_retention(b, list, n, below, &e) : err_nomem(&e)) {
         diag_warn("broker", "retention is put off: %s", e.text);
+        mem_free(below);
         return;
     }
     for (size_t i = 0; i < n; i++)
-        retain_one(list[i], now_wall);
+        retain_one(list[i], now_wall, below[i]);
+    mem_free(below);
     if (checkpoint_starts(b, &e))
         diag_warn("broker", "%s", e.text);
 }
@@ -239,22 +244,18 @@ int upkeep_start(struct broker *b, struct err *e)
     cond_init(&u->cond);
     atomic_init(&u->wake_at, INT64_MAX);
     u->next_retention = clock_mono_ms() + b->o.retention_check_ms;
-    /* The first round releases what recovery left in the journal. */
+    /* The first round releases what recovery left in the journal, and what was sealed before it is told of. */
     b->upkeep = u;
-    int rc = thread_start(&u->thread, "leat-upkeep", run, b, e);
-    if (rc) {
-        b->upkeep = NULL;
-        mem_free(u);
-        return rc;
-    }
     commit_on_sealed(b->commit, on_sealed, b);
-    return ERR_OK;
+    int rc = thread_start(&u->thread, "leat-upkeep", run, b, e);
+    u->started = !rc;
+    return rc; /* freed with the broker: the commit stage may be ringing */
 }
 
 void upkeep_stop(struct broker *b)
 {
     struct upkeep *u = b->upkeep;
-    if (!u)
+    if (!u || !u->started)
         return;
     pthread_mutex_lock(&u->lock);
     u->stop = true;

@@ -181,8 +181,11 @@ int log_flush(struct log *log, struct err *e);
 /* Starts a new segment if segment_ms says so or `force`; writes a producer snapshot. */
 int log_roll(struct log *log, bool force, struct err *e);
 
-/* Deletes whole segments by retention_ms and retention_bytes, never the active one. *deleted counts them. */
-int log_apply_retention(struct log *log, int64_t now_ms, int *deleted, struct err *e);
+/*
+ * Deletes whole segments by retention_ms and retention_bytes, never the active one and none that reaches to or beyond
+ * `below`: what the owner's recovery would put back. *deleted counts them.
+ */
+int log_apply_retention(struct log *log, int64_t now_ms, int64_t below, int *deleted, struct err *e);
 
 /* Records below `offset` are gone for readers; whole segments below it are deleted. */
 int log_set_start_offset(struct log *log, int64_t offset, struct err *e);

@@ -185,11 +185,14 @@ static int is_expired(struct log *log, struct segment *s, int64_t now_ms, bool *
     return rc;
 }
 
-static int drop_expired(struct log *log, int64_t now_ms, int *deleted, struct err *e)
+static int drop_expired(struct log *log, int64_t now_ms, int64_t below, int *deleted, struct err *e)
 {
     int rc = ERR_OK;
     bool expired = true;
-    while (rc == ERR_OK && expired && log->count > 1 && log->segments[1]->base <= log_high_watermark(log)) {
+    int64_t watermark = log_high_watermark(log);
+    if (below > watermark)
+        below = watermark;
+    while (rc == ERR_OK && expired && log->count > 1 && log->segments[1]->base <= below) {
         rc = is_expired(log, log->segments[0], now_ms, &expired, e);
         if (rc == ERR_OK && expired) {
             rc = log_drop_first(log, e);
@@ -201,13 +204,13 @@ static int drop_expired(struct log *log, int64_t now_ms, int *deleted, struct er
     return rc;
 }
 
-int log_apply_retention(struct log *log, int64_t now_ms, int *deleted, struct err *e)
+int log_apply_retention(struct log *log, int64_t now_ms, int64_t below, int *deleted, struct err *e)
 {
     *deleted = 0;
     pthread_mutex_lock(&log->append);
     int rc = log_check_usable(log, e);
     if (rc == ERR_OK)
-        rc = drop_expired(log, now_ms, deleted, e);
+        rc = drop_expired(log, now_ms, below, deleted, e);
     pthread_mutex_unlock(&log->append);
     return rc;
 }

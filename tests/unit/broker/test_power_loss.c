@@ -547,6 +547,65 @@ static void test_deleted_is_swept(void **state)
     testkit_remove_dir(base);
 }
 
+enum { CUTS = 60 };
+
+struct cuts {
+    struct power power;
+    const char *base;
+    int n;
+};
+
+static void cut_each(void *arg)
+{
+    struct cuts *c = arg;
+    char path[512];
+    snprintf(path, sizeof path, "%s/image%d", c->base, c->n);
+    power_image(&c->power, c->power.root, path, 8);
+    if (++c->n < CUTS)
+        c->power.cut_at = c->power.events + 1;
+}
+
+/* A stop at whatever point of a deletion: a new topic of the name does not begin with the old one's offsets. */
+static void test_offsets_go_with_their_topic(void **state)
+{
+    static const struct group_offset o = {.topic = "t", .offset = 5, .leader_epoch = -1};
+    char *base = testkit_dir(), data[512], image[600];
+    struct fixture f = {0};
+    static struct cuts c;
+    int64_t stored;
+    int unknown = 0;
+    (void)state;
+    c = (struct cuts){.base = base};
+    snprintf(data, sizeof data, "%s/data", base);
+    struct broker_options options = {.data_dir = data, .offsets_partitions = 1};
+    assert_ok(broker_open(&f.b, &options, &f.e), &f.e);
+    create(&f, "t", 1);
+    assert_ok(broker_commit_offsets(f.b, "g", &o, 1, &f.e), &f.e);
+    fixture_close(&f);
+    power_start(&c.power, data, 7, cut_each, &c);
+    assert_ok(broker_open(&f.b, &options, &f.e), &f.e);
+    c.power.cut_at = c.power.events + 1;
+    assert_ok(broker_delete_topic(f.b, "t", &f.e), &f.e);
+    power_stop(&c.power);
+    fixture_close(&f);
+    for (int i = 0; i < c.n; i++) {
+        snprintf(image, sizeof image, "%s/image%d", base, i);
+        options.data_dir = image;
+        bool fresh = false;
+        for (int round = 0; round < 2; round++) { /* also after a restart */
+            assert_ok(broker_open(&f.b, &options, &f.e), &f.e);
+            int rc = broker_create_topic(f.b, "t", 1, NULL, 0, NULL, &f.e);
+            assert_ok(broker_fetch_offset(f.b, "g", "t", 0, &stored, &f.e), &f.e);
+            fresh = fresh || rc == ERR_OK;
+            assert_int_equal(stored, fresh ? -1 : 5);
+            fixture_close(&f);
+        }
+        unknown += fresh;
+    }
+    assert_true(c.n > 3 && c.n < CUTS && unknown > 1);
+    testkit_remove_dir(base);
+}
+
 /* A topic that is made anew under the name of one that is deleted has nothing of the other's checkpoints. */
 static void test_made_anew(void **state)
 {
@@ -621,6 +680,7 @@ int main(void)
         cmocka_unit_test(test_power_loss),
         cmocka_unit_test(test_deleted_is_swept),
         cmocka_unit_test(test_made_anew),
+        cmocka_unit_test(test_offsets_go_with_their_topic),
         cmocka_unit_test_setup_teardown(test_lost_recovery_points, setup, teardown),
     };
     diag_setup(DIAG_ERROR, DIAG_TEXT);

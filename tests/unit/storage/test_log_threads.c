@@ -98,7 +98,7 @@ static void *upkeep(void *arg)
         int64_t offset, ts;
         struct segment_info *list;
         size_t n;
-        if (log_flush(sh->log, &e) || log_apply_retention(sh->log, EPOCH_MS, &deleted, &e) ||
+        if (log_flush(sh->log, &e) || log_apply_retention(sh->log, EPOCH_MS, INT64_MAX, &deleted, &e) ||
             log_offset_for_time(sh->log, EPOCH_MS, &offset, &ts, &e) ||
             log_segments(sh->log, &list, &n, &e)) {
             complain(sh, "upkeep");

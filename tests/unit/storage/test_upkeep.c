@@ -108,12 +108,12 @@ static void old_segments_are_deleted_by_time_and_size(void **state)
     assert_int_equal(segment_count(log), 6);
     a.config.retention_ms = 10000;
     log_set_config(log, &a.config);
-    assert_ok(log_apply_retention(log, EPOCH_MS + 30000, &deleted, &e), &e);
+    assert_ok(log_apply_retention(log, EPOCH_MS + 30000, INT64_MAX, &deleted, &e), &e);
     assert_int_equal(deleted, 0); /* nothing above the watermark goes */
     log_set_high_watermark(log, 30);
     struct log_range held;
     assert_ok(log_locate(log, 2, 500, READ_UNCOMMITTED, &held, &e), &e);
-    assert_ok(log_apply_retention(log, EPOCH_MS + 30000, &deleted, &e), &e);
+    assert_ok(log_apply_retention(log, EPOCH_MS + 30000, INT64_MAX, &deleted, &e), &e);
     assert_int_equal(deleted, 4); /* the newest record of the fifth segment is 6 s old */
     assert_int_equal(log_start_offset(log), 20);
     uint8_t *bytes = malloc(held.bytes);
@@ -132,7 +132,7 @@ static void old_segments_are_deleted_by_time_and_size(void **state)
     a.config.retention_ms = -1;
     a.config.retention_bytes = 100;
     log_set_config(log, &a.config);
-    assert_ok(log_apply_retention(log, EPOCH_MS, &deleted, &e), &e);
+    assert_ok(log_apply_retention(log, EPOCH_MS, INT64_MAX, &deleted, &e), &e);
     assert_int_equal(deleted, 1);
     assert_int_equal(segment_count(log), 1);
     close_log(log, true);
@@ -157,7 +157,7 @@ static void compacted_only_topics_keep_everything(void **state)
     for (int i = 0; i < 30; i++)
         append(log, 1);
     log_set_high_watermark(log, 30);
-    assert_ok(log_apply_retention(log, EPOCH_MS * 2, &deleted, &e), &e);
+    assert_ok(log_apply_retention(log, EPOCH_MS * 2, INT64_MAX, &deleted, &e), &e);
     assert_int_equal(deleted, 0);
     assert_code(log_set_start_offset(log, 31, &e), ERR_OFFSET_OUT_OF_RANGE, &e);
     assert_ok(log_set_start_offset(log, 12, &e), &e);
