@@ -473,7 +473,9 @@ static void run_once(unsigned seed)
         assert_ok(open_at(&f, data), &f.e);
         new_producer(&f);
     }
-    r.power.cut_at = r.power.events + 1 + seed % 300; /* nothing is going on at this moment */
+    pthread_mutex_lock(&r.power.lock);
+    r.power.cut_at = r.power.events + 1 + seed % 300;
+    pthread_mutex_unlock(&r.power.lock);
     for (int i = 0; i < 5; i++) {
         workers[i] = (struct worker){.r = &r, .f = {.b = f.b}, .rounds = rounds[i]};
         buf_init(&workers[i].f.batch, 64 << 20);
@@ -584,7 +586,9 @@ static void test_offsets_go_with_their_topic(void **state)
     fixture_close(&f);
     power_start(&c.power, data, 7, cut_each, &c);
     assert_ok(broker_open(&f.b, &options, &f.e), &f.e);
+    pthread_mutex_lock(&c.power.lock);
     c.power.cut_at = c.power.events + 1;
+    pthread_mutex_unlock(&c.power.lock);
     assert_ok(broker_delete_topic(f.b, "t", &f.e), &f.e);
     power_stop(&c.power);
     fixture_close(&f);
