@@ -36,6 +36,8 @@ static void source_close(void *self)
         map_free(src->ignored, mem_free);
     if (src->complaints)
         map_free(src->complaints, NULL);
+    if (src->odd)
+        map_free(src->odd, NULL);
     source_options_free(&src->o);
     mem_free(src);
 }
@@ -57,7 +59,8 @@ static int source_open(struct leat_task *t, const struct leat_host *h, const str
         goto opened;
     src->ignored = map_new();
     src->complaints = map_new();
-    int rc = src->ignored && src->complaints ? read_setup(src, &e) : err_nomem(&e);
+    src->odd = map_new();
+    int rc = src->ignored && src->complaints && src->odd ? read_setup(src, &e) : err_nomem(&e);
     if (rc == ERR_OK)
         rc = watch_open(src, &e);
     if (rc == ERR_OK)

@@ -9,7 +9,8 @@
  *   source_options.c   option table                       source_frame.c  bytes to records' bounds
  *   source_scan.c      which files there are              source_gzip.c   compressed files
  *   source_track.c     which stream a file holds          source_files.c  open files, a bounded number
- *   source_print.c     fingerprints, likeness of files    source_watch.c  inotify
+ *   source_list.c      the names in a directory           source_watch.c  inotify
+ *   source_print.c     fingerprints, likeness of files
  *   source_stream.c    streams and where to find them     source_state.c  positions as stored
  */
 #ifndef LEAT_FILE_SOURCE_H
@@ -29,7 +30,8 @@
 #define PRINT_TAIL_MAX 256               /* bytes before the position, which must be there still */
 #define WINDOW_BYTES ((size_t)256 << 10) /* read at once; grows for longer lines */
 #define GONE_MAX 10000                   /* positions kept of files that are gone */
-#define COMPLAINTS_MAX 1000              /* paths remembered as reported */
+#define UNSOUND_MAX 100     /* scans that may fail one after the other until order is given up for progress */
+#define COMPLAINTS_MAX 1000 /* paths remembered as reported */
 
 /* ---- options --------------------------------------------------------------------------------------------------- */
 
@@ -120,6 +122,7 @@ struct stream {
     uint64_t seen;                   /* the scan that found it last */
     uint64_t missed;                 /* the scan after which its file was not where it should be; 0: it is */
     uint64_t marked;                 /* the scan in or after which its first bytes were fingerprinted */
+    uint64_t sound;                  /* the last scan that missed nothing of its family */
     int64_t size, mtime_ns;          /* as last seen */
     int64_t grown_ms;                /* monotonic clock, when it was last seen to have grown */
     size_t partial;                  /* bytes at its end that are no whole record yet */
@@ -158,6 +161,9 @@ struct found_list {
     struct found *items;
     size_t count, room;
     bool incomplete; /* a directory could not be read: absence proves nothing */
+    bool torn;       /* files moved between their listing and the look at them: some may be missing, */
+    bool torn_all;   /* of any family, */
+    struct map *torn_families; /* or of these, by the hash of their names; NULL: of none */
 };
 
 /* ---- the source ------------------------------------------------------------------------------------------------- */
@@ -198,6 +204,7 @@ struct source {
     int64_t scan_due_ms, scan_cost_ms, scanned_ms, drained_ms, gauged_ms;
     struct map *ignored;    /* (dev, ino) of files that hold nothing new */
     struct map *complaints; /* paths reported as unreadable */
+    struct map *odd;        /* names whose directory tells other inodes than they have */
     struct watch *watch;    /* NULL: polling */
 
     struct stream **dirty; /* streams whose position is to be set in this poll */
@@ -228,6 +235,7 @@ int stream_moved(struct source *src, struct stream *s, const struct found *f,
 void stream_detach(struct source *src, struct stream *s);
 void stream_enqueue(struct source *src, struct stream *s);
 int stream_dirty(struct source *src, struct stream *s, struct err *e);
+bool stream_placed(const struct source *src, const struct stream *s); /* is it known what came before it? */
 bool stream_rotated(const struct stream *s); /* no longer at the path where it is written */
 struct stream *stream_first(struct source *src, enum stream_table k, uint64_t hash);
 uint64_t stream_inode_hash(const struct inode *i);
@@ -237,9 +245,18 @@ uint64_t stream_inode_hash(const struct inode *i);
 bool name_live(const char *name, char *out);
 bool name_is_gzip(const char *name);
 
+/* source_list.c */
+typedef int list_each_fn(void *arg, const char *name, uint64_t ino, struct err *e);
+/*
+ * Calls `each` for every name in a directory. *whole: all are of one moment; else it was too large, or the file system gives
+ * it in parts. ERR_NOT_FOUND, ERR_NO_MEMORY or what `each` returned.
+ */
+int list_directory(const char *dir, list_each_fn *each, void *arg, bool *whole, struct err *e);
+
 /* source_scan.c */
 int scan_files(struct source *src, struct found_list *out, struct err *e);
 void scan_free(struct found_list *l);
+bool scan_is_torn(const struct found_list *l, const struct stream *s); /* a sibling of it may be missing */
 int scan_stat(const char *path, struct inode *inode, int64_t *size, int64_t *mtime_ns); /* errno, 0 */
 int scan_stat_open(int fd, struct inode *inode, int64_t *size, int64_t *mtime_ns);      /* errno, 0 */
 bool scan_is_mine(const struct source *src, const char *family);
@@ -285,6 +302,7 @@ int probe_end(struct source *src, struct probe *p, struct stream *s, struct err 
 /* source_files.c */
 int files_open(struct source *src, struct stream *s,
                struct err *e); /* s->fd; ERR_NOT_FOUND: the path leads elsewhere */
+void files_adopt(struct source *src, struct stream *s, int *fd); /* takes it if there is room for it */
 void files_close(struct source *src, struct stream *s);
 void source_complain(struct source *src, const char *path,
                      const char *what); /* once, until it is well again */

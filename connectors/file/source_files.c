@@ -43,6 +43,16 @@ static void close_one(struct source *src)
     files_close(src, link_stream(l == &src->lru ? src->lru.next : l, lru));
 }
 
+void files_adopt(struct source *src, struct stream *s, int *fd)
+{
+    if (s->fd >= 0 || src->open_count >= src->o.open_max)
+        return;
+    s->fd = *fd;
+    *fd = -1;
+    src->open_count++;
+    link_append(&src->lru, &s->lru);
+}
+
 int files_open(struct source *src, struct stream *s, struct err *e)
 {
     if (s->fd >= 0) {

@@ -164,7 +164,7 @@ static int turn_plain(struct source *src, struct stream *s, enum turn *turn)
             break;
         const uint8_t *data = src->window + tail;
         n = got - tail;
-        if (s->marked == src->scan_number) { /* it was empty before */
+        if (s->fresh && !stream_placed(src, s)) { /* it was empty before */
             *turn = TURN_AGAIN;
             return LEAT_OK;
         }
@@ -321,10 +321,14 @@ static bool holds_back(struct source *src, const struct stream *s, struct stream
         return false;
     bool grown;
     struct err e;
-    if (!older->gzip && track_refresh(src, older, &grown, &e) != ERR_OK) {
-        if (older->missed && older->missed < src->scan_number)
-            return false; /* a scan did not help */
-        older->missed = src->scan_number;
+    int rc = older->gzip ? ERR_OK : track_refresh(src, older, &grown, &e);
+    if (rc != ERR_OK) {
+        if (older->missed == 0)
+            older->missed = src->scan_number;
+        /* one that moves on is found again or missed by a scan; else a scan has not helped */
+        uint64_t scans = src->scan_number - older->missed;
+        if (scans > (rc == ERR_NOT_FOUND ? UNSOUND_MAX : 0))
+            return false;
         src->scan_now = true;
         return true;
     }
@@ -341,7 +345,7 @@ static bool holds_back(struct source *src, const struct stream *s, struct stream
  */
 static bool must_wait(struct source *src, const struct stream *s)
 {
-    if (s->marked == src->scan_number) {
+    if (!stream_placed(src, s)) {
         src->scan_now = true;
         return true;
     }

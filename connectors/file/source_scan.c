@@ -18,6 +18,7 @@
 #include "connectors/file/source.h"
 
 #define SCAN_TRIES 5
+#define ODD_MAX 1000
 
 /* A scan of one directory. */
 struct walk {
@@ -27,8 +28,7 @@ struct walk {
     const struct pattern *p;
     const char *dir;
     char *real_dir;
-    bool denied;   /* its files may not be looked at */
-    bool unsteady; /* something was renamed, created or removed meanwhile */
+    bool denied; /* its files may not be looked at */
 };
 
 static void inode_key(const struct inode *i, uint64_t key[2])
@@ -98,7 +98,15 @@ void scan_free(struct found_list *l)
     for (size_t i = 0; i < l->count; i++)
         found_clear(&l->items[i]);
     mem_free(l->items);
+    if (l->torn_families)
+        map_free(l->torn_families, NULL);
     memset(l, 0, sizeof(*l));
+}
+
+bool scan_is_torn(const struct found_list *l, const struct stream *s)
+{
+    return l->torn_all ||
+           (l->torn_families && map_get(l->torn_families, &s->hash[BY_FAMILY], sizeof(uint64_t)));
 }
 
 static char *join(const char *dir, const char *name)
@@ -164,10 +172,56 @@ static int add_found(struct walk *w, struct found *f, struct err *e)
     return rc;
 }
 
-static int look_at(struct walk *w, const char *name, const char *path, bool primary, struct err *e)
+static int note_torn(struct walk *w, const char *name, struct err *e)
 {
-    struct statx x;
+    bool rotated;
+    char *real = join(w->real_dir, name), *family = real ? family_of(real, &rotated) : NULL;
+    struct found_list *l = w->out;
+    if (!l->torn_families)
+        l->torn_families = map_new();
+    int rc = ERR_OK;
+    if (!family || !l->torn_families)
+        rc = err_nomem(e);
+    uint64_t key = rc == ERR_OK ? hash64(family, strlen(family)) : 0;
+    if (rc == ERR_OK && !map_get(l->torn_families, &key, sizeof(key)))
+        rc = map_put(l->torn_families, &key, sizeof(key), w->src, e);
+    l->torn = true;
+    mem_free(real);
+    mem_free(family);
+    return rc;
+}
+
+/*
+ * The directory told `listed`, the file has `now` (0: is gone): it was renamed since, and another took its name. It cannot
+ * come back to that name, so where the same difference is met again it means nothing: what is mounted there has another inode
+ * than what it covers, and some file systems number files in directories otherwise.
+ */
+static int note_moved(struct walk *w, const char *name, const char *path, uint64_t listed, uint64_t now,
+                      struct err *e)
+{
+    uint64_t key[3] = {hash64(path, strlen(path)), listed, now};
+    if (map_get(w->src->odd, key, sizeof(key)))
+        return ERR_OK;
+    if (map_count(w->src->odd) >= ODD_MAX) {
+        struct map *empty = map_new();
+        if (!empty)
+            return err_nomem(e);
+        map_free(w->src->odd, NULL);
+        w->src->odd = empty;
+    }
+    int rc = map_put(w->src->odd, key, sizeof(key), w->src, e);
+    return rc == ERR_OK ? note_torn(w, name, e) : rc;
+}
+
+static int look_at(struct walk *w, const char *name, const char *path, uint64_t ino, bool primary,
+                   struct err *e)
+{
+    struct statx x = {0};
     int errnum = stat_path(path, AT_SYMLINK_NOFOLLOW, &x);
+    uint64_t now = errnum == 0 ? x.stx_ino : 0;
+    int rc = now != ino ? note_moved(w, name, path, ino, now, e) : ERR_OK;
+    if (rc != ERR_OK)
+        return rc;
     bool is_link = errnum == 0 && S_ISLNK(x.stx_mode);
     if (is_link)
         errnum = stat_path(path, 0, &x);
@@ -184,7 +238,6 @@ static int look_at(struct walk *w, const char *name, const char *path, bool prim
     struct found f = {.primary = primary};
     f.from_end = primary && w->src->o.start == START_END && !w->p->started;
     from_statx(&x, &f.inode, &f.size, &f.mtime_ns);
-    int rc = ERR_OK;
     f.real = is_link ? real_of(path, &rc, e) : join(w->real_dir, name);
     if (rc == ERR_OK && is_link && !f.real)
         return ERR_OK; /* the link has just gone */
@@ -207,7 +260,7 @@ static int look_at(struct walk *w, const char *name, const char *path, bool prim
     return add_found(w, &f, e);
 }
 
-static int each_name(void *arg, const char *name, struct err *e)
+static int each_name(void *arg, const char *name, uint64_t ino, struct err *e)
 {
     struct walk *w = arg;
     char live[NAME_MAX + 1];
@@ -219,7 +272,7 @@ static int each_name(void *arg, const char *name, struct err *e)
     char *path = join(w->dir, name);
     if (!path)
         return err_nomem(e);
-    int rc = source_options_exclude(&w->src->o, path) ? ERR_OK : look_at(w, name, path, primary, e);
+    int rc = source_options_exclude(&w->src->o, path) ? ERR_OK : look_at(w, name, path, ino, primary, e);
     mem_free(path);
     return rc;
 }
@@ -250,9 +303,11 @@ static int walk_directory(struct walk *w, const char *dir, struct err *e)
         return rc;
     }
     watch_directory(w->src, w->real_dir);
+    bool whole = true;
     int64_t before = names_changed(dir);
-    rc = io_list(dir, each_name, w, e);
-    w->unsteady |= names_changed(dir) != before;
+    rc = list_directory(dir, each_name, w, &whole, e);
+    if (!whole && names_changed(dir) != before)
+        w->out->torn = w->out->torn_all = true;
     mem_free(w->real_dir);
     if (rc == ERR_OK && !w->denied)
         source_well(w->src, dir);
@@ -282,7 +337,7 @@ static int walk_pattern(struct walk *w, struct err *e)
     return result;
 }
 
-static int scan_once(struct source *src, struct found_list *out, bool *unsteady, struct err *e)
+static int scan_once(struct source *src, struct found_list *out, struct err *e)
 {
     memset(out, 0, sizeof(*out));
     struct walk w = {.src = src, .out = out, .by_inode = map_new()};
@@ -294,22 +349,20 @@ static int scan_once(struct source *src, struct found_list *out, bool *unsteady,
         rc = walk_pattern(&w, e);
     }
     map_free(w.by_inode, NULL);
-    *unsteady = w.unsteady;
     if (rc != ERR_OK)
         scan_free(out);
     return rc;
 }
 
 /*
- * A listing taken while files are renamed may miss one, and show the file that took its place: the newer of two would be
- * read first. So it is taken again until nothing moved meanwhile.
+ * Where a file has left its name since the listing, another one may be there now, the newer of two, and the one that left
+ * may be found nowhere. So all is listed again, until every file was where it was listed, or the tries are used up.
  */
 int scan_files(struct source *src, struct found_list *out, struct err *e)
 {
     for (int tries = 0;; tries++) {
-        bool unsteady;
-        int rc = scan_once(src, out, &unsteady, e);
-        if (rc != ERR_OK || !unsteady || tries == SCAN_TRIES)
+        int rc = scan_once(src, out, e);
+        if (rc != ERR_OK || !out->torn || tries == SCAN_TRIES)
             return rc;
         scan_free(out);
     }

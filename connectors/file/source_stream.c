@@ -255,6 +255,16 @@ int stream_dirty(struct source *src, struct stream *s, struct err *e)
     return ERR_OK;
 }
 
+/*
+ * A scan before the look at its first bytes may have missed an older file, as the file may have been rotated between. If
+ * no scan is sound for long, as files are renamed faster than they can be opened, order is given up for progress.
+ */
+bool stream_placed(const struct source *src, const struct stream *s)
+{
+    uint64_t since = s->marked > s->sound ? s->marked : s->sound;
+    return s->sound > s->marked || src->scan_number > since + UNSOUND_MAX;
+}
+
 bool stream_rotated(const struct stream *s)
 {
     return s->lost || s->complete || strcmp(s->path, s->origin) != 0;

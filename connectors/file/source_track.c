@@ -160,21 +160,42 @@ static void lose(struct source *src, struct stream *s)
 
 struct age {
     bool live; /* is written now */
-    int64_t mtime_ns;
-    const char *real;
+    int64_t mtime_ns, born;
+    const char *real, *family;
 };
 
 static struct age age_of(const struct stream *s)
 {
-    return (struct age){!s->lost && strcmp(s->real, s->family) == 0, s->mtime_ns, s->real};
+    return (struct age){!s->lost && strcmp(s->real, s->family) == 0, s->mtime_ns, s->inode.born, s->real,
+                        s->family};
 }
 
-/* Of one family: what was rotated is older than what is written now; else by the last change, else by number. */
+/* x.log-20260101, not x.log.1, x.log.2.gz */
+static bool is_dated(struct age a)
+{
+    size_t n = strlen(a.family);
+    if (strcmp(a.real, a.family) == 0)
+        return false;
+    if (strncmp(a.real, a.family, n) != 0 || a.real[n] != '.')
+        return true;
+    const char *end = a.real + n;
+    size_t digits = strspn(end + 1, "0123456789");
+    return digits == 0 || digits >= 6 || (end[digits + 1] != '\0' && end[digits + 1] != '.');
+}
+
+/*
+ * Of one family: what was rotated is older than what is written now; else by the last change. Of files that were last changed
+ * in the same tick of the clock the higher number is older; of those with a date the one that was made first.
+ */
 static bool is_older(struct age a, struct age b)
 {
     if (a.live != b.live)
         return b.live;
-    return a.mtime_ns != b.mtime_ns ? a.mtime_ns < b.mtime_ns : strverscmp(a.real, b.real) > 0;
+    if (a.mtime_ns != b.mtime_ns)
+        return a.mtime_ns < b.mtime_ns;
+    if (is_dated(a) && is_dated(b) && a.born != b.born && a.born != 0 && b.born != 0)
+        return a.born < b.born;
+    return strverscmp(a.real, b.real) > 0;
 }
 
 /* Originals first, so that copies can be compared with them; let_pass sees to the order of reading. */
@@ -184,8 +205,9 @@ static int by_rank(const void *a, const void *b)
     int x_rank = x->rotated + name_is_gzip(x->real), y_rank = y->rotated + name_is_gzip(y->real);
     if (x_rank != y_rank)
         return x_rank - y_rank;
-    struct age x_age = {!x->rotated, x->mtime_ns, x->real}, y_age = {!y->rotated, y->mtime_ns, y->real};
-    return is_older(x_age, y_age) ? -1 : 1;
+    struct age x_age = {!x->rotated, x->mtime_ns, x->inode.born, x->real, x->family};
+    struct age y_age = {!y->rotated, y->mtime_ns, y->inode.born, y->real, y->family};
+    return is_older(x_age, y_age) ? -1 : is_older(y_age, x_age);
 }
 
 static struct stream *attached_in(struct source *src, const struct inode *inode)
@@ -379,6 +401,9 @@ static int assign(struct source *src, struct found *f, struct err *e)
     int rc = probe_open(src, &p, f, e);
     if (rc == ERR_OK) {
         rc = assign_probed(src, f, &p, &f->taken, &again, e);
+        struct stream *s = f->taken && rc == ERR_OK ? attached_in(src, &f->inode) : NULL;
+        if (s && s->size > s->offset)
+            files_adopt(src, s, &p.fd); /* what is to be read stays readable wherever the file goes */
         probe_close(&p);
     }
     if (rc == ERR_NO_MEMORY || rc == ERR_INTERRUPTED)
@@ -501,6 +526,13 @@ static int mark_started(struct source *src, const struct found_list *list, struc
     return ERR_OK;
 }
 
+static void note_sound(struct source *src, const struct found_list *list)
+{
+    for (size_t i = 0; i < src->stream_count; i++)
+        if (src->streams[i]->attached && !scan_is_torn(list, src->streams[i]))
+            src->streams[i]->sound = src->scan_number;
+}
+
 static int scan_once(struct source *src, struct err *e)
 {
     struct found_list list;
@@ -513,6 +545,8 @@ static int scan_once(struct source *src, struct err *e)
     if (rc == ERR_OK)
         rc = assign_all(src, &list, e);
     bool done = rc == ERR_OK && !src->scan_now; /* else something moved meanwhile */
+    if (done)
+        note_sound(src, &list);
     if (done)
         rc = sweep(src, &list, e);
     if (done && rc == ERR_OK)
