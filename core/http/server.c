@@ -127,16 +127,22 @@ static void refuse_body(struct incoming *in)
     err_set(&in->refused, ERR_TOO_LARGE, "the body is larger than %zu bytes", in->body.max);
 }
 
-/* Headers are here. A body that is announced as too large is not even begun. */
+#define READ_ON_MAX                                                                                          \
+    (2 * API_BODY_MAX) /* so much of a body that is too large is read, for its sender to hear why */
+
+/*
+ * Headers are here. An answer now, with the body still coming, is lost when the connection is reset under a sender in the
+ * middle of it; so only a hopeless body is not even begun.
+ */
 static enum MHD_Result on_headers(struct incoming *in, struct MHD_Connection *connection)
 {
     const char *text =
         MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
     in->started = true;
-    if (!text || strtoull(text, NULL, 10) <= in->body.max)
-        return MHD_YES;
-    refuse_body(in);
-    return refuse(connection, &in->refused);
+    unsigned long long announced = text ? strtoull(text, NULL, 10) : 0;
+    if (announced > in->body.max)
+        refuse_body(in);
+    return announced > READ_ON_MAX ? refuse(connection, &in->refused) : MHD_YES;
 }
 
 /* A part of the body. One that turns out too large is read on for a while, so that its sender hears why. */
@@ -148,7 +154,7 @@ static enum MHD_Result on_part(struct incoming *in, const char *data, size_t *n)
     else if (in->refused.code == ERR_OK)
         buf_append(&in->body, data, *n, &in->refused);
     *n = 0;
-    return in->seen > 2 * API_BODY_MAX ? MHD_NO : MHD_YES;
+    return in->seen > READ_ON_MAX ? MHD_NO : MHD_YES;
 }
 
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url,
