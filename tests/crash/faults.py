@@ -87,6 +87,14 @@ def check(hub, acked):
 def once(directory, fault):
     """One faulty run and one that mends. True if the fault was met (the hub or a task complained)."""
     hub = Hub(directory, CONFIG.replace("@DIR@", directory), ["--log-level", "warn"])
+    try:
+        return faulty_and_mended(hub, fault)
+    finally:
+        if hub.process and hub.process.poll() is None:
+            hub.kill()
+
+
+def faulty_and_mended(hub, fault):
     hub.start(wait=False, env={"LEAT_FAULT": fault})
     wait_for("the faulty hub to settle", lambda: settled(hub))
     acked = 0
@@ -101,7 +109,7 @@ def once(directory, fault):
     hub.start()
     wait_for("everything to be delivered", lambda: hub.task("made")["state"] == "COMPLETED"
              and hub.task("made-files")["lag"] == 0 and
-             len(complete_files(os.path.join(directory, "files"))) == RECORDS // 500)
+             len(complete_files(os.path.join(hub.directory, "files"))) == RECORDS // 500)
     if hub.stop() != 0:
         raise AssertionError("the second run did not stop cleanly:\n" + hub.log_text()[-3000:])
     check(hub, acked)
