@@ -94,6 +94,9 @@ int broker_topics(struct broker *b, struct topic_info **list, size_t *n, struct 
 /* Only how many partitions, and the largest batch that may be appended now: a look-up in memory. */
 int broker_topic_limits(struct broker *b, const char *name, int32_t *partitions, int64_t *max_message_bytes,
                         struct err *e);
+/* Segments of one partition, oldest first (mem_free); none where nothing was ever written. */
+int broker_segments(struct broker *b, const char *topic, int32_t partition, struct segment_info **list,
+                    size_t *n, struct err *e);
 void topic_info_free(struct topic_info *t);
 void topic_infos_free(struct topic_info *list, size_t n);
 

@@ -158,7 +158,10 @@ int meta_open(struct broker *b, struct err *e)
         .durable_end = -1,
     };
     args.config.retention_ms = args.config.retention_bytes = -1;
-    int rc = log_open(&b->meta, &args, &report, e);
+    /* Changes were synced one by one: only the last can be torn. Cutting more would lose topics without a word. */
+    int rc = log_check_middle(dir, e);
+    rc = rc ? err_wrap(e, "topics' metadata is damaged (leat fsck tells more)")
+            : log_open(&b->meta, &args, &report, e);
     mem_free(dir);
     /* A killed process may have left a change that it did not sync; from here on others build on it. */
     if (rc || (rc = log_flush(b->meta, e)))

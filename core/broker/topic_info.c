@@ -64,6 +64,23 @@ static int describe_partition(struct broker *b, const char *topic, int32_t i, st
     return rc;
 }
 
+int broker_segments(struct broker *b, const char *topic, int32_t partition, struct segment_info **list,
+                    size_t *n, struct err *e)
+{
+    struct partition *p;
+    struct log *log;
+    *list = NULL;
+    *n = 0;
+    int rc = topic_acquire(b, topic, partition, &p, e);
+    if (rc)
+        return rc;
+    rc = partition_open(b, p, false, &log, e);
+    if (!rc && log)
+        rc = log_segments(log, list, n, e);
+    partition_release(&b->topics, p);
+    return rc;
+}
+
 int broker_topic_limits(struct broker *b, const char *name, int32_t *partitions, int64_t *max_message_bytes,
                         struct err *e)
 {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "http/json_bytes.h"
@@ -73,11 +74,42 @@ static void print_topic(const json_t *topic)
     table_print(t);
 }
 
+static const char *show_time(int64_t ms, char out[32])
+{
+    return ms < 0 ? "-" : clock_format_utc(ms, out, 32);
+}
+
+/* Of an answer with segments; without, there is nothing to print. */
+static void print_segments(const json_t *topic)
+{
+    bool any = false;
+    static const char *const titles[] = {"PARTITION", "SEGMENT", "SIZE", "FIRST BATCH", "NEWEST RECORD", ""};
+    char first[32], newest[32];
+    size_t i, k;
+    json_t *p, *s;
+    json_array_foreach(json_object_get(topic, "partitions"), i, p) any =
+        any || json_object_get(p, "segment_list");
+    if (!any)
+        return;
+    printf("\n");
+    struct table *t = table_new("rrrlll", titles);
+    json_array_foreach(json_object_get(topic, "partitions"), i, p)
+    {
+        json_array_foreach(json_object_get(p, "segment_list"), k, s) table_row(
+            t, show_int(member_int(p, "partition")), show_int(member_int(s, "base_offset")),
+            show_bytes((double)member_int(s, "size")), show_time(member_int(s, "first_timestamp"), first),
+            show_time(member_int(s, "max_timestamp"), newest),
+            json_is_true(json_object_get(s, "active")) ? "active" : "");
+    }
+    table_print(t);
+}
+
 static int answer_topic(struct cli *c, json_t *topic)
 {
     if (cli_json(c))
         return print_json(topic);
     print_topic(topic);
+    print_segments(topic);
     json_decref(topic);
     return EXIT_FINE;
 }
@@ -96,7 +128,7 @@ int cmd_topics_describe(struct cli *c)
     struct hub *h = hub_open(c, HUB_EXISTING, &rc);
     if (!h)
         return rc;
-    char *target = hub_target("/hub/topics/", c->args[0], "");
+    char *target = hub_target("/hub/topics/", c->args[0], cli_flag(c, "segments") ? "?segments=true" : "");
     rc = topic_call(c, h, "GET", target, NULL);
     mem_free(target);
     hub_close(h);

@@ -36,6 +36,9 @@ static const struct cli_option topics_create_options[] = {
     {"config", 'c', "NAME=VALUE", "topic setting (repeatable)", NULL},
     {"if-not-exists", 0, NULL, "an existing topic is fine", NULL},
 };
+static const struct cli_option topics_describe_options[] = {
+    {"segments", 's', NULL, "show the segments of each partition too", NULL},
+};
 static const struct cli_option topics_delete_options[] = {
     {"if-exists", 0, NULL, "a missing topic is fine", NULL},
 };
@@ -98,8 +101,8 @@ static const struct cli_command commands[] = {
     {"topics list", "", 0, 0, "list topics", NULL, OPTIONS(topics_list_options), .run = cmd_topics_list},
     {"topics create", "TOPIC", 1, 1, "create a topic", NULL, OPTIONS(topics_create_options),
      .run = cmd_topics_create},
-    {"topics describe", "TOPIC", 1, 1, "show a topic's partitions and settings", NULL, NULL, 0,
-     .run = cmd_topics_describe},
+    {"topics describe", "TOPIC", 1, 1, "show a topic's partitions and settings", NULL,
+     OPTIONS(topics_describe_options), .run = cmd_topics_describe},
     {"topics configure", "TOPIC", 1, 1, "change a topic's settings or number of partitions", NULL,
      OPTIONS(topics_configure_options), .run = cmd_topics_configure},
     {"topics delete", "TOPIC", 1, 1, "delete a topic and its records", NULL, OPTIONS(topics_delete_options),

@@ -141,6 +141,30 @@ static size_t inflated(const struct consumer *c)
     return n;
 }
 
+/* Names file and byte of a batch that cannot be decoded, and where reading can go on. */
+static int tell_damage(struct consumer *c, const struct batch_header *h, struct err *e)
+{
+    struct assignment *a = c->current;
+    struct log_range range;
+    struct err why = *e, unused;
+    char place[512] = "";
+    if (!broker_locate(c->broker, a->topic, a->partition, a->position, 1, READ_UNCOMMITTED, &range,
+                       &unused) &&
+        range.bytes) {
+        log_range_place(&range, place, sizeof place);
+        log_range_release(&range);
+    }
+    consumer_forget_read(c);
+    if (!h)
+        return err_set(e, why.code, "%s-%" PRId32 ", offset %" PRId64 "%s%s: %s", a->topic, a->partition,
+                       a->position, *place ? ": " : "", place, why.text);
+    return err_set(e, why.code,
+                   "%s-%" PRId32 ", offset %" PRId64 "%s%s: %s; offsets up to %" PRId64
+                   " cannot be read, reading can go on at offset %" PRId64,
+                   a->topic, a->partition, a->position, *place ? ": " : "", place, why.text,
+                   batch_last_offset(h), batch_last_offset(h) + 1);
+}
+
 int consumer_decode(struct consumer *c, struct err *e)
 {
     struct assignment *a = c->current;
@@ -148,13 +172,16 @@ int consumer_decode(struct consumer *c, struct err *e)
     while (c->at < c->in.len && c->scratch_used < SCRATCH_MAX && inflated(c) < 2 * c->fetch_bytes) {
         struct batch_header h;
         const uint8_t *data = c->in.data + c->at;
+        size_t before = c->record_count;
         int rc = batch_check(data, c->in.len - c->at, &h, e);
         if (!rc && !(h.attributes & BATCH_CONTROL) && !is_aborted(c, &h))
             rc = decode_batch(c, data, &h, e);
         if (rc) {
-            c->record_count = 0;
-            consumer_forget_read(c);
-            return err_wrap(e, "%s-%" PRId32 " after offset %" PRId64, a->topic, a->partition, a->position);
+            c->record_count = before;
+            if (before)
+                return ERR_OK; /* what is good goes out first; the next poll meets this again */
+            bool chained = batch_header_decode(data, c->in.len - c->at, &h, &(struct err){0}) == ERR_OK;
+            return tell_damage(c, chained ? &h : NULL, e);
         }
         c->at += batch_size(&h);
         if (batch_last_offset(&h) >= a->position)

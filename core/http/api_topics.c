@@ -50,16 +50,25 @@ static json_t *topic_json(const struct topic_info *t)
     return o;
 }
 
+/* A query parameter that is true or false. */
+static int query_flag(const struct call *c, const char *name, bool *out, struct err *e)
+{
+    const char *flag = call_query(c, name);
+    *out = flag && strcmp(flag, "true") == 0;
+    if (flag && !*out && strcmp(flag, "false") != 0)
+        return err_set(e, ERR_INVALID, "%s: '%.100s' is neither true nor false", name, flag);
+    return ERR_OK;
+}
+
 /* GET ?internal=true : internal topics too. */
 int api_topics_list(struct call *c, struct err *e)
 {
     struct topic_info *list;
     size_t n;
-    const char *flag = call_query(c, "internal");
-    bool internal = flag && strcmp(flag, "true") == 0;
-    if (flag && !internal && strcmp(flag, "false") != 0)
-        return err_set(e, ERR_INVALID, "internal: '%.100s' is neither true nor false", flag);
-    int rc = client_topics(c->api->o.client, &list, &n, e);
+    bool internal;
+    int rc = query_flag(c, "internal", &internal, e);
+    if (rc == ERR_OK)
+        rc = client_topics(c->api->o.client, &list, &n, e);
     if (rc)
         return rc;
     json_t *out = json_array();
@@ -72,15 +81,59 @@ int api_topics_list(struct call *c, struct err *e)
     return call_reply(c, out, e);
 }
 
+static int segments_json(struct broker *b, const char *topic, int32_t partition, json_t **out, struct err *e)
+{
+    struct segment_info *list;
+    size_t n;
+    int rc = broker_segments(b, topic, partition, &list, &n, e);
+    if (rc)
+        return rc;
+    *out = json_array();
+    for (size_t i = 0; i < n && *out; i++) {
+        json_t *s =
+            json_pack("{s:I, s:I, s:I, s:I, s:b}", "base_offset", (json_int_t)list[i].base_offset, "size",
+                      (json_int_t)list[i].size, "first_timestamp", (json_int_t)list[i].first_timestamp,
+                      "max_timestamp", (json_int_t)list[i].max_timestamp, "active", list[i].active);
+        if (json_array_append_new(*out, s) != 0) {
+            json_decref(*out);
+            *out = NULL;
+        }
+    }
+    mem_free(list);
+    return *out ? ERR_OK : err_nomem(e);
+}
+
+/* Adds "segment_list" to each partition; a partition out of service has none. */
+static int add_segments(struct call *c, const struct topic_info *t, json_t *topic, struct err *e)
+{
+    json_t *partitions = json_object_get(topic, "partitions");
+    int rc = ERR_OK;
+    for (int32_t i = 0; i < t->partition_count && rc == ERR_OK; i++) {
+        json_t *list = NULL;
+        if (t->partitions[i].failed)
+            continue;
+        rc = segments_json(c->api->o.broker, t->name, i, &list, e);
+        if (rc == ERR_OK && !json_put(json_array_get(partitions, (size_t)i), "segment_list", list))
+            rc = err_nomem(e);
+    }
+    return rc;
+}
+
+/* GET ?segments=true : with each partition's segments. */
 int api_topic_get(struct call *c, struct err *e)
 {
     struct topic_info t;
-    int rc = client_topic(c->api->o.client, c->args[0], &t, e);
+    bool segments;
+    int rc = query_flag(c, "segments", &segments, e);
+    if (rc == ERR_OK)
+        rc = client_topic(c->api->o.client, c->args[0], &t, e);
     if (rc)
         return rc;
     json_t *o = topic_json(&t);
+    if (o && segments && (rc = add_segments(c, &t, o, e)))
+        json_decref(o);
     topic_info_free(&t);
-    return call_reply(c, o, e);
+    return rc ? rc : call_reply(c, o, e);
 }
 
 /*

@@ -58,6 +58,12 @@ struct log_open_args {
 int log_open(struct log **out, const struct log_open_args *args, struct log_recovery *report, struct err *e);
 
 /*
+ * Of a log that is not open yet: ERR_CORRUPT, naming file and byte, if it is damaged and whole batches follow the damage,
+ * so that opening would cut more than a torn tail. A missing directory is fine.
+ */
+int log_check_middle(const char *dir, struct err *e);
+
+/*
  * Closes. `clean`: indexes trimmed, producer snapshot written, everything synced, so that the next open with
  * clean=true need not scan; the error says what was not made durable. The log is freed in any case.
  */
@@ -141,13 +147,17 @@ enum isolation { READ_UNCOMMITTED, READ_COMMITTED };
 /*
  * Finds the batch with `offset` (or the next one, where compaction left a gap) and what follows it in the
  * same segment: as many whole batches as fit in `max_bytes`, at least one, none beyond the high watermark
- * (READ_UNCOMMITTED) or last stable offset (READ_COMMITTED). bytes = 0: nothing there yet.
+ * (READ_UNCOMMITTED) or last stable offset (READ_COMMITTED). bytes = 0: nothing there yet. Only headers are looked at:
+ * whoever decodes checks the CRC. ERR_CORRUPT where an offset is lost to damage names file and byte, and the offset at
+ * which reading can go on.
  * `offset` outside [start, end] is ERR_OFFSET_OUT_OF_RANGE. Consecutive reads need no index look-up.
  */
 int log_locate(struct log *log, int64_t offset, size_t max_bytes, enum isolation isolation,
                struct log_range *out, struct err *e);
 /* Reads range bytes [from, from + n) into `dst`. */
 int log_range_read(const struct log_range *r, size_t from, void *dst, size_t n, struct err *e);
+/* Where its first batch stands, for messages: "FILE: byte N". Only of a range with bytes. */
+void log_range_place(const struct log_range *r, char *out, size_t size);
 void log_range_release(struct log_range *r);
 
 struct aborted_txn {

@@ -106,7 +106,7 @@ int log_replay_batch(struct producers *p, const struct batch_header *h, const vo
                      struct txn_end *end, struct err *e);
 /*
  * Walks the batches with offsets in [from, to) by their headers. With `index`, aborted transactions are added to its
- * transaction index. Ends quietly at a damaged batch.
+ * transaction index. Passes over damage.
  */
 int log_replay(struct log *log, struct producers *p, int64_t from, int64_t to, int64_t watermark,
                struct segment *index, struct err *e);

@@ -130,6 +130,35 @@ static bool was_cut(struct log *log, uint64_t cuts)
     return cut;
 }
 
+/*
+ * The walk met damage, told by `e`. Whoever asks for an offset behind it reads on at the next whole batch; who asks for one
+ * that may be lost is told so, and where reading can go on.
+ */
+static int pass_damage(const struct view *v, struct scan *scan, int64_t offset, struct err *e)
+{
+    struct batch_header h;
+    struct buf big;
+    struct err why = *e;
+    int64_t lost = scan->floor < offset ? offset : scan->floor;
+    buf_init(&big, BATCH_MAX_BYTES + BATCH_LENGTH_PREFIX);
+    int rc = scan_resync(scan, v->next_base, &h, &big, e);
+    buf_free(&big);
+    if (rc == ERR_OK && h.base_offset <= offset)
+        return ERR_OK;
+    if (rc != ERR_OK && rc != ERR_END)
+        return rc;
+    int64_t next = rc == ERR_OK ? h.base_offset : v->next_base;
+    why.code = ERR_CORRUPT; /* also where the file ends early: the log ends at whole batches */
+    if (next != INT64_MAX)
+        err_set(e, ERR_CORRUPT,
+                "%.500s; offsets %" PRId64 " to %" PRId64
+                " cannot be read, reading can go on at offset %" PRId64,
+                why.text, lost, next - 1, next);
+    else
+        *e = why;
+    return ERR_CORRUPT;
+}
+
 /* Walks from view->position; r->bytes is 0 when the segment holds nothing at or behind `offset` below the limit. */
 static int walk(const struct view *v, int64_t offset, size_t max_bytes, struct log_range *r, struct err *e)
 {
@@ -144,7 +173,15 @@ static int walk(const struct view *v, int64_t offset, size_t max_bytes, struct l
     scan_init(&scan, r->fd, segment_path(s, FILE_LOG, path), v->position, v->size, s->base, window,
               sizeof window);
     r->bytes = 0;
-    while ((rc = scan_header(&scan, &h, e)) == ERR_OK) {
+    for (;;) {
+        rc = scan_header(&scan, &h, e);
+        if ((rc == ERR_CORRUPT || rc == ERR_TRUNCATED) && r->bytes == 0) {
+            rc = pass_damage(v, &scan, offset, e);
+            if (rc == ERR_OK)
+                continue;
+        }
+        if (rc)
+            break;
         int64_t last = batch_last_offset(&h);
         if (last >= v->limit || h.base_offset >= v->next_base)
             break;
@@ -162,8 +199,6 @@ static int walk(const struct view *v, int64_t offset, size_t max_bytes, struct l
         }
         scan_skip(&scan, &h);
     }
-    if (rc == ERR_TRUNCATED)
-        rc = ERR_CORRUPT; /* the log ends at whole batches */
     if (rc != ERR_OK && r->bytes)
         rc = ERR_OK; /* give out what is good; the next read meets the damage */
     if (rc)
@@ -236,6 +271,14 @@ int log_range_read(const struct log_range *r, size_t from, void *dst, size_t n, 
     struct segment *s = r->hold;
     return io_pread(r->fd, dst, n, r->position + (int64_t)from,
                     storage_path(path, s->dir->path, s->base, LOG_SUFFIX, ""), e);
+}
+
+void log_range_place(const struct log_range *r, char *out, size_t size)
+{
+    char path[STORAGE_PATH_MAX];
+    struct segment *s = r->hold;
+    snprintf(out, size, "%s: byte %" PRId64, storage_path(path, s->dir->path, s->base, LOG_SUFFIX, ""),
+             r->position);
 }
 
 void log_range_release(struct log_range *r)

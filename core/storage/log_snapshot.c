@@ -158,7 +158,14 @@ static int replay_segment(struct producers *p, struct segment *s, int64_t from, 
         return rc;
     buf_init(&big, BATCH_MAX_BYTES + BATCH_LENGTH_PREFIX);
     scan_init(&scan, fd, segment_path(s, FILE_LOG, path), position, s->size, s->base, window, sizeof window);
-    while (rc == ERR_OK && (rc = scan_header(&scan, &h, e)) == ERR_OK && h.base_offset < to) {
+    while (rc == ERR_OK) {
+        rc = scan_header(&scan, &h, e);
+        if (rc == ERR_CORRUPT || rc == ERR_TRUNCATED) {
+            diag_error("storage", "%s; producers are known from what stands around it", e->text);
+            rc = scan_resync(&scan, INT64_MAX, &h, &big, e);
+        }
+        if (rc || h.base_offset >= to)
+            break;
         const uint8_t *data = NULL;
         struct txn_end end;
         if (h.base_offset >= from) {
@@ -171,13 +178,15 @@ static int replay_segment(struct producers *p, struct segment *s, int64_t from, 
                 if (rc == ERR_OK)
                     txnindex_publish(index, index->txn_entries + 1);
             }
+            if (rc == ERR_CORRUPT) { /* a marker that cannot be read */
+                diag_error("storage", "%s: byte %" PRId64 ": %s", path, scan.position, e->text);
+                rc = ERR_OK;
+            }
         }
         scan_skip(&scan, &h);
     }
     buf_free(&big);
-    if (rc == ERR_CORRUPT || rc == ERR_TRUNCATED)
-        diag_error("storage", "%s; producers are known only from what stands before it", e->text);
-    return rc == ERR_END || rc == ERR_CORRUPT || rc == ERR_TRUNCATED ? ERR_OK : rc;
+    return rc == ERR_END ? ERR_OK : rc;
 }
 
 int log_replay(struct log *log, struct producers *p, int64_t from, int64_t to, int64_t watermark,

@@ -43,4 +43,12 @@ int scan_batch(struct scan *s, const struct batch_header *h, struct buf *big, co
 /* Goes to the next batch. */
 void scan_skip(struct scan *s, const struct batch_header *h);
 
+/*
+ * After damage at s->position: goes to the next whole batch behind it, with offsets in [s->floor, ceiling), and gives its
+ * header out. ERR_END: there is none. A value may hold what looks like a batch: one counts only if the file ends behind
+ * it or what could be the next batch follows. The window must have SCAN_RESYNC_WINDOW bytes at least. resync.c
+ */
+#define SCAN_RESYNC_WINDOW 4096
+int scan_resync(struct scan *s, int64_t ceiling, struct batch_header *h, struct buf *big, struct err *e);
+
 #endif

@@ -94,7 +94,7 @@ int segment_sync(struct segment *s, bool indexes, struct err *e);
 /* Loads the indexes of a sealed segment as they are on disk; rebuilds them if they are missing or implausible. */
 int segment_load(struct segment *s, int64_t size, struct err *e);
 
-/* Makes offset and time index anew from the batch headers below `size`; ends at a damaged one. */
+/* Makes offset and time index anew from the batch headers below `size`; passes over damage. */
 int segment_rebuild_indexes(struct segment *s, int64_t size, struct err *e);
 
 /* Position from which a walk finds the batch with `offset`: at or before it. */

@@ -122,10 +122,16 @@ static int rebuild_locked(struct segment *s, int64_t size, struct err *e)
     s->max_ts = s->max_ts_offset = -1;
     s->since_index = 0;
     struct scan scan;
+    struct buf big;
+    buf_init(&big, BATCH_MAX_BYTES + BATCH_LENGTH_PREFIX);
     scan_init(&scan, fd, segment_path(s, FILE_LOG, path), 0, size, s->base, window, REBUILD_WINDOW);
     while (rc == ERR_OK) {
         struct batch_header h;
         rc = scan_header(&scan, &h, e);
+        if (rc == ERR_CORRUPT || rc == ERR_TRUNCATED) {
+            diag_error("storage", "%s; indexing what stands behind it", e->text);
+            rc = scan_resync(&scan, INT64_MAX, &h, &big, e);
+        }
         if (rc == ERR_OK)
             rc = reserve_locked(s, 1, e);
         if (rc == ERR_OK) {
@@ -133,11 +139,8 @@ static int rebuild_locked(struct segment *s, int64_t size, struct err *e)
             scan_skip(&scan, &h);
         }
     }
+    buf_free(&big);
     mem_free(window);
-    if (rc == ERR_CORRUPT || rc == ERR_TRUNCATED) {
-        diag_error("storage", "%s; what follows in this segment is found only where it is indexed", e->text);
-        rc = ERR_END;
-    }
     return rc == ERR_END ? ERR_OK : rc;
 }
 

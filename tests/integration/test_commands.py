@@ -44,6 +44,11 @@ class Commands(Case):
             self.assertIn("retention.ms", run("topics", "configure", "orders", "--config", "retenton.ms=1", code=3))
             self.assertIn("orders", run("topics", "list"))
             self.assertEqual([t["name"] for t in json.loads(run("topics", "list", "--output", "json"))], ["orders"])
+            run("produce", "orders", "--partition", "2", stdin="one\n")
+            self.assertRegex(run("topics", "describe", "orders", "--segments"), r"\n +2 +0 +[0-9]+ B .* active\n")
+            partitions = json.loads(run("topics", "describe", "orders", "--segments", "--output", "json"))["partitions"]
+            self.assertEqual([len(p["segment_list"]) for p in partitions], [0, 0, 1, 0, 0])
+            self.assertEqual(partitions[2]["segment_list"][0]["base_offset"], 0)
             run("topics", "delete", "orders")
             run("topics", "describe", "orders", code=4)
             run("topics", "delete", "orders", code=4)

@@ -249,11 +249,70 @@ static void test_delete_records(void **state)
     assert_int_equal(low, 10);
 }
 
+static void flip(const char *path, long at)
+{
+    FILE *file = fopen(path, "r+");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, at, SEEK_SET), 0);
+    int c = fgetc(file);
+    assert_int_equal(fseek(file, at, SEEK_SET), 0);
+    assert_int_equal(fputc(c ^ 4, file), c ^ 4);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* Cutting at the damage would take the topics away that were made later. */
+static void test_damaged_metadata_stops_the_start(void **state)
+{
+    struct fixture *f = *state;
+    char path[512];
+    struct stat st;
+    for (int i = 0; i < 3; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "t%d", i);
+        create(f, name, 1);
+    }
+    fixture_close(f);
+    snprintf(path, sizeof path, "%s/logs/__cluster_metadata-0/00000000000000000000.log", f->dir);
+    assert_int_equal(stat(path, &st), 0);
+    flip(path, 80);
+    assert_code(try_open(f), ERR_CORRUPT, &f->e);
+    assert_non_null(strstr(f->e.text, path));
+    assert_non_null(strstr(f->e.text, "byte 0"));
+    struct stat now;
+    assert_int_equal(stat(path, &now), 0);
+    assert_int_equal(now.st_size, st.st_size); /* nothing was cut */
+    flip(path, 80);
+    flip(path, (long)st.st_size - 1); /* a torn tail: the last change was never answered */
+    fixture_open(f);
+    struct topic_info t;
+    assert_ok(broker_topic(f->b, "t1", &t, &f->e), &f->e);
+    topic_info_free(&t);
+    assert_code(broker_topic(f->b, "t2", &t, &f->e), ERR_UNKNOWN_TOPIC, &f->e);
+}
+
+static void test_segments(void **state)
+{
+    struct fixture *f = *state;
+    struct segment_info *list;
+    size_t n;
+    create(f, "t", 2);
+    assert_ok(broker_segments(f->b, "t", 0, &list, &n, &f->e), &f->e);
+    assert_int_equal(n, 0);
+    produce(f, "t", 0, "v", 0, 3);
+    assert_ok(broker_segments(f->b, "t", 0, &list, &n, &f->e), &f->e);
+    assert_int_equal(n, 1);
+    assert_true(list[0].active && list[0].size > 0);
+    mem_free(list);
+    assert_code(broker_segments(f->b, "t", 2, &list, &n, &f->e), ERR_UNKNOWN_TOPIC, &f->e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_config_table),
         cmocka_unit_test(test_names),
+        cmocka_unit_test_setup_teardown(test_damaged_metadata_stops_the_start, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_segments, setup, teardown),
         cmocka_unit_test_setup_teardown(test_create_and_restart, setup, teardown),
         cmocka_unit_test_setup_teardown(test_alter, setup, teardown),
         cmocka_unit_test_setup_teardown(test_max_message_bytes, setup, teardown),

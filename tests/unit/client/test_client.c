@@ -416,9 +416,66 @@ static void test_records_gone(void **state)
     consumer_close(c);
 }
 
+/* Flips a bit in the file, of which nobody but this test changes anything. */
+static void damage(const char *dir, const char *name, int64_t at)
+{
+    char path[512];
+    uint8_t b;
+    snprintf(path, sizeof path, "%s/logs/%s", dir, name);
+    FILE *file = fopen(path, "r+");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, at, SEEK_SET), 0);
+    assert_int_equal(fread(&b, 1, 1, file), 1);
+    b ^= 4;
+    assert_int_equal(fseek(file, at, SEEK_SET), 0);
+    assert_int_equal(fwrite(&b, 1, 1, file), 1);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* What is good before the damage comes out, then an error that says where; behind it everything can be read. */
+static void test_damaged_bytes_are_not_given_out(void **state)
+{
+    struct fixture *f = *state;
+    struct consumed got;
+    assert_ok(client_create_topic(f->c, "t", 1, NULL, 0, &f->e), &f->e);
+    struct producer *p = open_producer(f, NULL);
+    for (int i = 0; i < 6; i++) {
+        add(f, p, "t", 0, i);
+        assert_ok(producer_flush(p, &f->e), &f->e); /* a batch each */
+    }
+    producer_close(p);
+    struct topic_info info;
+    assert_ok(client_topic(f->c, "t", &info, &f->e), &f->e);
+    long batch = (long)info.partitions[0].size / 6;
+    topic_info_free(&info);
+    damage(f->dir, "t-0/00000000000000000000.log", 3 * batch + 75);
+    char where[64];
+    snprintf(where, sizeof where, "00000000000000000000.log: byte %ld:", 3 * batch);
+    for (int round = 0; round < 2; round++) {
+        struct consumer *c = open_consumer(f, NULL, READ_COMMITTED, 100000);
+        assert_ok(consumer_assign(c, "t", 0, CONSUMER_EARLIEST, &f->e), &f->e);
+        assert_ok(consumer_poll(c, 0, &got, &f->e), &f->e);
+        assert_int_equal(got.n, 3);
+        for (int again = 0; again < 2; again++) {
+            assert_code(consumer_poll(c, 0, &got, &f->e), ERR_CORRUPT, &f->e);
+            assert_int_equal(got.n, 0);
+            assert_non_null(strstr(f->e.text, "t-0, offset 3"));
+            assert_non_null(strstr(f->e.text, where));
+            assert_non_null(strstr(f->e.text, "CRC"));
+            assert_non_null(strstr(f->e.text, "reading can go on at offset 4"));
+        }
+        assert_ok(consumer_seek(c, "t", 0, 4, &f->e), &f->e);
+        assert_int_equal(expect_sequence(f, c, 4), 2);
+        consumer_close(c);
+        fixture_close(f);
+        fixture_open(f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_damaged_bytes_are_not_given_out, setup, teardown),
         cmocka_unit_test_setup_teardown(test_flush_and_consume, setup, teardown),
         cmocka_unit_test_setup_teardown(test_commit_all, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stored_offset, setup, teardown),
