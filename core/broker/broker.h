@@ -225,6 +225,14 @@ int broker_txn_end(struct broker *b, const char *transactional_id, int64_t produ
  */
 int broker_txn_commit_all(struct broker *b, const char *transactional_id, int64_t producer_id, int16_t epoch,
                           struct produce_request *requests, size_t n, struct err *e);
+/*
+ * The same without waiting for the sync. On an error nothing was appended and `done` is not called. Else the offsets are
+ * known, what is staged later is durable only with this, and `done(arg, e)` is called once, from the commit stage's thread
+ * or before the return; it must not block. The requests and their data need not stay valid after the return.
+ */
+int broker_txn_commit_all_async(struct broker *b, const char *transactional_id, int64_t producer_id,
+                                int16_t epoch, struct produce_request *requests, size_t n,
+                                void (*done)(void *arg, const struct err *e), void *arg, struct err *e);
 
 struct txn_info {
     char *transactional_id;

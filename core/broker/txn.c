@@ -239,17 +239,38 @@ int broker_txn_end(struct broker *b, const char *transactional_id, int64_t produ
     return txn_work_run(w, e);
 }
 
+static int commit_all_work(struct broker *b, const char *id, int64_t producer_id, int16_t epoch,
+                           struct produce_request *requests, size_t n, struct txn_work **w, struct err *e)
+{
+    for (size_t i = 0; i < n; i++)
+        err_clear(&requests[i].error);
+    int rc = find_for(b, id, check_commit_all, producer_id, epoch, w, e);
+    if (rc)
+        return rc;
+    (*w)->requests = requests;
+    (*w)->request_count = n;
+    return ERR_OK;
+}
+
 int broker_txn_commit_all(struct broker *b, const char *transactional_id, int64_t producer_id, int16_t epoch,
                           struct produce_request *requests, size_t n, struct err *e)
 {
     struct txn_work *w;
-    for (size_t i = 0; i < n; i++)
-        err_clear(&requests[i].error);
-    int rc = find_for(b, transactional_id, check_commit_all, producer_id, epoch, &w, e);
+    int rc = commit_all_work(b, transactional_id, producer_id, epoch, requests, n, &w, e);
+    return rc ? rc : txn_work_run(w, e);
+}
+
+int broker_txn_commit_all_async(struct broker *b, const char *transactional_id, int64_t producer_id,
+                                int16_t epoch, struct produce_request *requests, size_t n,
+                                void (*done)(void *arg, const struct err *e), void *arg, struct err *e)
+{
+    struct txn_work *w;
+    int rc = commit_all_work(b, transactional_id, producer_id, epoch, requests, n, &w, e);
     if (rc)
         return rc;
-    w->requests = requests;
-    w->request_count = n;
+    w->no_wait = true;
+    w->done = done;
+    w->done_arg = arg;
     return txn_work_run(w, e);
 }
 

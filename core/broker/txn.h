@@ -103,6 +103,8 @@ struct txn_work {
     size_t batch_bytes;
     struct offset_change *changes; /* become the transaction's, or are dropped */
     bool no_wait;
+    void (*done)(void *arg, const struct err *e); /* with no_wait: told of the sync; may be NULL */
+    void *done_arg;
     int64_t *out_producer_id; /* what the change made of them, or NULL */
     int16_t *out_epoch;
     /* the plan: */

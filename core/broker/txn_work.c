@@ -54,6 +54,8 @@ static void work_done_alone(struct commit_op *op)
 {
     struct txn_work *w = (struct txn_work *)op;
     work_durable(&w->wait);
+    if (w->done)
+        w->done(w->done_arg, &op->error);
     pthread_cond_destroy(&w->wait.cond);
     pthread_mutex_destroy(&w->wait.lock);
     work_free(w);
@@ -303,6 +305,8 @@ int txn_work_run(struct txn_work *w, struct err *e)
         rc = append(w, reserved, e);
     pthread_mutex_unlock(&w->t->lock);
     if (no_wait) {
+        if (rc)
+            w->done = NULL; /* nothing is staged: the caller is told by the return */
         commit_op_finish(&w->wait.op, NULL);
         return rc;
     }

@@ -71,6 +71,8 @@ int producer_target(struct producer *p, const char *topic, int32_t partition, st
 int producer_add_to(struct producer *p, struct producer_target *t, int64_t timestamp, const void *key,
                     size_t key_len, const void *value, size_t value_len, const struct record_header *headers,
                     int32_t header_count, struct err *e);
+/* How many partitions the topic has now. */
+int producer_partitions(struct producer *p, const char *topic, int32_t *count, struct err *e);
 size_t producer_pending_bytes(const struct producer *p);
 size_t producer_pending_records(const struct producer *p);
 
@@ -81,7 +83,18 @@ int producer_flush(struct producer *p, struct err *e);
 int producer_commit(struct producer *p, struct err *e);
 int producer_abort(struct producer *p, struct err *e);
 
-/* Called after a flush or commit with the offsets given out, if set. */
+/*
+ * The same in two steps, so that the next transaction is built while this one syncs. Start: what was added is in its order
+ * and becomes durable, or nothing does; an error leaves everything added, as with producer_commit. At most
+ * PRODUCER_IN_FLIGHT are on their way: one more waits for the oldest. Wait: for the oldest; what is on its way when one
+ * fails fails too, and from then on every start and flush does. Nothing on its way: ERR_OK.
+ */
+#define PRODUCER_IN_FLIGHT 2
+int producer_commit_start(struct producer *p, struct err *e);
+int producer_commit_wait(struct producer *p, struct err *e);
+size_t producer_in_flight(const struct producer *p); /* started and not waited for */
+
+/* Called when a flush or commit is durable with the offsets given out, if set. */
 typedef void producer_delivered(void *arg, const char *topic, int32_t partition, int64_t base_offset,
                                 int64_t records);
 void producer_on_delivery(struct producer *p, producer_delivered *fn, void *arg);

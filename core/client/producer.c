@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/thread.h"
 
 enum { TXN_TIMEOUT_MS = 60000, BATCH_BYTES = (1 << 20) - 12 };
 
@@ -59,6 +60,11 @@ static void producer_free(struct producer *p)
         map_free(p->targets, target_free);
     if (p->topics)
         map_free(p->topics, topic_free);
+    for (size_t i = 0; i < PRODUCER_IN_FLIGHT; i++) {
+        pthread_cond_destroy(&p->flights[i].changed);
+        pthread_mutex_destroy(&p->flights[i].lock);
+        mem_free(p->flights[i].stored);
+    }
     mem_free(p->early);
     mem_free(p->requests);
     mem_free(p->pending);
@@ -81,6 +87,10 @@ struct producer *producer_open(struct client *c, const struct producer_options *
                                       .max_bytes = o->batch_bytes ? o->batch_bytes : BATCH_BYTES};
     p->cap = cap_of(p->broker);
     p->generation = 1;
+    for (size_t i = 0; i < PRODUCER_IN_FLIGHT; i++) {
+        mutex_init(&p->flights[i].lock);
+        cond_init(&p->flights[i].changed);
+    }
     if (open_fields(p, o, e)) {
         producer_free(p);
         return NULL;
@@ -93,6 +103,8 @@ void producer_close(struct producer *p)
     struct err ignored; /* an open transaction that cannot be aborted now is aborted by its timeout */
     if (!p)
         return;
+    while (p->flight_count > 0) /* its end writes here */
+        producer_commit_wait(p, &ignored);
     if (p->txn_open)
         producer_abort(p, &ignored);
     producer_free(p);
@@ -156,6 +168,12 @@ int producer_target(struct producer *p, const char *topic, int32_t partition, st
     memcpy(key + 4, topic, n);
     *t = map_get(p->targets, key, n + 4);
     return *t ? ERR_OK : target_new(p, topic, partition, key, n + 4, t, e);
+}
+
+int producer_partitions(struct producer *p, const char *topic, int32_t *count, struct err *e)
+{
+    int64_t max;
+    return broker_topic_limits(p->broker, topic, count, &max, e);
 }
 
 static int topic_lookup(struct producer *p, const char *name, struct producer_topic **out, struct err *e)

@@ -4,6 +4,8 @@
 #ifndef LEAT_CLIENT_PRODUCER_H
 #define LEAT_CLIENT_PRODUCER_H
 
+#include <pthread.h>
+
 #include "base/hash.h"
 #include "client/internal.h"
 
@@ -39,11 +41,21 @@ struct pending {
     int32_t records;
 };
 
-/* A batch of the open transaction that is in the log already; told of when the transaction commits. */
+/* A batch of a transaction that is in the log already; told of when the transaction is durable. */
 struct early {
     struct producer_target *target;
     int64_t base_offset;
     int32_t records;
+};
+
+/* A commit that was started. `lock` guards what the commit stage's thread sets. */
+struct flight {
+    struct early *stored;
+    size_t count, room;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool over; /* durable, or failed */
+    struct err error;
 };
 
 struct producer {
@@ -67,6 +79,9 @@ struct producer {
     size_t pool_count;
     struct early *early;
     size_t early_count, early_room;
+    struct flight flights[PRODUCER_IN_FLIGHT]; /* a ring */
+    size_t flight_first, flight_count;
+    struct err broken;   /* a commit failed to become durable: nothing after it can */
     uint64_t generation; /* counts flushes and commits */
     producer_delivered *delivered;
     void *delivered_arg;

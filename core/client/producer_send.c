@@ -1,8 +1,8 @@
 /*
  * producer_send: pending batches into the broker: flush, commit, abort, and early appends of large transactions.
  *
- * After a failed flush or commit what was not stored stays pending, so that the same call may be made again; abort
- * drops it.
+ * After a failed flush or start of a commit what was not stored stays pending, so that the same call may be made again;
+ * abort drops it. What was started is in the log and belongs to the commit stage: its bytes are not needed any more.
  */
 #include <string.h>
 
@@ -150,26 +150,92 @@ static void txn_over(struct producer *p)
         t->in_txn = false;
 }
 
-int producer_commit(struct producer *p, struct err *e)
+/* ---- commits that are on their way ------------------------------------------------------------------------------- */
+
+/* In the commit stage's thread, or in ours. */
+static void landed(void *arg, const struct err *e)
+{
+    struct flight *f = arg;
+    pthread_mutex_lock(&f->lock);
+    f->error = *e;
+    f->over = true;
+    pthread_cond_signal(&f->changed);
+    pthread_mutex_unlock(&f->lock);
+}
+
+int producer_commit_wait(struct producer *p, struct err *e)
+{
+    struct flight *f = &p->flights[p->flight_first];
+    if (p->flight_count == 0)
+        return ERR_OK;
+    pthread_mutex_lock(&f->lock);
+    while (!f->over)
+        pthread_cond_wait(&f->changed, &f->lock);
+    pthread_mutex_unlock(&f->lock);
+    p->flight_first = (p->flight_first + 1) % PRODUCER_IN_FLIGHT;
+    p->flight_count--;
+    if (f->error.code) {
+        *e = p->broken = f->error;
+        return e->code;
+    }
+    for (size_t i = 0; i < f->count; i++)
+        report(p, f->stored[i].target, f->stored[i].base_offset, f->stored[i].records);
+    return ERR_OK;
+}
+
+size_t producer_in_flight(const struct producer *p)
+{
+    return p->flight_count;
+}
+
+/* What the transaction holds goes along with its flight, to be told of at its end. */
+static void take_off(struct producer *p, struct flight *f)
+{
+    settle(p, true);
+    struct early *spare = f->stored;
+    size_t spare_room = f->room;
+    f->stored = p->early;
+    f->room = p->early_room;
+    f->count = p->early_count;
+    p->early = spare;
+    p->early_room = spare_room;
+    p->flight_count++;
+    txn_over(p);
+}
+
+int producer_commit_start(struct producer *p, struct err *e)
 {
     if (!p->transactional_id)
         return err_set(e, ERR_INVALID_TXN_STATE, "this producer has no transactional id to commit with");
+    if (p->broken.code) {
+        *e = p->broken;
+        return e->code;
+    }
     int rc = p->must_abort ? must_abort(e) : finish_all(p, e);
     if (rc || (p->pending_count == 0 && !p->txn_open))
         return rc;
     if (p->pending_bytes + REQUEST_MARGIN * p->pending_count > p->cap && (rc = append_early(p, e)))
         return rc;
-    fill_requests(p);
-    rc = p->pending_count ? broker_txn_commit_all(p->broker, p->transactional_id, p->producer_id, p->epoch,
-                                                  p->requests, p->pending_count, e)
-                          : broker_txn_end(p->broker, p->transactional_id, p->producer_id, p->epoch, true, e);
-    if (rc)
+    if ((rc = grow_early(p, e)))
         return rc;
-    for (size_t i = 0; i < p->early_count; i++)
-        report(p, p->early[i].target, p->early[i].base_offset, p->early[i].records);
-    settle(p, false);
-    txn_over(p);
-    return ERR_OK;
+    if (p->flight_count == PRODUCER_IN_FLIGHT && (rc = producer_commit_wait(p, e)))
+        return rc;
+    struct flight *f = &p->flights[(p->flight_first + p->flight_count) % PRODUCER_IN_FLIGHT];
+    f->over = false;
+    fill_requests(p);
+    rc = broker_txn_commit_all_async(p->broker, p->transactional_id, p->producer_id, p->epoch, p->requests,
+                                     p->pending_count, landed, f, e);
+    if (!rc)
+        take_off(p, f);
+    return rc;
+}
+
+int producer_commit(struct producer *p, struct err *e)
+{
+    int rc = producer_commit_start(p, e);
+    while (!rc && p->flight_count > 0)
+        rc = producer_commit_wait(p, e);
+    return rc;
 }
 
 void producer_drop_pending(struct producer *p)

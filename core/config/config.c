@@ -237,7 +237,7 @@ bool connector_config_equal(const struct connector_config *a, const struct conne
            a->tasks_max == b->tasks_max && a->key_converter == b->key_converter &&
            a->value_converter == b->value_converter && a->paused == b->paused &&
            a->retry_backoff_ms == b->retry_backoff_ms && a->retry_backoff_max_ms == b->retry_backoff_max_ms &&
-           a->retry_max == b->retry_max;
+           a->retry_max == b->retry_max && a->gather_ms == b->gather_ms && a->gather_bytes == b->gather_bytes;
 }
 
 /* The order of sinks and of settings means nothing. */

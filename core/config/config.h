@@ -90,6 +90,8 @@ struct connector_config {
     int tasks_max;
     enum converter key_converter, value_converter;
     bool paused;
+    int64_t gather_ms;     /* of a source: how long records wait for others; 0: each poll is committed */
+    uint64_t gather_bytes; /* but no longer than until there are so many */
     /* failures: */
     int64_t retry_backoff_ms, retry_backoff_max_ms;
     int retry_max; /* -1: for ever */

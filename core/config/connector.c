@@ -166,7 +166,7 @@ static int name_it(struct walk *w, struct mapping *m, enum leat_kind kind,
 
 /* ---- the whole ------------------------------------------------------------------------------------------------------ */
 
-static void fill_common(struct connector_config *c)
+static void fill_common(struct connector_config *c, enum leat_kind kind)
 {
     const struct leat_config *o = c->common;
     c->tasks_max = (int)options_int(o, "tasks.max");
@@ -176,6 +176,10 @@ static void fill_common(struct connector_config *c)
     c->retry_backoff_ms = options_int(o, "retry.backoff.ms");
     c->retry_backoff_max_ms = options_int(o, "retry.backoff.max.ms");
     c->retry_max = (int)options_int(o, "retries");
+    if (kind == LEAT_SOURCE && options_int(o, "transaction.boundary") == 1) {
+        c->gather_ms = options_int(o, "transaction.boundary.interval.ms");
+        c->gather_bytes = (uint64_t)options_int(o, "transaction.boundary.bytes");
+    }
 }
 
 static int check_common(struct mapping *m, const struct connector_config *c, struct err *e)
@@ -205,7 +209,7 @@ static int build(struct walk *w, struct mapping *m, enum leat_kind kind, struct 
         rc = options_build(tables[1].rows, tables[1].n, inputs, n, &m->origin, &c->options, e);
     if (rc || !c->common)
         return rc;
-    fill_common(c);
+    fill_common(c, kind);
     return check_common(m, c, e);
 }
 

@@ -149,7 +149,20 @@ static const struct leat_option topic_rows[] = {
     "unchanged. "                                                                                            \
     "Kafka Connect's class names mean the same."
 
+/* Rows of connector_rows at its beginning that only sinks have, and at its end that only sources have. */
+enum { SINK_ROWS = 1, SOURCE_ROWS = 3 };
+
 static const struct leat_option connector_rows[] = {
+    /* first, since only sinks have it */
+    {
+        .name = "name",
+        .type = LEAT_STRING,
+        .importance = LEAT_MEDIUM,
+        .doc = "Of a sink, unique in its pipeline; without it the type. Offsets are stored under it: a sink "
+               "with "
+               "another name starts anew. A source has the pipeline's name.",
+        .example = "archive",
+    },
     {
         .name = "type",
         .type = LEAT_STRING,
@@ -238,15 +251,39 @@ static const struct leat_option connector_rows[] = {
         .importance = LEAT_LOW,
         .doc = "After so many transient failures in a row the task stays failed. -1: it tries for ever.",
     },
-    /* last, since only sinks have it */
+    /* last, since only sources have them */
     {
-        .name = "name",
-        .type = LEAT_STRING,
-        .importance = LEAT_MEDIUM,
-        .doc = "Of a sink, unique in its pipeline; without it the type. Offsets are stored under it: a sink "
-               "with "
-               "another name starts anew. A source has the pipeline's name.",
-        .example = "archive",
+        .name = "transaction.boundary",
+        .type = LEAT_CHOICE,
+        .choices = "poll|interval",
+        .default_value = "poll",
+        .importance = LEAT_LOW,
+        .doc = "Of a source: what becomes durable and visible together, with its position. `poll`: what the "
+               "source "
+               "gave at once; nothing waits for more. `interval`: what it gave within "
+               "`transaction.boundary.interval.ms`; "
+               "fewer syncs for a source that is fed record by record, but later.",
+    },
+    {
+        .name = "transaction.boundary.interval.ms",
+        .type = LEAT_DURATION,
+        .default_value = "100ms",
+        .min = 1,
+        .max = 30000,
+        .importance = LEAT_LOW,
+        .doc = "Of a source, with `transaction.boundary: interval`: for how long at most records are "
+               "gathered, from the "
+               "first.",
+    },
+    {
+        .name = "transaction.boundary.bytes",
+        .type = LEAT_SIZE,
+        .default_value = "4MiB",
+        .min = 1,
+        .max = 16 << 20,
+        .importance = LEAT_LOW,
+        .doc = "Of a source, with `transaction.boundary: interval`: so many bytes are committed before the "
+               "time is over.",
     },
 };
 
@@ -276,6 +313,6 @@ const struct leat_option *connector_common_options(size_t *n)
 
 const struct leat_option *connector_options_of(enum leat_kind kind, size_t *n)
 {
-    *n = COUNT_OF(connector_rows) - (kind == LEAT_SOURCE);
-    return connector_rows;
+    *n = COUNT_OF(connector_rows) - (kind == LEAT_SOURCE ? SINK_ROWS : SOURCE_ROWS);
+    return connector_rows + (kind == LEAT_SOURCE ? SINK_ROWS : 0);
 }

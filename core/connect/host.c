@@ -54,21 +54,24 @@ static int host_task_count(struct leat_task *t)
 
 static bool host_stopping(struct leat_task *t)
 {
-    return atomic_load_explicit(&t->stopping, memory_order_relaxed);
+    return atomic_load_explicit(&t->stopping, memory_order_relaxed) || source_failed(t);
 }
 
+/* A source's wait is also the time for its commits: it sleeps no longer than until the next of them. */
 static int host_wait(struct leat_task *t, int fd, int64_t ms)
 {
     struct pollfd fds[2] = {{.fd = t->wake_fd, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
-    int64_t end = ms < 0 ? 0 : clock_mono_ns() + (ms > INT32_MAX ? INT32_MAX : ms) * 1000000;
+    int64_t end = ms < 0 ? INT64_MAX : clock_mono_ns() + (ms > INT32_MAX ? INT32_MAX : ms) * 1000000;
     t->waited = true;
     for (;;) {
-        struct timespec left = {0};
-        int64_t ns = ms < 0 ? 0 : end - clock_mono_ns();
-        if (ns > 0)
-            left = (struct timespec){ns / 1000000000, ns % 1000000000};
-        int n = ppoll(fds, 2, ms < 0 ? NULL : &left, NULL);
-        if (n >= 0 || errno != EINTR)
+        int64_t commit_ms = source_idle(t), now = clock_mono_ns();
+        int64_t until = commit_ms < 0 || commit_ms * 1000000 >= end - now ? end : now + commit_ms * 1000000;
+        int64_t ns = until > now ? until - now : 0;
+        struct timespec left = {ns / 1000000000, ns % 1000000000};
+        if (source_failed(t))
+            return 0;
+        int n = ppoll(fds, 2, until == INT64_MAX ? NULL : &left, NULL);
+        if (n > 0 || (n == 0 && until == end) || (n < 0 && errno != EINTR))
             return n > 0 && fds[1].revents != 0 && fds[0].revents == 0;
     }
 }

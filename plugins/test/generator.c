@@ -1,5 +1,6 @@
 /*
  * generator: a source for the tests of the worker: counts, and fails where it is told to. One option of every type.
+ * counter: the same without asking when its records are durable, so that it is polled while they are written.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -259,6 +260,19 @@ static void close_source(void *self)
 
 static const struct leat_source_ops ops = {open_source, poll_source, committed, close_source};
 
+static const struct leat_source_ops counter_ops = {open_source, poll_source, NULL, close_source};
+
+static const struct leat_connector counter = {.struct_size = sizeof(counter),
+                                              .kind = LEAT_SOURCE,
+                                              .type = "counter",
+                                              .summary = "Counts, for tests.",
+                                              .doc = "For the tests of the worker.",
+                                              .example = "type: counter",
+                                              .options = options,
+                                              .option_count = sizeof(options) / sizeof(options[0]),
+                                              .exact = true,
+                                              .source = &counter_ops};
+
 static const char *const aliases[] = {"org.example.GeneratorConnector", NULL};
 
 static const struct leat_connector generator = {.struct_size = sizeof(generator),
@@ -275,8 +289,8 @@ static const struct leat_connector generator = {.struct_size = sizeof(generator)
                                                 .check = check,
                                                 .source = &ops};
 
-static const struct leat_connector *const connectors[] = {&generator};
+static const struct leat_connector *const connectors[] = {&generator, &counter};
 
 LEAT_EXPORT extern const struct leat_plugin leat_plugin;
 const struct leat_plugin leat_plugin = {LEAT_PLUGIN_HEADER,  .name = "generator",      .version = "1.2.3",
-                                        .built_for = "test", .connectors = connectors, .connector_count = 1};
+                                        .built_for = "test", .connectors = connectors, .connector_count = 2};

@@ -269,10 +269,11 @@ struct leat_source_ops {
     int (*open)(struct leat_task *t, const struct leat_host *h, const struct leat_config *c, void **self);
     /*
      * Emits what is there and sets positions; waits with host->wait when there is nothing. Returns LEAT_OK after a
-     * part that belongs together: the host commits records and positions as one transaction before it polls again.
+     * part that belongs together: the host commits records and positions as one transaction, alone or with those of other
+     * polls. It may poll again while that is written; if it fails, the task starts anew from its stored positions.
      */
     int (*poll)(void *self);
-    /* The transaction with everything emitted before is durable. May be NULL. */
+    /* Everything emitted before is durable. May be NULL; a source that has it is not polled while a commit is written. */
     int (*committed)(void *self);
     void (*close)(void *self);
 };

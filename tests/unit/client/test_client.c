@@ -3,6 +3,7 @@
  */
 #include "tests/lib/testkit.h"
 
+#include <errno.h>
 #include <pthread.h>
 
 #include "base/clock.h"
@@ -140,6 +141,96 @@ static void test_commit_all(void **state)
     assert_ok(consumer_assign(c, "a", 1, CONSUMER_EARLIEST, &f->e), &f->e);
     assert_int_equal(expect_sequence(f, c, 0), 3);
     consumer_close(c);
+}
+
+struct told {
+    int64_t next[2]; /* offset after the last that was told of, by partition */
+    int calls;
+};
+
+static void tell(void *arg, const char *topic, int32_t partition, int64_t base_offset, int64_t records)
+{
+    struct told *told = arg;
+    assert_string_equal(topic, "a");
+    assert_true(base_offset >= told->next[partition]);
+    told->next[partition] = base_offset + records;
+    told->calls++;
+}
+
+/* Transactions that are begun one behind the other: in their order, told of when they are durable, and not before. */
+static void test_commits_on_their_way(void **state)
+{
+    struct fixture *f = *state;
+    struct told told = {{0}, 0};
+    assert_ok(client_create_topic(f->c, "a", 2, NULL, 0, &f->e), &f->e);
+    struct producer *p = open_producer(f, "x");
+    producer_on_delivery(p, tell, &told);
+    assert_ok(producer_commit_start(p, &f->e), &f->e);
+    assert_int_equal(producer_in_flight(p), 0); /* there was nothing to commit */
+    for (int txn = 0; txn < 50; txn++) {
+        add(f, p, "a", 0, 2 * txn);
+        add(f, p, "a", 1, txn);
+        add(f, p, "a", 0, 2 * txn + 1);
+        assert_ok(producer_commit_start(p, &f->e), &f->e);
+        assert_int_equal(producer_pending_records(p), 0);
+        assert_int_equal(producer_in_flight(p), txn == 0 ? 1 : 2);
+        assert_int_equal(
+            told.calls,
+            txn < 2 ? 0 : 2 * (txn - 1)); /* the oldest is waited for only when two are on their way */
+    }
+    add(f, p, "a", 0, 999);
+    assert_ok(producer_abort(p, &f->e), &f->e); /* of what was not begun */
+    while (producer_in_flight(p) > 0)
+        assert_ok(producer_commit_wait(p, &f->e), &f->e);
+    assert_int_equal(told.calls, 100);
+    assert_int_equal(told.next[0], 49 * 3 + 2); /* a marker after every two records */
+    add(f, p, "a", 1, 50);
+    assert_ok(producer_commit_start(p, &f->e), &f->e);
+    producer_close(p); /* sees it through */
+    struct consumer *c = open_consumer(f, NULL, READ_COMMITTED, 0);
+    assert_ok(consumer_assign(c, "a", 0, CONSUMER_EARLIEST, &f->e), &f->e);
+    assert_int_equal(expect_sequence(f, c, 0), 100);
+    consumer_close(c);
+    c = open_consumer(f, NULL, READ_COMMITTED, 0);
+    assert_ok(consumer_assign(c, "a", 1, CONSUMER_EARLIEST, &f->e), &f->e);
+    assert_int_equal(expect_sequence(f, c, 0), 51);
+    consumer_close(c);
+}
+
+/* A commit that cannot be made durable takes those behind it along, and nothing of them is seen. */
+static void test_commit_that_fails_on_its_way(void **state)
+{
+    struct fixture *f = *state;
+    assert_ok(client_create_topic(f->c, "a", 1, NULL, 0, &f->e), &f->e);
+    struct producer *p = open_producer(f, "x");
+    for (int i = 0; i < 2; i++) { /* the first writes the transaction's state, too */
+        fault_arm(FAULT_WRITE, UINT64_MAX, EIO, false);
+        add(f, p, "a", 0, i);
+        assert_ok(producer_commit(p, &f->e), &f->e);
+    }
+    fault_arm(FAULT_WRITE, fault_passes(FAULT_WRITE), EIO, true); /* the last is the journal's */
+    add(f, p, "a", 0, 1);
+    assert_ok(producer_commit_start(p, &f->e), &f->e);
+    add(f, p, "a", 0, 2);
+    struct err first;
+    int started = producer_commit_start(p, &f->e); /* unless the first has failed already */
+    assert_int_not_equal(producer_commit_wait(p, &first), ERR_OK);
+    assert_true(first.fatal);
+    if (!started)
+        assert_int_not_equal(producer_commit_wait(p, &f->e), ERR_OK);
+    assert_int_equal(producer_in_flight(p), 0);
+    add(f, p, "a", 0, 3);
+    assert_code(producer_commit_start(p, &f->e), first.code, &f->e);
+    assert_code(producer_commit(p, &f->e), first.code, &f->e);
+    producer_close(p);
+    struct consumer *c = open_consumer(f, NULL, READ_COMMITTED, 0);
+    assert_ok(consumer_assign(c, "a", 0, CONSUMER_EARLIEST, &f->e), &f->e);
+    assert_int_equal(expect_sequence(f, c, 0), 2);
+    consumer_close(c);
+    client_close(f->c);
+    broker_close(f->b, &f->e); /* says that the journal failed */
+    fault_disarm();
+    fixture_open(f);
 }
 
 static void test_stored_offset(void **state)
@@ -478,6 +569,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_damaged_bytes_are_not_given_out, setup, teardown),
         cmocka_unit_test_setup_teardown(test_flush_and_consume, setup, teardown),
         cmocka_unit_test_setup_teardown(test_commit_all, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_commits_on_their_way, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_commit_that_fails_on_its_way, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stored_offset, setup, teardown),
         cmocka_unit_test_setup_teardown(test_large_transaction, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fenced_by_successor, setup, teardown),

@@ -14,6 +14,7 @@
 enum { TXNS = 3, RECORDS = 40 };
 
 struct run {
+    bool overlap; /* the next transaction is built while the last one syncs */
     struct broker *b;
     struct client *c;
     bool committed[TXNS];
@@ -35,6 +36,37 @@ static int add_all(struct run *r, struct producer *p, int txn)
     return rc;
 }
 
+/* Commits `txn`, seeing the one before it through meanwhile. Once a started commit failed, everything does. */
+static void commit_behind(struct run *r, struct producer *p, int txn, int *flying)
+{
+    struct err e;
+    int rc = producer_commit_start(p, &r->e);
+    if (rc && producer_pending_records(p) == RECORDS)
+        rc = producer_commit_start(p, &r->e);
+    if (rc)
+        producer_abort(p, &r->e);
+    if (*flying >= 0)
+        r->committed[*flying] = producer_commit_wait(p, &e) == ERR_OK;
+    assert_int_equal(producer_in_flight(p), rc == ERR_OK);
+    if (*flying >= 0 && !r->committed[*flying])
+        assert_int_not_equal(producer_commit_start(p, &r->e), ERR_OK);
+    *flying = rc ? -1 : txn;
+}
+
+static void produce_overlapping(struct run *r, struct producer *p)
+{
+    int flying = -1;
+    for (int txn = 0; txn < TXNS; txn++) {
+        if (add_all(r, p, txn) == ERR_OK)
+            commit_behind(r, p, txn, &flying);
+        else
+            producer_abort(p, &r->e);
+    }
+    if (flying >= 0)
+        r->committed[flying] = producer_commit_wait(p, &r->e) == ERR_OK;
+    assert_int_equal(producer_commit_wait(p, &r->e), ERR_OK); /* nothing is on its way */
+}
+
 static void produce_all(struct run *r)
 {
     struct producer_options o = {
@@ -42,7 +74,9 @@ static void produce_all(struct run *r)
     struct producer *p = producer_open(r->c, &o, &r->e);
     if (!p && !(p = producer_open(r->c, &o, &r->e)))
         return;
-    for (int txn = 0; txn < TXNS; txn++) {
+    if (r->overlap)
+        produce_overlapping(r, p);
+    for (int txn = 0; txn < TXNS && !r->overlap; txn++) {
         int rc = add_all(r, p, txn);
         if (!rc)
             rc = producer_commit(p, &r->e);
@@ -107,9 +141,8 @@ static int open_broker(struct run *r, const char *dir)
 
 static void once(void *arg)
 {
-    struct run r = {0};
+    struct run r = {.overlap = *(bool *)arg};
     char *dir = testkit_dir();
-    (void)arg;
     if (open_broker(&r, dir) == ERR_OK) {
         if (client_create_topic(r.c, "t", 2, NULL, 0, &r.e) == ERR_OK)
             produce_all(&r);
@@ -127,16 +160,19 @@ static void once(void *arg)
 
 static void test_each_fault(void **state)
 {
-    (void)state;
-    assert_true(testkit_each_fault(FAULT_ALLOC, ENOMEM, once, NULL) > 0);
-    assert_true(testkit_each_fault(FAULT_READ, EIO, once, NULL) > 0);
-    assert_true(testkit_each_fault(FAULT_WRITE, ENOSPC, once, NULL) > 0);
-    assert_true(testkit_each_fault(FAULT_SYNC, EIO, once, NULL) > 0);
+    assert_true(testkit_each_fault(FAULT_ALLOC, ENOMEM, once, *state) > 0);
+    assert_true(testkit_each_fault(FAULT_READ, EIO, once, *state) > 0);
+    assert_true(testkit_each_fault(FAULT_WRITE, ENOSPC, once, *state) > 0);
+    assert_true(testkit_each_fault(FAULT_SYNC, EIO, once, *state) > 0);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_each_fault)};
+    static bool in_turns = false, overlapping = true;
+    const struct CMUnitTest tests[] = {
+        {"in turns", test_each_fault, NULL, NULL, &in_turns},
+        {"overlapping", test_each_fault, NULL, NULL, &overlapping},
+    };
     if (access("/dev/shm", W_OK) == 0)
         setenv("TMPDIR", "/dev/shm", 1);
     diag_setup(DIAG_OFF, DIAG_TEXT);

@@ -81,7 +81,7 @@ static void test_a_directory_with_all_kinds(void **state)
     assert_string_equal(a.name, "generator");
     assert_string_equal(a.version, "1.2.3");
     assert_string_equal(a.built_for, "test");
-    assert_int_equal(a.connector_count, 1);
+    assert_int_equal(a.connector_count, 2);
     assert_null(find_file(p, "c.so").refused);
     assert_refused(p, "b.so", "the source generator (or an alias of it) is offered by");
     assert_refused(p, "b.so", "/a.so already");
@@ -117,8 +117,8 @@ static void test_finding_connectors(void **state)
     assert_null(c.find(c.arg, LEAT_SOURCE, "Connector"));
     assert_non_null(c.find(c.arg, LEAT_SINK, "capture"));
     assert_non_null(c.at(c.arg, 0));
-    assert_non_null(c.at(c.arg, 1));
-    assert_null(c.at(c.arg, 2));
+    assert_non_null(c.at(c.arg, 2));
+    assert_null(c.at(c.arg, 3));
     plugins_close(p);
 }
 
