@@ -118,7 +118,7 @@ static int open_store(struct broker *b, struct err *e)
 
 static int open_services(struct broker *b, struct err *e)
 {
-    int rc = commit_start(&b->commit, b->journal, &b->topics, e);
+    int rc = commit_start(&b->commit, b->journal, &b->topics, !b->o.no_threads, e);
     if (rc)
         return rc;
     if ((rc = offsets_load(b, e)) || (rc = txns_load(b, e)))
@@ -267,6 +267,12 @@ static int close_all(struct broker *b, bool clean, struct err *e)
 int broker_close(struct broker *b, struct err *e)
 {
     return b ? close_all(b, true, e) : ERR_OK;
+}
+
+int64_t broker_step(struct broker *b, int64_t now_ms)
+{
+    commit_run(b->commit);
+    return upkeep_round(b, now_ms);
 }
 
 void broker_stats(struct broker *b, struct broker_stats *s)

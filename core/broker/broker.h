@@ -25,15 +25,25 @@ struct broker_options {
     int64_t retention_check_ms; /* 0: default 300000, Kafka's log.retention.check.interval.ms */
     int32_t offsets_partitions; /* 0: default 50; used when __consumer_offsets is first made */
     int32_t txn_partitions;     /* 0: default 50; likewise __transaction_state */
+    bool no_threads;            /* for simulations: see broker_step */
 };
 
 /*
- * Locks the directory (ERR_LOCKED names the holder's pid), recovers, starts the commit stage and upkeep. Also
+ * Locks the directory (ERR_LOCKED names the holder's pid), recovers, starts the commit stage's and upkeep's threads. Also
  * aborts nothing: open transactions wait for their producer or their timeout.
  */
 int broker_open(struct broker **out, const struct broker_options *o, struct err *e);
 /* Waits for pending commits, closes every log cleanly, unlocks. Frees in any case. */
 int broker_close(struct broker *b, struct err *e);
+
+/*
+ * Only of a broker opened with no_threads, which starts no thread of its own: what a caller waits for is written and synced
+ * in that caller's thread, in the same way as otherwise; so with one calling thread every write and sync comes in an order
+ * that depends on the calls alone. Appends that nobody waits for (broker_produce_async, broker_txn_add_partitions) are
+ * completed by whoever waits next, or here; and upkeep (journal, flush.ms, retention, transactions' timeouts) happens only
+ * here: what is due at `now_ms`, on clock_mono_ms's scale. Returns when the next is due, INT64_MAX for nothing.
+ */
+int64_t broker_step(struct broker *b, int64_t now_ms);
 
 const char *broker_data_dir(const struct broker *b);
 const char *broker_cluster_id(const struct broker *b);
@@ -130,8 +140,8 @@ int broker_produce(struct broker *b, struct produce_request *requests, size_t n,
 size_t broker_atomic_max(const struct broker *b);
 
 /*
- * As above without waiting: `done(arg, e)` is called once, from the commit stage's thread or before the
- * return, and must not block. The requests must stay valid until then; their data need not after the return.
+ * As above without waiting: `done(arg, e)` is called once, from whichever thread commits it or before the
+ * return, and must not block nor call the broker. The requests must stay valid until then; their data need not after the return.
  */
 void broker_produce_async(struct broker *b, struct produce_request *requests, size_t n, bool atomic,
                           void (*done)(void *arg, const struct err *e), void *arg);

@@ -1,7 +1,11 @@
 /*
- * commit: the group-commit stage. One thread a data directory takes everything staged since its last round, writes it
- * as one journal record, syncs, moves the high watermarks and completes the waiting operations, in the order of
- * staging. No timers: while it syncs, the next group gathers.
+ * commit: the group-commit stage of a data directory. A round takes everything staged since the last one, writes it as
+ * one journal record, syncs, moves the high watermarks and completes the waiting operations, in the order of staging. One
+ * round is written at a time. No timers: while it syncs, the next group gathers.
+ *
+ * Who runs a round: whoever waits for its outcome or for room and finds nobody writing (one round; then one of those who
+ * sleep for the next group is called). The stage's own thread runs those for which nobody waits. Without the thread
+ * everything that waits works the same, and commit_run does the thread's part.
  *
  * Room: staging is bounded. Who wants to append reserves first, without any lock, and so waits for room before it
  * touches a log; then staging cannot fail for want of room.
@@ -10,6 +14,7 @@
 #define LEAT_BROKER_COMMIT_H
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -41,12 +46,15 @@ struct commit_item {
 struct commit_op {
     atomic_int left;
     struct err error; /* of the commit stage; ERR_OK if all is durable */
+    bool waits;       /* it is a commit_wait, and its owner calls commit_wait_for soon after the staging */
     void (*done)(struct commit_op *op);
 };
 
-int commit_start(struct commit **out, struct journal *j, struct topics *topics, struct err *e);
+int commit_start(struct commit **out, struct journal *j, struct topics *topics, bool threaded, struct err *e);
 void commit_on_sealed(struct commit *c, void (*fn)(void *arg),
                       void *arg); /* called after a journal file was sealed */
+/* Without a thread: completes what is staged, also what nobody waits for. With one: does nothing. */
+void commit_run(struct commit *c);
 /* Completes what is staged and ends the thread. */
 void commit_stop(struct commit *c);
 void commit_free(struct commit *c);
@@ -54,7 +62,7 @@ void commit_free(struct commit *c);
 size_t commit_capacity(const struct commit *c); /* largest reservation */
 bool commit_failed(struct commit *c, struct err *e);
 
-/* Waits for room. ERR_TOO_LARGE past the capacity; the journal's error once it failed. */
+/* Waits for room, in order of arrival. Nothing may be held that a completion needs. ERR_TOO_LARGE past the capacity; the journal's error once it failed. */
 int commit_reserve(struct commit *c, size_t bytes, struct err *e);
 void commit_unreserve(struct commit *c, size_t bytes);
 
@@ -74,15 +82,14 @@ void commit_figures(struct commit *c, struct broker_stats *s);
 
 /* An operation whose caller waits. */
 struct commit_wait {
-    struct commit_op op;
-    pthread_mutex_t lock;
-    pthread_cond_t cond;
-    bool finished;
-    void (*before)(struct commit_wait *w); /* runs in the commit thread ahead of the waking; may be NULL */
+    struct commit_op op; /* first */
+    sem_t bell;
+    atomic_int state;
+    void (*before)(struct commit_wait *w); /* runs in the round's thread ahead of the waking; may be NULL */
     void *arg;
 };
 void commit_wait_init(struct commit_wait *w);
 /* Gives up the caller's own part and waits for the others. Frees what init made. Returns the op's code. */
-int commit_wait_for(struct commit_wait *w, struct err *e);
+int commit_wait_for(struct commit *c, struct commit_wait *w, struct err *e);
 
 #endif

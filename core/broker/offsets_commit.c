@@ -128,12 +128,12 @@ static int append_and_wait(struct broker *b, struct partition *p, uint8_t *data,
         struct err ignored;
         c.append.staged = false;
         partition_release(&b->topics, p);
-        commit_wait_for(&c.wait, &ignored);
+        commit_wait_for(b->commit, &c.wait, &ignored);
         offsets_drop(b, changes);
         return rc;
     }
     bool staged = c.append.staged;
-    rc = commit_wait_for(&c.wait, e);
+    rc = commit_wait_for(b->commit, &c.wait, e);
     if (!staged)
         offsets_apply(b, changes);
     return rc;

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/thread.h"
 #include "broker/group.h"
 #include "broker/store.h"
 #include "broker/txn.h"
@@ -14,7 +13,7 @@
 enum { PIECE_BYTES = 4 << 20 };
 
 struct produce_op {
-    struct commit_op op; /* first */
+    struct commit_wait wait; /* first; of an asynchronous one only its op is used */
     void (*done)(void *arg, const struct err *e);
     void *arg;
     struct produce_request *requests;
@@ -23,26 +22,33 @@ struct produce_op {
     size_t used; /* appends made */
 };
 
-static void settle(struct produce_op *op)
+/* What became of the appends, in their requests; answers the first error. */
+static const struct err *settle(struct produce_op *op)
 {
-    struct err none = {0};
-    const struct err *first = &none;
     for (size_t i = 0; i < op->used; i++) {
         struct produce_request *r = op->appends[i].owner;
         if (op->appends[i].item.failed && !r->error.code)
-            r->error = op->op.error;
+            r->error = op->wait.op.error;
     }
-    for (size_t i = 0; i < op->n && !first->code; i++)
+    for (size_t i = 0; i < op->n; i++)
         if (op->requests[i].error.code)
-            first = &op->requests[i].error;
-    op->done(op->arg, first);
+            return &op->requests[i].error;
+    return NULL;
+}
+
+static void op_free(struct produce_op *op)
+{
     mem_free(op->appends);
     mem_free(op);
 }
 
-static void produce_done(struct commit_op *op)
+static void async_done(struct commit_op *done)
 {
-    settle((struct produce_op *)op);
+    static const struct err none;
+    struct produce_op *op = (struct produce_op *)done;
+    const struct err *first = settle(op);
+    op->done(op->arg, first ? first : &none);
+    op_free(op);
 }
 
 /* ---- what a request holds ---------------------------------------------------------------------------------------- */
@@ -157,7 +163,7 @@ static int produce_one(struct broker *b, struct produce_op *op, struct produce_r
         a->owner = r;
         rc = room ? commit_reserve(b->commit, room, e) : ERR_OK;
         if (!rc)
-            rc = append_piece(b, a, c, r, room, &op->op, e);
+            rc = append_piece(b, a, c, r, room, &op->wait.op, e);
         if (rc) {
             partition_release(&b->topics, p);
         } else {
@@ -237,7 +243,7 @@ static int append_group(struct broker *b, struct produce_op *op, const struct co
         commit_unreserve(b->commit, room);
         return rc;
     }
-    rc = group_append(b, op->appends, op->n, room, &op->op, e);
+    rc = group_append(b, op->appends, op->n, room, &op->wait.op, e);
     if (t)
         txn_let_go(t);
     return rc;
@@ -283,6 +289,10 @@ static struct produce_op *op_new(struct produce_request *requests, size_t n, boo
         mem_free(op);
         return NULL;
     }
+    if (op) {
+        op->requests = requests;
+        op->n = n;
+    }
     return op;
 }
 
@@ -296,68 +306,67 @@ static bool all_well(const struct produce_request *requests, size_t n, struct er
     return true;
 }
 
+/* Makes the operation; `contents` are freed by produce_append. NULL: no memory, said in every request and `e`. */
+static struct produce_op *op_begin(struct produce_request *requests, size_t n, bool atomic,
+                                   struct content **contents, struct err *e)
+{
+    *contents = mem_calloc(n + 1, sizeof **contents);
+    struct produce_op *op = *contents ? op_new(requests, n, atomic, *contents) : NULL;
+    if (op)
+        return op;
+    err_nomem(e);
+    for (size_t i = 0; i < n; i++)
+        requests[i].error = *e;
+    mem_free(*contents);
+    return NULL;
+}
+
+static void produce_append(struct broker *b, struct produce_op *op, bool atomic, struct content *contents)
+{
+    struct err e;
+    if (!atomic)
+        produce_each(b, op, contents);
+    else if (op->n > 0 && all_well(op->requests, op->n, &e))
+        produce_group(b, op, contents);
+    mem_free(contents);
+}
+
 void broker_produce_async(struct broker *b, struct produce_request *requests, size_t n, bool atomic,
                           void (*done)(void *arg, const struct err *e), void *arg)
 {
-    struct err e = {0};
-    struct content *contents = mem_calloc(n + 1, sizeof *contents);
-    struct produce_op *op = contents ? op_new(requests, n, atomic, contents) : NULL;
+    struct err e;
+    struct content *contents;
+    struct produce_op *op = op_begin(requests, n, atomic, &contents, &e);
     if (!op) {
-        err_nomem(&e);
-        for (size_t i = 0; i < n; i++)
-            requests[i].error = e;
-        mem_free(contents);
         done(arg, &e);
         return;
     }
-    commit_op_init(&op->op, produce_done);
-    op->requests = requests;
-    op->n = n;
+    commit_op_init(&op->wait.op, async_done);
     op->done = done;
     op->arg = arg;
-    if (!atomic)
-        produce_each(b, op, contents);
-    else if (n > 0 && all_well(requests, n, &e))
-        produce_group(b, op, contents);
-    mem_free(contents);
-    commit_op_finish(&op->op, NULL);
+    produce_append(b, op, atomic, contents);
+    commit_op_finish(&op->wait.op, NULL);
+}
+
+int broker_produce(struct broker *b, struct produce_request *requests, size_t n, bool atomic, struct err *e)
+{
+    struct content *contents;
+    struct produce_op *op = op_begin(requests, n, atomic, &contents, e);
+    if (!op)
+        return e->code;
+    commit_wait_init(&op->wait);
+    produce_append(b, op, atomic, contents);
+    struct err unused; /* of the stage: it is in the requests that it concerns */
+    commit_wait_for(b->commit, &op->wait, &unused);
+    const struct err *first = settle(op);
+    int rc = first ? first->code : ERR_OK;
+    if (first)
+        *e = *first;
+    op_free(op);
+    return rc;
 }
 
 size_t broker_atomic_max(const struct broker *b)
 {
     return commit_capacity(b->commit);
-}
-
-struct produce_wait {
-    pthread_mutex_t lock;
-    pthread_cond_t cond;
-    bool finished;
-    struct err error;
-};
-
-static void wake(void *arg, const struct err *e)
-{
-    struct produce_wait *w = arg;
-    pthread_mutex_lock(&w->lock);
-    w->error = *e;
-    w->finished = true;
-    pthread_cond_signal(&w->cond);
-    pthread_mutex_unlock(&w->lock);
-}
-
-int broker_produce(struct broker *b, struct produce_request *requests, size_t n, bool atomic, struct err *e)
-{
-    struct produce_wait w = {.finished = false};
-    mutex_init(&w.lock);
-    cond_init(&w.cond);
-    broker_produce_async(b, requests, n, atomic, wake, &w);
-    pthread_mutex_lock(&w.lock);
-    while (!w.finished)
-        pthread_cond_wait(&w.cond, &w.lock);
-    pthread_mutex_unlock(&w.lock);
-    pthread_cond_destroy(&w.cond);
-    pthread_mutex_destroy(&w.lock);
-    if (w.error.code)
-        *e = w.error;
-    return w.error.code;
 }

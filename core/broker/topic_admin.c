@@ -222,6 +222,7 @@ static int delete_locked(struct broker *b, const char *name, struct err *e)
     atomic_store(&t->deleted, true);
     for (int32_t i = 0; i < t->count; i++)
         partition_notify(t->partitions[i]);
+    commit_run(b->commit); /* without a thread nobody else completes what holds the topic */
     topics_wait_idle(&b->topics, t);
     for (int32_t i = 0; i < t->count; i++) {
         struct err why;

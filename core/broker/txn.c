@@ -142,7 +142,7 @@ static int check_commit_all(struct txn_work *w, struct err *e)
 static int check_expired(struct txn_work *w, struct err *e)
 {
     const struct txn *t = w->t;
-    if (t->state != TXN_ONGOING || atomic_load(&t->deadline) > clock_mono_ms()) {
+    if (t->state != TXN_ONGOING || atomic_load(&t->deadline) > w->now_ms) {
         w->nothing = true;
         return ERR_OK;
     }
@@ -315,10 +315,13 @@ int broker_txn_commit_offsets(struct broker *b, const char *transactional_id, in
     return rc;
 }
 
-static int expire_one(struct broker *b, struct txn *t, struct err *e)
+static int expire_one(struct broker *b, struct txn *t, int64_t now, struct err *e)
 {
     struct txn_work *w = txn_work_new(b, t, check_expired, e);
-    return w ? txn_work_run(w, e) : e->code;
+    if (!w)
+        return e->code;
+    w->now_ms = now;
+    return txn_work_run(w, e);
 }
 
 /* The overdue ones first leave the table's lock, then are aborted one by one. */
@@ -343,12 +346,12 @@ static struct txn *next_overdue(struct broker *b, int64_t now, int64_t *next)
     return found;
 }
 
-int64_t txns_expire(struct broker *b)
+int64_t txns_expire(struct broker *b, int64_t now)
 {
-    int64_t next, now = clock_mono_ms();
+    int64_t next;
     for (struct txn *t; (t = next_overdue(b, now, &next));) {
         struct err e;
-        if (expire_one(b, t, &e)) { /* the journal failed, or memory is short: again in a while */
+        if (expire_one(b, t, now, &e)) { /* the journal failed, or memory is short: again in a while */
             diag_warn("broker", "aborting the overdue transaction of %s: %s", t->id, e.text);
             return now + 60000;
         }

@@ -53,8 +53,8 @@ int txns_load(struct broker *b, struct err *e);
 int txns_abort_unknown(struct broker *b, struct err *e);
 void txns_close(struct broker *b);
 
-/* Aborts what is overdue; the next deadline (clock_mono_ms; INT64_MAX: none). */
-int64_t txns_expire(struct broker *b);
+/* Aborts what is overdue at `now`; the next deadline (clock_mono_ms; INT64_MAX: none). */
+int64_t txns_expire(struct broker *b, int64_t now);
 
 /*
  * Locks the producer's transaction if it is open, has this epoch and holds the partition; else INVALID_PRODUCER_EPOCH,
@@ -105,6 +105,7 @@ struct txn_work {
     bool no_wait;
     void (*done)(void *arg, const struct err *e); /* with no_wait: told of the sync; may be NULL */
     void *done_arg;
+    int64_t now_ms;           /* clock_mono_ms, for what expires */
     int64_t *out_producer_id; /* what the change made of them, or NULL */
     int16_t *out_epoch;
     /* the plan: */

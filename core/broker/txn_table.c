@@ -276,7 +276,7 @@ static int abort_in_log(struct broker *b, struct partition *p, const struct prod
     if (rc)
         partition_release(&b->topics, p);
     struct err sync;
-    int waited = commit_wait_for(&wait, rc ? &sync : e);
+    int waited = commit_wait_for(b->commit, &wait, rc ? &sync : e);
     buf_free(&marker);
     if (!rc && !waited)
         diag_warn("broker",

@@ -1,6 +1,6 @@
 /*
  * txn_work: carrying out one change of a transaction: {data, offsets, markers, state} as one atomic group. Runs in the
- * caller's thread; the last part, after the sync, in the commit stage's.
+ * caller's thread; the last part, after the sync, in the thread that ran the round (commit.h).
  */
 #include <string.h>
 
@@ -56,8 +56,6 @@ static void work_done_alone(struct commit_op *op)
     work_durable(&w->wait);
     if (w->done)
         w->done(w->done_arg, &op->error);
-    pthread_cond_destroy(&w->wait.cond);
-    pthread_mutex_destroy(&w->wait.lock);
     work_free(w);
 }
 
@@ -295,10 +293,11 @@ int txn_work_run(struct txn_work *w, struct err *e)
         return rc;
     }
     bool no_wait = w->no_wait && !w->nothing;
-    commit_wait_init(&w->wait);
-    w->wait.before = work_durable;
     if (no_wait)
-        w->wait.op.done = work_done_alone;
+        commit_op_init(&w->wait.op, work_done_alone);
+    else
+        commit_wait_init(&w->wait);
+    w->wait.before = work_durable;
     if (w->nothing)
         commit_unreserve(w->b->commit, reserved);
     else
@@ -311,7 +310,7 @@ int txn_work_run(struct txn_work *w, struct err *e)
         return rc;
     }
     struct err sync;
-    int waited = commit_wait_for(&w->wait, &sync);
+    int waited = commit_wait_for(w->b->commit, &w->wait, &sync);
     if (!rc && waited) {
         *e = sync;
         rc = waited;

@@ -168,13 +168,13 @@ static void retention_pass(struct broker *b, struct partition **list, size_t n)
 
 /* ---- the thread ------------------------------------------------------------------------------------------------------ */
 
-static int64_t round_of(struct broker *b, struct upkeep *u)
+int64_t upkeep_round(struct broker *b, int64_t now)
 {
+    struct upkeep *u = b->upkeep;
     struct partition **list;
     struct err e;
     size_t n;
-    int64_t now = clock_mono_ms();
-    int64_t next = earlier(release(b, u, now), txns_expire(b));
+    int64_t next = earlier(release(b, u, now), txns_expire(b, now));
     if (topics_all(&b->topics, &list, &n, &e))
         return earlier(next, now + RETRY_MS);
     next = earlier(next, flush_pass(list, n, now));
@@ -207,7 +207,7 @@ static void *run(void *arg)
     struct broker *b = arg;
     struct upkeep *u = b->upkeep;
     for (;;) {
-        int64_t next = round_of(b, u);
+        int64_t next = upkeep_round(b, clock_mono_ms());
         sleep_until(u, next);
         pthread_mutex_lock(&u->lock);
         bool stop = u->stop;
@@ -247,8 +247,8 @@ int upkeep_start(struct broker *b, struct err *e)
     /* The first round releases what recovery left in the journal, and what was sealed before it is told of. */
     b->upkeep = u;
     commit_on_sealed(b->commit, on_sealed, b);
-    int rc = thread_start(&u->thread, "leat-upkeep", run, b, e);
-    u->started = !rc;
+    int rc = b->o.no_threads ? ERR_OK : thread_start(&u->thread, "leat-upkeep", run, b, e);
+    u->started = !rc && !b->o.no_threads;
     return rc; /* freed with the broker: the commit stage may be ringing */
 }
 

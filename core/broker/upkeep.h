@@ -7,8 +7,12 @@
 
 #include "broker/store.h"
 
+/* Without a thread if the broker has none: then upkeep_round does all. */
 int upkeep_start(struct broker *b, struct err *e);
 void upkeep_stop(struct broker *b);
+
+/* Does what is due at `now` (clock_mono_ms); answers when the next is. The thread's, or who steps the broker. */
+int64_t upkeep_round(struct broker *b, int64_t now);
 
 /* Something is due at `at_ms` (clock_mono_ms). Any thread; takes only a leaf lock, and none if it is awake by then. */
 void upkeep_poke(struct broker *b, int64_t at_ms);

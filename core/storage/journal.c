@@ -48,6 +48,7 @@ int journal_open(struct journal **out, const struct journal_options *o, struct e
     if (!j)
         return err_nomem(e);
     mutex_init(&j->lock);
+    mutex_init(&j->making);
     j->fd = -1;
     j->file_bytes = (int64_t)journal_padded(o->file_bytes ? o->file_bytes : 64u << 20);
     j->record_bytes = journal_padded(o->record_bytes ? o->record_bytes : 16u << 20);
@@ -86,6 +87,7 @@ void journal_close(struct journal *j)
         mem_free(j->stage[i].data);
     mem_free(j->files);
     mem_free(j->dir);
+    pthread_mutex_destroy(&j->making);
     pthread_mutex_destroy(&j->lock);
     mem_free(j);
 }
@@ -297,17 +299,25 @@ int journal_commit(struct journal *j, struct err *e)
     return journal_write(j, e);
 }
 
-int journal_prepare(struct journal *j, struct err *e)
+bool journal_wants_file(struct journal *j)
 {
     pthread_mutex_lock(&j->lock);
     int64_t bytes = 0;
     for (size_t i = 0; i < j->file_count; i++)
         if (j->files[i].state == JOURNAL_CURRENT)
             bytes = j->files[i].bytes;
-    bool needed =
+    bool wanted =
         !j->failed && bytes && (j->no_space || (j->left < bytes / 2 && !journal_free_file(j, JOURNAL_BLOCK)));
     pthread_mutex_unlock(&j->lock);
-    return needed ? journal_make_file(j, JOURNAL_BLOCK, e) : ERR_OK;
+    return wanted;
+}
+
+int journal_prepare(struct journal *j, struct err *e)
+{
+    pthread_mutex_lock(&j->making);
+    int rc = journal_wants_file(j) ? journal_make_file(j, JOURNAL_BLOCK, e) : ERR_OK;
+    pthread_mutex_unlock(&j->making);
+    return rc;
 }
 
 /* ---- releasing ---- */

@@ -7,8 +7,10 @@
  * What may run at the same time. journal_open, journal_replay, journal_reset and journal_close run alone. The others:
  *   - journal_stage, journal_room, journal_take: any thread; they only copy and swap under the journal's own short lock.
  *     An owner that must know which entries a commit covers calls journal_stage and journal_take under its own lock.
- *   - journal_write, journal_commit, journal_prepare, journal_trim: one thread at a time (the commit stage), beside all
- *     of the above: what is staged while journal_write runs goes into the next record.
+ *   - journal_write, journal_commit, journal_trim: one thread at a time (the commit stage), beside all of the above: what
+ *     is staged while journal_write runs goes into the next record.
+ *   - journal_wants_file, journal_prepare: any thread, beside all of the above. A journal_write that needs the very file
+ *     that is being made waits for it.
  *   - journal_sealed, journal_release, journal_stats: any thread (journal_release: one at a time), beside everything.
  */
 #ifndef LEAT_STORAGE_JOURNAL_H
@@ -80,11 +82,11 @@ int journal_write(struct journal *j, struct err *e);
 int journal_commit(struct journal *j, struct err *e);
 
 /*
- * To be called by the committing thread after it woke its callers: makes the next file in advance when the current one
- * is half full and none is free, so that no commit waits for it, or when making one failed before. ERR_NO_SPACE and the
- * like are not fatal: journal_stage answers ERR_NO_SPACE once the current file is full, until this was called with
- * better luck.
+ * journal_prepare makes the next file in advance, so that no commit waits for it, when journal_wants_file: the current one is
+ * half full and none is free, or making one failed before. ERR_NO_SPACE and the like are not fatal: journal_stage answers
+ * ERR_NO_SPACE once the current file is full, until this was called with better luck.
  */
+bool journal_wants_file(struct journal *j);
 int journal_prepare(struct journal *j, struct err *e);
 /* Gives the memory of large staging buffers back; for when nothing has been staged for a while. */
 void journal_trim(struct journal *j);

@@ -1,6 +1,7 @@
 /*
  * journal_files: the bytes of the journal's files, and their life: made of zeros, started, sealed, released, started again.
- * Called by the committing thread; what it shares with others is under the journal's lock.
+ * Called by the committing thread, and by whoever makes a file in advance beside it; what they share is under the journal's
+ * locks.
  */
 #include "storage/journal_internal.h"
 
@@ -258,36 +259,48 @@ static int start_file(struct journal *j, const struct journal_file *f, struct er
     return rc;
 }
 
+/* Takes the free file that fits, under its next number; false: there is none. */
+static bool take_free_file(struct journal *j, size_t record, struct journal_file *out)
+{
+    pthread_mutex_lock(&j->lock);
+    struct journal_file *f = journal_free_file(j, record);
+    if (f) {
+        f->sequence = j->next_file++;
+        f->first_record = j->next_record;
+        f->released = j->released;
+        f->state = JOURNAL_CURRENT;
+        *out = *f;
+        j->left = f->bytes - JOURNAL_BLOCK;
+    }
+    pthread_mutex_unlock(&j->lock);
+    return f != NULL;
+}
+
+/* A file that is being made in advance is waited for. */
+static int take_or_make_file(struct journal *j, size_t record, struct journal_file *out, struct err *e)
+{
+    int rc = ERR_OK;
+    if (take_free_file(j, record, out))
+        return ERR_OK;
+    pthread_mutex_lock(&j->making);
+    bool taken = take_free_file(j, record, out);
+    if (!taken && !(rc = journal_make_file(j, record, e)))
+        taken = take_free_file(j, record, out);
+    pthread_mutex_unlock(&j->making);
+    if (!rc && !taken)
+        rc = err_set(e, ERR_INTERNAL, "journal %s: no file for a record of %zu bytes", j->dir, record);
+    return rc;
+}
+
 /* Seals the current file and starts a free one, which is made if there is none. */
 int journal_switch_file(struct journal *j, size_t record, struct err *e)
 {
+    struct journal_file started;
     journal_seal_current(j);
-    for (int attempt = 0;; attempt++) {
-        struct journal_file started;
-        pthread_mutex_lock(&j->lock);
-        struct journal_file *f = journal_free_file(j, record);
-        if (f) {
-            f->sequence = j->next_file;
-            f->first_record = j->next_record;
-            f->released = j->released;
-            f->state = JOURNAL_CURRENT;
-            started = *f;
-        }
-        pthread_mutex_unlock(&j->lock);
-        if (f) {
-            j->next_file++;
-            j->current_slot = started.slot;
-            j->position = JOURNAL_BLOCK;
-            int rc = start_file(j, &started, e);
-            pthread_mutex_lock(&j->lock);
-            j->left = started.bytes - JOURNAL_BLOCK;
-            pthread_mutex_unlock(&j->lock);
-            return rc;
-        }
-        if (attempt)
-            return err_set(e, ERR_INTERNAL, "journal %s: no file for a record of %zu bytes", j->dir, record);
-        int rc = journal_make_file(j, record, e);
-        if (rc)
-            return rc;
-    }
+    int rc = take_or_make_file(j, record, &started, e);
+    if (rc)
+        return rc;
+    j->current_slot = started.slot;
+    j->position = JOURNAL_BLOCK;
+    return start_file(j, &started, e);
 }

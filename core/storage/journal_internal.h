@@ -5,6 +5,7 @@
 #define LEAT_STORAGE_JOURNAL_INTERNAL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "storage/journal.h"
 
@@ -62,12 +63,14 @@ struct journal {
     struct journal_stats stats;
     int64_t left; /* bytes left in the current file, as of the last write */
 
+    pthread_mutex_t making; /* outside `lock`: one file is made at a time; held over its writing */
+    atomic_bool direct;     /* files are opened for direct I/O; falls once, where that does not work */
+
     /* of the committing thread */
     int fd; /* current file, -1: none */
-    bool direct;
     uint32_t current_slot;
     int64_t position;
-    uint64_t next_file;   /* sequence number of the next file */
+    uint64_t next_file;   /* sequence number of the next file; changed under `lock` */
     uint64_t next_record; /* sequence number of the next record */
 };
 
@@ -94,7 +97,7 @@ int journal_add_file(struct journal *j, const struct journal_file *f,
                      struct err *e); /* lock held, or alone */
 /* The free file that a record of so many bytes goes into next; NULL: one must be made. Lock held. */
 struct journal_file *journal_free_file(struct journal *j, size_t record);
-/* Makes one more file of zeros; it is free afterwards. On error nothing is left. */
+/* Makes one more file of zeros; it is free afterwards. On error nothing is left. `making` held. */
 int journal_make_file(struct journal *j, size_t record, struct err *e);
 /* Seals the current file and starts a free one, which is made if there is none. */
 int journal_switch_file(struct journal *j, size_t record, struct err *e);

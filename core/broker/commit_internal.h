@@ -1,0 +1,75 @@
+/*
+ * commit_internal: what commit.c (staging, rounds), commit_wait.c (who waits for a round) and commit_room.c (who waits for
+ * room) share.
+ *
+ * Locks: `completing` outside `lock`; both are leaves of everything else. `lock` is never held over I/O or a callback;
+ * `completing` is held over the callbacks of one round, so that rounds complete in the order in which they were written.
+ */
+#ifndef LEAT_BROKER_COMMIT_INTERNAL_H
+#define LEAT_BROKER_COMMIT_INTERNAL_H
+
+#include "broker/commit.h"
+
+/* Who waits for room: served in order of arrival, each by its own bell. */
+struct room_wait {
+    struct room_wait *next;
+    size_t bytes;
+    bool granted, refused; /* refused: the journal failed */
+    pthread_cond_t cond;   /* with the stage's lock */
+};
+
+struct commit {
+    struct journal *journal;
+    struct topics *topics;
+    pthread_t thread;
+    bool threaded;
+
+    pthread_mutex_t lock; /* down to the empty line */
+    pthread_cond_t work;  /* the thread's bell */
+    struct commit_item *head, **tail;
+    size_t staged, reserved;
+    struct room_wait *room_first, **room_last;
+    bool busy;     /* a round is being written; by a waiter or by the thread */
+    bool sleeping; /* the thread */
+    bool stop;
+    bool make_file; /* an append was refused for want of a journal file, or the next one is due */
+    bool failed;
+    struct err failure;
+
+    pthread_mutex_t completing;
+    size_t soft, capacity; /* constant */
+    atomic_bool said;      /* that no journal file can be made */
+    atomic_uint_fast64_t sealed;
+    atomic_uint_fast64_t syncs, sync_ns, grouped, bytes;
+    void (*_Atomic on_sealed)(void *arg);
+    void *on_sealed_arg; /* set before */
+};
+
+/* All with the lock held. */
+
+/*
+ * Runs one round in the calling thread: takes what is staged, writes and syncs it and completes it. Only if something is
+ * staged and nobody is busy. Gives the lock back meanwhile.
+ */
+void commit_round(struct commit *c);
+static inline bool commit_can_round(const struct commit *c)
+{
+    return c->head && !c->busy;
+}
+void commit_wake_thread(struct commit *c);
+void commit_try_file(struct commit *c); /* gives the lock back meanwhile */
+int commit_failure(const struct commit *c, struct err *e);
+
+/* ---- commit_wait.c ---- */
+
+/* Wakes one of those who sleep for what is staged, so that it runs the next round. False: none of them sleeps. */
+bool commit_wake_waiter(struct commit *c);
+
+/* ---- commit_room.c ---- */
+
+/* Gives room to those who wait for it, as far as there is some. */
+void commit_grant(struct commit *c);
+/* The journal failed: who waits for room learns of it. */
+void commit_refuse(struct commit *c);
+
+#endif
