@@ -273,10 +273,14 @@ bool print_matches(const struct print *p, const void *data);
 enum likeness {
     UNLIKE,
     LIKE_SAME,
-    LIKE_STALE, /* the stream's own file holds other bytes by now */
+    LIKE_STALE,   /* the stream's own file holds other bytes by now */
+    LIKE_UNKNOWN, /* the stream's own file cannot be looked at now: nothing may be concluded */
 };
-/* Are the bytes of an attached stream still in its file? Also true if that cannot be told now. */
-bool print_intact(struct source *src, struct stream *s);
+/*
+ * Are the bytes of an attached stream still in its file? LIKE_SAME (also of a compressed one, which is not looked into),
+ * LIKE_STALE or LIKE_UNKNOWN; of the last either a scan is wanted at once, as the file was moved, or it was complained of.
+ */
+enum likeness print_intact(struct source *src, struct stream *s);
 /* A file that is being looked at. */
 struct probe {
     int fd;

@@ -2,6 +2,7 @@
  * Fingerprints, and whether a file holds the bytes of a stream. Only as much as is needed is read: the beginning, and what
  * lies before the stream's position.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -65,21 +66,31 @@ void probe_close(struct probe *p)
 
 /* ---- plain files ------------------------------------------------------------------------------------------------ */
 
-static bool print_in_file(const struct stream *s, const struct print *p, int64_t at)
+static int print_in_file(const struct stream *s, const struct print *p, int64_t at, bool *there, struct err *e)
 {
     uint8_t data[PRINT_HEAD_MAX];
     size_t n;
-    struct err e;
-    return io_pread_some(s->fd, data, p->len, at, &n, s->real, &e) == ERR_OK && n == p->len &&
-           print_matches(p, data);
+    int rc = io_pread_some(s->fd, data, p->len, at, &n, s->real, e);
+    *there = rc == ERR_OK && n == p->len && print_matches(p, data);
+    return rc;
 }
 
-bool print_intact(struct source *src, struct stream *s)
+enum likeness print_intact(struct source *src, struct stream *s)
 {
     struct err e;
-    if (s->gzip || files_open(src, s, &e) != ERR_OK)
-        return true;
-    return print_in_file(s, &s->head, 0) && print_in_file(s, &s->tail, s->offset - s->tail.len);
+    bool there = true;
+    int rc = files_open(src, s, &e);
+    if (rc == ERR_OK && !s->gzip)
+        rc = print_in_file(s, &s->head, 0, &there, &e);
+    if (rc == ERR_OK && !s->gzip && there)
+        rc = print_in_file(s, &s->tail, s->offset - s->tail.len, &there, &e);
+    if (rc == ERR_OK)
+        return there ? LIKE_SAME : LIKE_STALE;
+    if (rc == ERR_NOT_FOUND)
+        src->scan_now = true; /* it was moved since the listing */
+    else
+        source_complain(src, s->path, e.text);
+    return LIKE_UNKNOWN;
 }
 
 /* Both files at one place. */
@@ -103,14 +114,11 @@ static int compare_plain(struct source *src, struct probe *p, struct stream *s, 
                          struct err *e)
 {
     struct stat st;
-    if (!print_intact(src, s)) {
-        *out = LIKE_STALE;
+    *out = print_intact(src, s);
+    if (*out != LIKE_SAME)
         return ERR_OK;
-    }
-    if (s->fd < 0 || fstat(s->fd, &st) != 0) {
-        *out = LIKE_SAME; /* the fingerprints are all there is */
-        return ERR_OK;
-    }
+    if (fstat(s->fd, &st) != 0)
+        return err_sys(e, errno, "cannot stat %s", s->real);
     size_t n = p->size < PRINT_TAIL_MAX ? (size_t)p->size : PRINT_TAIL_MAX;
     bool alike = p->size <= st.st_size; /* a copy never has more than its original */
     for (int i = 0; alike && i <= SAMPLES; i++) {
@@ -127,10 +135,10 @@ static int likeness_plain(struct source *src, struct probe *p, struct stream *s,
 {
     int64_t needed = s->offset > s->head.len ? s->offset : s->head.len;
     bool own_file = s->attached && !s->gzip;
+    if (p->head_len >= s->head.len && !print_matches(&s->head, p->head))
+        return ERR_OK;
     if (p->size < needed)
         return own_file ? compare_plain(src, p, s, out, e) : ERR_OK;
-    if (p->head_len < s->head.len || !print_matches(&s->head, p->head))
-        return ERR_OK;
     uint8_t tail[PRINT_TAIL_MAX];
     size_t got;
     int rc = io_pread_some(p->fd, tail, s->tail.len, s->offset - s->tail.len, &got, p->path, e);
@@ -222,6 +230,7 @@ static int compare_gzip(struct source *src, struct probe *p, struct stream *s, s
     uint8_t own[SCAN_BYTES];
     int rc = gunzip_restart(r->g, e);
     int64_t at = 0;
+    *out = UNLIKE;
     r->state = GUNZIP_MORE;
     while (rc == ERR_OK && r->state == GUNZIP_MORE) {
         size_t got = 0, got_own = 0;
@@ -247,14 +256,11 @@ static int likeness_gzip(struct source *src, struct probe *p, struct stream *s, 
     struct tail_reader *r = tail_new(e);
     if (!r)
         return e->code;
-    int rc;
-    if (s->attached && !s->gzip && !print_intact(src, s)) {
-        *out = LIKE_STALE;
-        rc = ERR_OK;
-        goto opened;
-    }
-    if (s->attached && !s->gzip && s->fd >= 0) {
-        rc = compare_gzip(src, p, s, r, out, e);
+    int rc = ERR_OK;
+    if (s->attached && !s->gzip) {
+        *out = print_intact(src, s);
+        if (*out == LIKE_SAME)
+            rc = compare_gzip(src, p, s, r, out, e);
         goto opened;
     }
     rc = tail_read(src, r, p, s->head.len, e);

@@ -261,8 +261,9 @@ static int match_content(struct source *src, const struct found *f, struct probe
         int rc = probe_likeness(src, p, s, &like, e);
         if (rc != ERR_OK)
             return rc;
-        if (like == LIKE_STALE) {
+        if (like == LIKE_STALE)
             track_truncated(src, s);
+        if (like == LIKE_STALE || like == LIKE_UNKNOWN) {
             *again = true;
             return ERR_OK;
         }
@@ -276,16 +277,20 @@ static int match_content(struct source *src, const struct found *f, struct probe
 
 /*
  * A file that rotation made is compared with the streams of its family. Of a stream whose file was truncated meanwhile it
- * may be a copy of what is there now, and would look like something new.
+ * may be a copy of what is there now, and would look like something new. False: look again, at once or with the next scan.
  */
 static bool family_intact(struct source *src, const struct found *f)
 {
     uint64_t hash = hash64(f->family, strlen(f->family));
-    for (struct stream *s = stream_first(src, BY_FAMILY, hash); s; s = s->next[BY_FAMILY])
-        if (s->attached && strcmp(s->real, f->family) == 0 && !print_intact(src, s)) {
+    for (struct stream *s = stream_first(src, BY_FAMILY, hash); s; s = s->next[BY_FAMILY]) {
+        if (!s->attached || strcmp(s->real, f->family) != 0)
+            continue;
+        enum likeness like = print_intact(src, s);
+        if (like == LIKE_STALE)
             track_truncated(src, s);
+        if (like != LIKE_SAME)
             return false;
-        }
+    }
     return true;
 }
 
@@ -319,7 +324,7 @@ static int let_pass(struct source *src, struct stream *s, struct err *e)
 {
     struct stream *o;
     while ((o = too_early(src, s)) != NULL) {
-        if (!print_intact(src, o)) {
+        if (print_intact(src, o) == LIKE_STALE) {
             track_truncated(src, o);
             continue;
         }

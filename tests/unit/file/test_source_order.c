@@ -10,7 +10,9 @@
 enum way { BY_RENAME, BY_COPY, BY_TURNS, WAYS };
 
 #define ROTATIONS 12
-#define LINES 4 /* in each file */
+#define LINES 4      /* in the first file */
+#define LINES_STEP 5 /* the next ones have more and fewer, as what is shorter than its sibling might be a part of it */
+#define LINES_MAX 7
 
 struct script {
     char *dir;
@@ -27,8 +29,9 @@ static struct script script;
 
 static void write_lines(void)
 {
-    append_lines(script.dir, "x.log", "some line of the one file ", script.lines, script.lines + LINES);
-    script.lines += LINES;
+    int n = 1 + (LINES - 1 + script.rotation * LINES_STEP) % LINES_MAX;
+    append_lines(script.dir, "x.log", "some line of the one file ", script.lines, script.lines + n);
+    script.lines += n;
 }
 
 static const char *old_name(char out[32], int i)
@@ -54,8 +57,8 @@ static void step(void)
     } else if (i == -1 && by_copy()) {
         overwrite(script.dir, "x.log", "");
     } else {
-        write_lines();
         script.next = ++script.rotation;
+        write_lines();
         script.running = script.rotation < ROTATIONS;
     }
 }
@@ -80,12 +83,14 @@ static void run(enum way way, bool whole, unsigned stride, unsigned start, const
     char paths[512];
     script =
         (struct script){.dir = testkit_dir(), .way = way, .whole = whole, .stride = stride, .start = start};
+    bool few = stride % 3; /* open files: the others cannot be looked into while they are moved */
     snprintf(paths, sizeof(paths), "%s/x.log*", script.dir);
     struct leat_task *t = fake_new(paths);
     fake_set(t, "watch", watch);
     fake_set(t, "poll.interval", "1ms");
     fake_set(t, "rescan.interval", "1ms");
     fake_set(t, "rotate.wait", "10s");
+    fake_set(t, "open.files.max", few ? "1" : "256");
     t->poll_bytes = poll_bytes;
     write_lines();
     script.running = true;
