@@ -7,11 +7,12 @@
  *
  *   source.c           connector, open, poll, close       source_read.c   file bytes to records
  *   source_options.c   option table                       source_frame.c  bytes to records' bounds
- *   source_scan.c      which files there are              source_gzip.c   compressed files
- *   source_track.c     which stream a file holds          source_files.c  open files, a bounded number
+ *   source_track.c     a scan, from files to streams      source_gzip.c   compressed files
+ *   source_scan.c      which files there are              source_files.c  open files, a bounded number
  *   source_list.c      the names in a directory           source_watch.c  inotify
- *   source_print.c     fingerprints, likeness of files
- *   source_stream.c    streams and where to find them     source_state.c  positions as stored
+ *   source_match.c     which stream a file holds          source_state.c  positions as stored
+ *   source_print.c     fingerprints, likeness of files    source_stream.c streams and where to find them
+ *   source_order.c     which stream is read first         source_gone.c   streams without a path
  */
 #ifndef LEAT_FILE_SOURCE_H
 #define LEAT_FILE_SOURCE_H
@@ -117,6 +118,7 @@ struct stream {
     /* of this run */
     bool attached;
     bool lost;                       /* attached, but by its open file only: no path leads there */
+    char *twin;                      /* of a lost one: where a copy of it was last; NULL: none is known */
     bool fresh;                      /* nothing was read in this run */
     bool complete;                   /* compressed and read to the end */
     uint64_t seen;                   /* the scan that found it last */
@@ -238,6 +240,7 @@ int stream_dirty(struct source *src, struct stream *s, struct err *e);
 bool stream_placed(const struct source *src, const struct stream *s); /* is it known what came before it? */
 bool stream_rotated(const struct stream *s); /* no longer at the path where it is written */
 struct stream *stream_first(struct source *src, enum stream_table k, uint64_t hash);
+struct stream *stream_attached_in(struct source *src, const struct inode *inode); /* NULL: none */
 uint64_t stream_inode_hash(const struct inode *i);
 
 /* source_name.c */
@@ -264,7 +267,26 @@ bool scan_is_mine(const struct source *src, const char *family);
 /* source_track.c */
 int track_scan(struct source *src, struct err *e); /* scans and assigns every file found */
 void track_truncated(struct source *src, struct stream *s);
+void track_size(struct source *src, struct stream *s, int64_t size, int64_t mtime_ns); /* as seen now */
 int track_refresh(struct source *src, struct stream *s, bool *grown, struct err *e);
+
+/* source_match.c */
+/*
+ * Gives a file to the stream that it holds, if it holds one, begun now if need be; f->taken says so. A file that cannot be
+ * judged now is left for the next scan.
+ */
+int match_file(struct source *src, struct found *f, struct err *e);
+void ignore_prune(struct source *src); /* forgets of what this scan did not meet that it held nothing */
+
+/* source_order.c */
+int order_by_rank(const void *a, const void *b); /* for qsort of struct found *: originals before copies */
+/* Notes which families the scan found as a whole, and gives their unread streams their places. */
+int order_place(struct source *src, const struct found_list *list, struct err *e);
+int order_twin(struct stream *s, const char *real, struct err *e); /* a copy of a lost stream was met there */
+
+/* source_gone.c */
+void gone_lose(struct source *src, struct stream *s); /* attached, and no path leads to it */
+int gone_sweep(struct source *src, const struct found_list *list, struct err *e); /* those not attached */
 
 /* source_print.c */
 struct print print_of(const void *data, size_t n);

@@ -66,7 +66,8 @@ void probe_close(struct probe *p)
 
 /* ---- plain files ------------------------------------------------------------------------------------------------ */
 
-static int print_in_file(const struct stream *s, const struct print *p, int64_t at, bool *there, struct err *e)
+static int print_in_file(const struct stream *s, const struct print *p, int64_t at, bool *there,
+                         struct err *e)
 {
     uint8_t data[PRINT_HEAD_MAX];
     size_t n;

@@ -89,6 +89,15 @@ static void tables_remove(struct source *src, struct stream *s)
         table_remove(src, s, k);
 }
 
+struct stream *stream_attached_in(struct source *src, const struct inode *inode)
+{
+    uint64_t hash = stream_inode_hash(inode);
+    for (struct stream *s = stream_first(src, BY_INODE, hash); s; s = s->next[BY_INODE])
+        if (s->attached && inode_same(&s->inode, inode))
+            return s;
+    return NULL;
+}
+
 /* ---- life ------------------------------------------------------------------------------------------------------- */
 
 static struct stream *stream_alloc(void)
@@ -144,6 +153,7 @@ void stream_free(struct stream *s)
     mem_free(s->path);
     mem_free(s->real);
     mem_free(s->family);
+    mem_free(s->twin);
     mem_free(s);
 }
 
@@ -207,6 +217,8 @@ int stream_attach(struct source *src, struct stream *s, const struct found *f, s
         if (rc != ERR_OK)
             return rc;
     }
+    mem_free(s->twin);
+    s->twin = NULL;
     s->attached = true;
     s->fresh = true;
     s->lost = s->complete = s->trouble = s->damaged = false;

@@ -10,8 +10,9 @@
 enum way { BY_RENAME, BY_COPY, BY_TURNS, WAYS };
 
 #define ROTATIONS 12
-#define LINES 4      /* in the first file */
-#define LINES_STEP 5 /* the next ones have more and fewer, as what is shorter than its sibling might be a part of it */
+#define LINES 4 /* in the first file */
+#define LINES_STEP                                                                                           \
+    5 /* the next ones have more and fewer, as what is shorter than its sibling might be a part of it */
 #define LINES_MAX 7
 
 struct script {
@@ -148,34 +149,30 @@ static void removed(void **state)
     testkit_remove_dir(script.dir);
 }
 
-/*
- * A file is copied and truncated, then compressed, all unseen and in one tick of the clock: what tells the two apart is that
- * one has an older name and the other was the live one.
- */
-static void same_tick(void **state)
+/* A source that knows x.log while it is empty, and does not look while the rest is done. */
+static struct leat_task *start_empty(const char *watch, const char *gzip)
 {
     char paths[512];
-    const struct timespec tick[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
     script = (struct script){.dir = testkit_dir()};
     snprintf(paths, sizeof(paths), "%s/x.log*", script.dir);
     struct leat_task *t = fake_new(paths);
-    fake_set(t, "watch", *state);
-    fake_set(t, "gzip", "read");
+    fake_set(t, "watch", watch);
+    fake_set(t, "gzip", gzip);
     put(script.dir, "x.log", O_APPEND, "");
     fake_start(t);
     fake_settle(t);
-    write_lines();
-    copy(script.dir, "x.log", "x.log.1");
-    overwrite(script.dir, "x.log", "");
-    write_lines();
-    move(script.dir, "x.log.1", "x.log.2");
-    move(script.dir, "x.log", "x.log.1");
-    put(script.dir, "x.log", O_APPEND, "");
-    compress_beside(script.dir, "x.log.1");
-    assert_int_equal(utimensat(AT_FDCWD, at(script.dir, "x.log.2"), tick, 0), 0);
-    assert_int_equal(utimensat(AT_FDCWD, at(script.dir, "x.log.1"), tick, 0), 0);
-    assert_int_equal(utimensat(AT_FDCWD, at(script.dir, "x.log.1.gz"), tick, 0), 0);
-    drop(script.dir, "x.log.1");
+    return t;
+}
+
+/* One tick of the clock, in which all is written. */
+static void set_tick(const char *name)
+{
+    const struct timespec tick[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
+    assert_int_equal(utimensat(AT_FDCWD, at(script.dir, name), tick, 0), 0);
+}
+
+static void finish(struct leat_task *t)
+{
     fake_until(t, (size_t)script.lines);
     assert_lines(t, 0, (size_t)script.lines, "some line of the one file ", 0);
     fake_settle(t);
@@ -184,13 +181,59 @@ static void same_tick(void **state)
     testkit_remove_dir(script.dir);
 }
 
+/*
+ * A file is copied and truncated, then compressed, all unseen and in one tick of the clock: what tells the two apart is that
+ * one has an older name than the other, which only its compressed copy shows.
+ */
+static void same_tick(void **state)
+{
+    struct leat_task *t = start_empty(*state, "read");
+    write_lines();
+    copy(script.dir, "x.log", "x.log.1");
+    overwrite(script.dir, "x.log", "");
+    write_lines();
+    move(script.dir, "x.log.1", "x.log.2");
+    move(script.dir, "x.log", "x.log.1");
+    put(script.dir, "x.log", O_APPEND, "");
+    compress_beside(script.dir, "x.log.1");
+    set_tick("x.log.2");
+    set_tick("x.log.1");
+    set_tick("x.log.1.gz");
+    drop(script.dir, "x.log.1");
+    finish(t);
+}
+
+/* The other way round: what was compressed is the older one, though the name under which it was known last was the newest. */
+static void stale_name(const char *watch, const char *gzip)
+{
+    struct leat_task *t = start_empty(watch, gzip);
+    write_lines();
+    move(script.dir, "x.log", "x.log.2");
+    compress_beside(script.dir, "x.log.2");
+    set_tick("x.log.2");
+    set_tick("x.log.2.gz");
+    drop(script.dir, "x.log.2");
+    write_lines();
+    move(script.dir, "x.log", "x.log.1");
+    set_tick("x.log.1");
+    put(script.dir, "x.log", O_APPEND, "");
+    finish(t);
+}
+
+static void stale_names(void **state)
+{
+    stale_name(*state, "read");
+    stale_name(*state, "skip");
+}
+
 int main(void)
 {
     static char inotify[] = "auto", polling[] = "poll";
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_prestate(in_order, inotify),  cmocka_unit_test_prestate(removed, inotify),
-        cmocka_unit_test_prestate(removed, polling),   cmocka_unit_test_prestate(same_tick, inotify),
-        cmocka_unit_test_prestate(same_tick, polling), cmocka_unit_test_prestate(in_order, polling),
+        cmocka_unit_test_prestate(in_order, inotify),    cmocka_unit_test_prestate(removed, inotify),
+        cmocka_unit_test_prestate(removed, polling),     cmocka_unit_test_prestate(same_tick, inotify),
+        cmocka_unit_test_prestate(same_tick, polling),   cmocka_unit_test_prestate(stale_names, inotify),
+        cmocka_unit_test_prestate(stale_names, polling), cmocka_unit_test_prestate(in_order, polling),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,7 +18,6 @@ struct writer {
     char name[32];
     enum way way;
     unsigned seed, seed_given;
-    unsigned pause_us; /* after a rotation */
     int lines;
     atomic_int written, read; /* read: all lines before this one */
     bool *seen;               /* of each line: was it read? */
@@ -135,10 +134,8 @@ static void *write_lines(void *arg)
             continue;
         }
         write_some(w);
-        if (dice(w, 60) == 0) {
-            rotate(w);
-            usleep(w->pause_us);
-        }
+        if (dice(w, 60) == 0)
+            rotate(w); /* and maybe again at once */
         if (dice(w, 50) == 0)
             usleep(dice(w, 2000));
     }
@@ -245,7 +242,6 @@ static void race(enum way way, const char *watch, unsigned seed, int lines)
         w->dir = dir;
         w->way = way;
         w->seed = seed * 100 + (unsigned)i;
-        w->pause_us = getenv("WILD") ? 0 : 3000; /* WILD=1: rotations right after one another */
         w->seed_given = seed;
         w->lines = lines;
         w->fd = -1;
