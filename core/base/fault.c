@@ -15,12 +15,19 @@ static struct {
     _Atomic uint64_t nth; /* 0: not armed */
     _Atomic int errnum;
     _Atomic bool sticky;
+    _Atomic(const char *) part; /* of the path; NULL: all */
 } points[FAULT_POINTS];
 
 static _Atomic bool armed;
 
 void fault_arm(enum fault_point point, uint64_t nth, int errnum, bool sticky)
 {
+    fault_arm_at(point, NULL, nth, errnum, sticky);
+}
+
+void fault_arm_at(enum fault_point point, const char *part, uint64_t nth, int errnum, bool sticky)
+{
+    atomic_store(&points[point].part, part);
     atomic_store(&points[point].passes, 0);
     atomic_store(&points[point].errnum, errnum);
     atomic_store(&points[point].sticky, sticky);
@@ -40,12 +47,13 @@ uint64_t fault_passes(enum fault_point point)
     return atomic_load(&points[point].passes);
 }
 
-int fault_check(enum fault_point point)
+int fault_check(enum fault_point point, const char *path)
 {
     if (__builtin_expect(!atomic_load_explicit(&armed, memory_order_relaxed), 1))
         return 0;
     uint64_t nth = atomic_load(&points[point].nth);
-    if (nth == 0)
+    const char *part = atomic_load(&points[point].part);
+    if (nth == 0 || (part && (!path || !strstr(path, part))))
         return 0;
     uint64_t pass = atomic_fetch_add(&points[point].passes, 1) + 1;
     if (pass == nth || (pass > nth && atomic_load(&points[point].sticky)))
@@ -69,7 +77,7 @@ static bool errno_parse(const char *s, int *errnum)
     return false;
 }
 
-/* One "point:nth[:ERRNO][:sticky]". */
+/* One "point:nth[:ERRNO][:sticky][:@part of the path]". The part is kept, as it is used until the end. */
 static bool arm_from_text(char *item)
 {
     char *save = NULL;
@@ -81,15 +89,21 @@ static bool arm_from_text(char *item)
         return false;
     int errnum = EIO;
     bool sticky = false;
+    static char parts[FAULT_POINTS][128];
+    const char *part = NULL;
     for (const char *more = strtok_r(NULL, ":", &save); more; more = strtok_r(NULL, ":", &save)) {
         if (strcmp(more, "sticky") == 0)
             sticky = true;
+        else if (*more == '@' && strlen(more) <= sizeof parts[0])
+            part = more + 1;
         else if (!errno_parse(more, &errnum))
             return false;
     }
     for (int i = 0; i < FAULT_POINTS; i++)
         if (strcmp(name, names[i]) == 0) {
-            fault_arm((enum fault_point)i, n, errnum, sticky);
+            if (part)
+                snprintf(parts[i], sizeof parts[i], "%s", part);
+            fault_arm_at((enum fault_point)i, part ? parts[i] : NULL, n, errnum, sticky);
             return true;
         }
     return false;
@@ -109,9 +123,9 @@ bool fault_from_env(void)
             goto malformed;
     return true;
 malformed:
-    fprintf(
-        stderr,
-        "LEAT_FAULT: '%s' is not alloc|write|sync|read|meta:NTH[:EIO|ENOSPC|ENOMEM|EACCES][:sticky],...\n",
-        text);
+    fprintf(stderr,
+            "LEAT_FAULT: '%s' is not "
+            "alloc|write|sync|read|meta:NTH[:EIO|ENOSPC|ENOMEM|EACCES][:sticky][:@PART_OF_PATH],...\n",
+            text);
     return false;
 }

@@ -1,5 +1,5 @@
 /*
- * fault: deliberate failures for tests. Armed from the environment (LEAT_FAULT=alloc:7,write:3:EIO,sync:1)
+ * fault: deliberate failures for tests. Armed from the environment (LEAT_FAULT=alloc:7,write:3:EIO,sync:1:@/disk2/)
  * or by fault_arm(). When nothing is armed a check costs one relaxed load. Any thread.
  */
 #ifndef LEAT_BASE_FAULT_H
@@ -20,6 +20,8 @@ enum fault_point {
 /* From now on let the n-th (1-based) pass through the point fail with `errnum`; `sticky`: all later ones too.
  */
 void fault_arm(enum fault_point point, uint64_t nth, int errnum, bool sticky);
+/* The same for files whose path contains `part` only (not FAULT_ALLOC); `part` stays the caller's until disarmed. */
+void fault_arm_at(enum fault_point point, const char *part, uint64_t nth, int errnum, bool sticky);
 void fault_disarm(void);
 
 /* How many passes the point has seen since it was armed (arm with nth = UINT64_MAX to count only). */
@@ -28,7 +30,7 @@ uint64_t fault_passes(enum fault_point point);
 /* Reads LEAT_FAULT; false and a message on stderr if it is malformed. */
 bool fault_from_env(void);
 
-/* For the implementation of mem and io: 0 or the errno to fail with. */
-int fault_check(enum fault_point point);
+/* For the implementation of mem and io: 0 or the errno to fail with. `path` NULL: no file. */
+int fault_check(enum fault_point point, const char *path);
 
 #endif

@@ -42,7 +42,7 @@ static inline void tell(struct io_event *ev, bool done)
 int io_open(int *fd, const char *path, int flags, mode_t mode, struct err *e)
 {
     *fd = -1;
-    int fault = flags & O_CREAT ? fault_check(FAULT_META) : 0;
+    int fault = flags & O_CREAT ? fault_check(FAULT_META, path) : 0;
     if (fault)
         return err_sys(e, fault, "cannot create %s", path);
     do
@@ -64,7 +64,7 @@ int io_pread_some(int fd, void *data, size_t n, int64_t offset, size_t *got, con
 {
     uint8_t *p = data;
     *got = 0;
-    int fault = fault_check(FAULT_READ);
+    int fault = fault_check(FAULT_READ, path);
     if (fault)
         return err_sys(e, fault, "cannot read %s at byte %lld", path, (long long)offset);
     while (*got < n) {
@@ -93,7 +93,7 @@ int io_pread(int fd, void *data, size_t n, int64_t offset, const char *path, str
 
 int io_pwritev(int fd, struct iovec *iov, int iovcnt, int64_t offset, const char *path, struct err *e)
 {
-    int fault = fault_check(FAULT_WRITE);
+    int fault = fault_check(FAULT_WRITE, path);
     if (fault)
         return err_sys(e, fault, "cannot write %s at byte %lld", path, (long long)offset);
     struct io_event ev = {.op = IO_OP_WRITE, .fd = fd, .iov = iov, .iovcnt = iovcnt, .offset = offset};
@@ -136,7 +136,7 @@ static int sync_failed(struct err *e, int errnum, const char *path)
 
 static int sync_by(int (*call)(int fd), int fd, const char *path, struct err *e)
 {
-    int fault = fault_check(FAULT_SYNC);
+    int fault = fault_check(FAULT_SYNC, path);
     struct io_event ev = {.op = IO_OP_SYNC, .fd = fd};
     tell(&ev, false);
     if (fault || call(fd) != 0)
@@ -179,7 +179,7 @@ int io_sync_parent(const char *path, struct err *e)
 
 int io_allocate(int fd, int64_t offset, int64_t length, const char *path, struct err *e)
 {
-    int fault = fault_check(FAULT_WRITE);
+    int fault = fault_check(FAULT_WRITE, path);
     int rc = 0;
     do
         rc = fault ? fault : fallocate(fd, FALLOC_FL_KEEP_SIZE, offset, length) == 0 ? 0 : errno;
@@ -189,7 +189,7 @@ int io_allocate(int fd, int64_t offset, int64_t length, const char *path, struct
 
 int io_truncate(int fd, int64_t length, const char *path, struct err *e)
 {
-    int fault = fault_check(FAULT_WRITE);
+    int fault = fault_check(FAULT_WRITE, path);
     struct io_event ev = {.op = IO_OP_TRUNCATE, .fd = fd, .offset = length};
     int rc = 0;
     tell(&ev, false);
@@ -213,7 +213,7 @@ int io_size(int fd, int64_t *size, const char *path, struct err *e)
 
 int io_rename(const char *from, const char *to, struct err *e)
 {
-    int fault = fault_check(FAULT_META);
+    int fault = fault_check(FAULT_META, to);
     struct io_event ev = {.op = IO_OP_RENAME, .path = from, .to = to};
     tell(&ev, false);
     if (fault || rename(from, to) != 0)
@@ -224,7 +224,7 @@ int io_rename(const char *from, const char *to, struct err *e)
 
 int io_unlink(const char *path, struct err *e)
 {
-    int fault = fault_check(FAULT_META);
+    int fault = fault_check(FAULT_META, path);
     struct io_event ev = {.op = IO_OP_UNLINK, .path = path};
     tell(&ev, false);
     if (fault || unlink(path) != 0)
@@ -235,7 +235,7 @@ int io_unlink(const char *path, struct err *e)
 
 int io_mkdir(const char *path, mode_t mode, struct err *e)
 {
-    int fault = fault_check(FAULT_META);
+    int fault = fault_check(FAULT_META, path);
     struct io_event ev = {.op = IO_OP_MKDIR, .path = path};
     tell(&ev, false);
     if (!fault && mkdir(path, mode) == 0) {
@@ -338,7 +338,7 @@ int io_remove_tree(const char *path, struct err *e)
     int rc = io_list(path, remove_entry, (void *)(uintptr_t)path, e);
     if (rc)
         return rc;
-    int fault = fault_check(FAULT_META);
+    int fault = fault_check(FAULT_META, path);
     struct io_event ev = {.op = IO_OP_RMDIR, .path = path};
     tell(&ev, false);
     if (fault || rmdir(path) != 0)

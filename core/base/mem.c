@@ -13,19 +13,19 @@
 
 void *mem_alloc(size_t size)
 {
-    return fault_check(FAULT_ALLOC) ? NULL : malloc(size ? size : 1);
+    return fault_check(FAULT_ALLOC, NULL) ? NULL : malloc(size ? size : 1);
 }
 
 void *mem_calloc(size_t count, size_t size)
 {
-    if (fault_check(FAULT_ALLOC))
+    if (fault_check(FAULT_ALLOC, NULL))
         return NULL;
     return count && size ? calloc(count, size) : calloc(1, 1);
 }
 
 void *mem_realloc(void *old, size_t size)
 {
-    return fault_check(FAULT_ALLOC) ? NULL : realloc(old, size ? size : 1);
+    return fault_check(FAULT_ALLOC, NULL) ? NULL : realloc(old, size ? size : 1);
 }
 
 void *mem_realloc_array(void *old, size_t count, size_t size)
@@ -39,7 +39,7 @@ void *mem_realloc_array(void *old, size_t count, size_t size)
 void *mem_aligned(size_t alignment, size_t size)
 {
     void *p;
-    if (fault_check(FAULT_ALLOC) || posix_memalign(&p, alignment, size ? size : 1) != 0)
+    if (fault_check(FAULT_ALLOC, NULL) || posix_memalign(&p, alignment, size ? size : 1) != 0)
         return NULL;
     return p;
 }

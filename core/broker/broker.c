@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "broker/checkpoint.h"
+#include "broker/foreign.h"
 #include "broker/meta.h"
 #include "broker/offsets.h"
 #include "broker/recovery.h"
@@ -79,6 +80,8 @@ static int open_paths(struct broker *b, const struct broker_options *o, struct e
     if (!b->data_dir || !b->logs_dir)
         return err_nomem(e);
     int rc = io_mkdirs_synced(b->data_dir, 0755, e);
+    if (!rc)
+        rc = foreign_check(b->data_dir, e);
     if (!rc)
         rc = lock_dir(b, e);
     if (!rc)

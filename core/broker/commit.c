@@ -55,7 +55,6 @@ static int stage_entries(struct commit *c, struct commit_item **items, size_t n,
         int rc = items[i]->journaled ? journal_stage(c->journal, &items[i]->entry, e) : ERR_OK;
         if (rc) {
             journal_unstage(c->journal, mark);
-            c->make_file |= rc == ERR_NO_SPACE;
             return rc;
         }
         if (items[i]->journaled)
@@ -76,7 +75,9 @@ void commit_wake_thread(struct commit *c)
 int commit_stage(struct commit *c, struct commit_item **items, size_t n, size_t reserved, struct err *e)
 {
     pthread_mutex_lock(&c->lock);
-    int rc = c->failed ? commit_failure(c, e) : stage_entries(c, items, n, e);
+    int rc = reserved ? commit_need_file(c, reserved, e) : c->failed ? commit_failure(c, e) : ERR_OK;
+    if (!rc)
+        rc = stage_entries(c, items, n, e);
     if (!rc) {
         for (size_t i = 0; i < n; i++) {
             atomic_fetch_add(&items[i]->p->pending, 1);
@@ -148,17 +149,36 @@ static void note_sealed(struct commit *c)
         tell(c->on_sealed_arg);
 }
 
-/* A full disk is met here; appends are refused when no file is left. */
+/* Gives the lock back meanwhile. `more`: bytes that must find their place. */
+static int make_file(struct commit *c, size_t more, struct err *e)
+{
+    pthread_mutex_unlock(&c->lock);
+    int rc = journal_prepare(c->journal, more, e);
+    if (rc && !atomic_exchange(&c->said, true))
+        diag_error("broker", "no further journal file, appends will be refused: %s", e->text);
+    else if (!rc)
+        atomic_store(&c->said, false);
+    pthread_mutex_lock(&c->lock);
+    return rc;
+}
+
 void commit_try_file(struct commit *c)
 {
-    struct err e;
+    struct err e; /* said; whoever needs the file will be told */
     c->make_file = false;
-    pthread_mutex_unlock(&c->lock);
-    int rc = journal_prepare(c->journal, &e);
-    if (rc && !atomic_load(&c->said))
-        diag_error("broker", "no further journal file, appends will be refused: %s", e.text);
-    atomic_store(&c->said, rc != ERR_OK);
-    pthread_mutex_lock(&c->lock);
+    make_file(c, 0, &e);
+}
+
+int commit_need_file(struct commit *c, size_t bytes, struct err *e)
+{
+    while (!c->failed && !journal_fits(c->journal, bytes)) {
+        int rc = make_file(c, bytes, e);
+        if (rc && !c->failed && !journal_fits(c->journal, bytes)) {
+            e->fatal = false; /* the journal is as it was */
+            return rc;
+        }
+    }
+    return c->failed ? commit_failure(c, e) : ERR_OK;
 }
 
 /* A round was written. Whoever comes from now on can run the next one; who sleeps for it must be called. */

@@ -58,6 +58,12 @@ static inline bool commit_can_round(const struct commit *c)
 }
 void commit_wake_thread(struct commit *c);
 void commit_try_file(struct commit *c); /* gives the lock back meanwhile */
+/*
+ * What is staged has its place in a journal file that is there, so that a full disk is met where the append can still be
+ * refused, and not when the record is written: makes a file if need be, giving the lock back meanwhile. Called when room is
+ * reserved, before any log is touched, and once more when it is staged, as others may have used the file up.
+ */
+int commit_need_file(struct commit *c, size_t bytes, struct err *e);
 int commit_failure(const struct commit *c, struct err *e);
 
 /* ---- commit_wait.c ---- */

@@ -70,13 +70,15 @@ int commit_reserve(struct commit *c, size_t bytes, struct err *e)
     pthread_mutex_lock(&c->lock);
     if (c->make_file && !c->threaded)
         commit_try_file(c);
-    if (!c->failed && !c->room_first && has_room(c, bytes)) {
+    int rc = commit_need_file(c, c->reserved + bytes, e);
+    if (!rc && !c->room_first && has_room(c, bytes)) {
         c->reserved += bytes;
         granted = true;
-    } else if (!c->failed) {
+    } else if (!rc) {
         wait_for_room(c, bytes, &granted);
     }
-    int rc = granted ? ERR_OK : commit_failure(c, e);
+    if (!rc && !granted)
+        rc = commit_failure(c, e);
     pthread_mutex_unlock(&c->lock);
     return rc;
 }

@@ -284,6 +284,33 @@ int broker_add_partitions(struct broker *b, const char *name, int32_t total, str
 }
 
 /*
+ * Waits until all that is in the log is acknowledged and below the watermark, and syncs it. Whoever appended by older
+ * settings is through then: a place in the commit stage's order, behind all of them, is waited for.
+ */
+static int settle_partition(struct broker *b, struct partition *p, struct err *e)
+{
+    struct commit_wait wait;
+    struct commit_item item = {.op = &wait.op, .p = p}, *items = &item;
+    commit_wait_init(&wait);
+    pthread_mutex_lock(&p->lock);
+    struct log *log = partition_log(p);
+    int rc = ERR_OK;
+    if (log) {
+        item.end_offset = log_end_offset(log);
+        partition_hold(p);
+        if ((rc = commit_stage(b->commit, &items, 1, 0, e)))
+            partition_release(&b->topics, p);
+    }
+    pthread_mutex_unlock(&p->lock);
+    struct err why;
+    int waited = commit_wait_for(b->commit, &wait, &why);
+    if (!rc && waited)
+        *e = why;
+    rc = rc ? rc : waited;
+    return rc ? rc : partition_flush(p, e);
+}
+
+/*
  * For a change of durability. What was appended without the journal must be synced before the topic counts as
  * journaled, since recovery then cuts what is neither synced nor in the journal; and the other way round what was
  * acknowledged as synced must not depend on the journal, which is no longer released by flushing this topic.
@@ -291,29 +318,58 @@ int broker_add_partitions(struct broker *b, const char *name, int32_t total, str
 static int settle_durability(struct broker *b, struct topic *t, struct err *e)
 {
     int rc = ERR_OK;
-    for (int32_t i = 0; !rc && i < t->count; i++) {
-        pthread_mutex_lock(&t->partitions[i]->lock); /* whoever appends by the old settings is through */
-        pthread_mutex_unlock(&t->partitions[i]->lock);
-        rc = partition_flush(t->partitions[i], e);
-    }
+    for (int32_t i = 0; !rc && i < t->count; i++)
+        rc = settle_partition(b, t->partitions[i], e);
     return rc ? rc : checkpoint_recovery(b, e);
 }
 
-static int publish(struct broker *b, struct topic *t, struct topic_settings *s,
-                   struct topic_config_entry *config, size_t n, struct err *e)
+static void publish_settings(struct broker *b, struct topic *t, struct topic_settings *s)
 {
-    bool durability = s->synced != topic_settings(t)->synced;
+    pthread_rwlock_wrlock(&b->topics.lock);
+    s->older = atomic_load(&t->settings);
+    atomic_store(&t->settings, s);
+    pthread_rwlock_unlock(&b->topics.lock);
+}
+
+/* Appends go through the journal, or no longer do, whatever the metadata say. */
+static int set_journaling(struct broker *b, struct topic *t, bool synced, struct err *e)
+{
+    struct topic_settings *s = mem_alloc(sizeof *s);
+    if (!s)
+        return err_nomem(e);
+    *s = *topic_settings(t);
+    s->synced = synced;
+    publish_settings(b, t, s);
+    return ERR_OK;
+}
+
+/*
+ * What must hold on disk before the metadata say the new durability. From page-cache to sync: new appends are journaled
+ * and all others synced, as a recovery that reads "sync" cuts everything else.
+ */
+static int prepare_durability(struct broker *b, struct topic *t, bool synced, struct err *e)
+{
+    struct err
+        ignored; /* without memory appends are journaled until the next change or start: more than asked */
+    int rc = synced ? set_journaling(b, t, true, e) : ERR_OK;
+    if (!rc && (rc = settle_durability(b, t, e)) && synced)
+        set_journaling(b, t, false, &ignored);
+    return rc;
+}
+
+static int publish(struct broker *b, struct topic *t, struct topic_settings *s,
+                   struct topic_config_entry *config, size_t n, bool settle, struct err *e)
+{
     pthread_rwlock_wrlock(&b->topics.lock);
     topic_config_free(t->config, t->config_count);
     t->config = config;
     t->config_count = n;
-    s->older = atomic_load(&t->settings);
-    atomic_store(&t->settings, s);
     pthread_rwlock_unlock(&b->topics.lock);
+    publish_settings(b, t, s);
     for (int32_t i = 0; i < t->count; i++)
         if (partition_log(t->partitions[i]))
             log_set_config(partition_log(t->partitions[i]), &s->log);
-    return durability ? settle_durability(b, t, e) : ERR_OK;
+    return settle ? settle_durability(b, t, e) : ERR_OK;
 }
 
 static int append_change(struct broker *b, const struct topic *t, const struct topic_config_entry *config,
@@ -341,11 +397,17 @@ static int alter_locked(struct broker *b, const char *name, const struct topic_c
         return rc;
     if ((rc = topic_settings_make(merged, merged_n, false, &s, e)))
         goto merged;
-    if (s->synced != topic_settings(t)->synced && (rc = settle_durability(b, t, e)))
+    bool change = s->synced != topic_settings(t)->synced;
+    if (change && (rc = prepare_durability(b, t, s->synced, e)))
         goto decoded;
     if ((rc = append_change(b, t, config, n, e)))
-        goto decoded;
-    return publish(b, t, s, merged, merged_n, e);
+        goto prepared;
+    return publish(b, t, s, merged, merged_n, change && !s->synced, e);
+prepared:
+    if (change && s->synced) {
+        struct err ignored; /* as in prepare_durability */
+        set_journaling(b, t, false, &ignored);
+    }
 decoded:
     mem_free(s);
 merged:

@@ -126,19 +126,33 @@ static int stage_grow(struct journal *j, struct journal_stage_buffer *s, size_t 
     return ERR_OK;
 }
 
-/* Is there a file, or the rest of the current one, for a record of this size? Only asked after making one failed. */
-static bool has_room(const struct journal *j, size_t record)
+/* Is there a file, or the rest of one, for the staged record grown to this size, behind the one that is written now? */
+static bool has_file(struct journal *j, size_t record)
 {
     const struct journal_stage_buffer *other = &j->stage[j->filling ^ 1];
-    int64_t left = j->left - (j->taken ? (int64_t)journal_padded(JOURNAL_RECORD_HEADER + other->used) : 0);
-    if (!j->no_space || (int64_t)record <= left)
-        return true;
-    if (left < 0)
-        return false; /* the record that is being written takes the next free file */
-    for (size_t i = 0; i < j->file_count; i++)
-        if (j->files[i].state == JOURNAL_FREE && j->files[i].bytes >= (int64_t)(record + JOURNAL_BLOCK))
-            return true;
-    return false;
+    int64_t before = j->taken ? (int64_t)journal_padded(JOURNAL_RECORD_HEADER + other->used) : 0;
+    int64_t left = j->left;
+    const struct journal_file *next = NULL;
+    if (left < before) {
+        if (!(next = journal_free_file(j, (size_t)before, NULL)))
+            return false;
+        left = next->bytes - JOURNAL_BLOCK;
+    }
+    return (int64_t)record <= left - before || journal_free_file(j, record, next);
+}
+
+static size_t record_with(const struct journal *j, size_t more)
+{
+    size_t record = journal_padded(JOURNAL_RECORD_HEADER + j->stage[j->filling].used + more);
+    return record < j->record_bytes ? record : j->record_bytes;
+}
+
+bool journal_fits(struct journal *j, size_t more)
+{
+    pthread_mutex_lock(&j->lock);
+    bool fits = has_file(j, record_with(j, more));
+    pthread_mutex_unlock(&j->lock);
+    return fits;
 }
 
 static int stage_locked(struct journal *j, const struct journal_entry *en, struct err *e)
@@ -158,7 +172,7 @@ static int stage_locked(struct journal *j, const struct journal_entry *en, struc
         return err_set(e, ERR_TOO_LARGE, "the journal record is full: %zu of %zu bytes used, %zu wanted",
                        s->used, payload_max(j), en->bytes);
     size_t record = journal_padded(JOURNAL_RECORD_HEADER + used);
-    if (!has_room(j, record))
+    if (j->no_space && !has_file(j, record))
         return err_set(e, ERR_NO_SPACE, "no space for another journal file in %s", j->dir);
     if (record > s->cap) {
         int rc = stage_grow(j, s, record, e);
@@ -306,16 +320,21 @@ bool journal_wants_file(struct journal *j)
     for (size_t i = 0; i < j->file_count; i++)
         if (j->files[i].state == JOURNAL_CURRENT)
             bytes = j->files[i].bytes;
-    bool wanted =
-        !j->failed && bytes && (j->no_space || (j->left < bytes / 2 && !journal_free_file(j, JOURNAL_BLOCK)));
+    bool wanted = !j->failed && bytes &&
+                  (j->no_space || (j->left < bytes / 2 && !journal_free_file(j, JOURNAL_BLOCK, NULL)));
     pthread_mutex_unlock(&j->lock);
     return wanted;
 }
 
-int journal_prepare(struct journal *j, struct err *e)
+int journal_prepare(struct journal *j, size_t more, struct err *e)
 {
     pthread_mutex_lock(&j->making);
-    int rc = journal_wants_file(j) ? journal_make_file(j, JOURNAL_BLOCK, e) : ERR_OK;
+    pthread_mutex_lock(&j->lock);
+    size_t record = record_with(j, more);
+    bool asked = more && !j->failed && !has_file(j, record);
+    pthread_mutex_unlock(&j->lock);
+    int rc =
+        asked || journal_wants_file(j) ? journal_make_file(j, asked ? record : JOURNAL_BLOCK, e) : ERR_OK;
     pthread_mutex_unlock(&j->making);
     return rc;
 }
@@ -333,15 +352,26 @@ uint64_t journal_sealed(struct journal *j)
     return newest;
 }
 
-/* Takes a free file out of the list when there are more than a burst will need again; its slot, or -1. */
+/*
+ * Takes a free file out of the list when there are more than a burst will need again; its slot, or -1. The largest stays:
+ * what is staged may count on it.
+ */
 static int64_t surplus_file(struct journal *j)
 {
-    int64_t slot = -1;
+    int64_t slot = -1, largest = 0;
+    bool kept = false;
     pthread_mutex_lock(&j->lock);
+    for (size_t i = 0; i < j->file_count; i++)
+        if (j->files[i].state == JOURNAL_FREE && j->files[i].bytes > largest)
+            largest = j->files[i].bytes;
     for (size_t i = 0; i < j->file_count && j->stats.file_bytes > 4 * (uint64_t)j->file_bytes; i++) {
         struct journal_file *f = &j->files[i];
         if (f->state != JOURNAL_FREE || f->sequence + 1 == j->next_file)
             continue;
+        if (f->bytes == largest && !kept) {
+            kept = true;
+            continue;
+        }
         slot = f->slot;
         j->stats.file_bytes -= (uint64_t)f->bytes;
         *f = j->files[--j->file_count];

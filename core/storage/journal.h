@@ -81,13 +81,18 @@ bool journal_take(struct journal *j);
 int journal_write(struct journal *j, struct err *e);
 int journal_commit(struct journal *j, struct err *e);
 
+/* May `more` bytes (entries and what is around them) be staged so that no commit has to make a file for them? */
+bool journal_fits(struct journal *j, size_t more);
+
 /*
  * journal_prepare makes the next file in advance, so that no commit waits for it, when journal_wants_file: the current one is
  * half full and none is free, or making one failed before. ERR_NO_SPACE and the like are not fatal: journal_stage answers
- * ERR_NO_SPACE once the current file is full, until this was called with better luck.
+ * ERR_NO_SPACE once the current file is full, until this was called with better luck. With `more` it makes one also when
+ * journal_fits says no. A commit that has to make its file and cannot fails for good, so who wants to outlive a full disk
+ * stages only what journal_fits.
  */
 bool journal_wants_file(struct journal *j);
-int journal_prepare(struct journal *j, struct err *e);
+int journal_prepare(struct journal *j, size_t more, struct err *e);
 /* Gives the memory of large staging buffers back; for when nothing has been staged for a while. */
 void journal_trim(struct journal *j);
 

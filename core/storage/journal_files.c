@@ -198,12 +198,12 @@ named:
  * The free file with the oldest content that is large enough, or NULL. Never the one with the newest number, which
  * alone says how much is released, unless it is the only file.
  */
-struct journal_file *journal_free_file(struct journal *j, size_t record)
+struct journal_file *journal_free_file(struct journal *j, size_t record, const struct journal_file *but)
 {
     struct journal_file *best = NULL;
     for (size_t i = 0; i < j->file_count; i++) {
         struct journal_file *f = &j->files[i];
-        if (f->state != JOURNAL_FREE || f->bytes < (int64_t)(record + JOURNAL_BLOCK))
+        if (f == but || f->state != JOURNAL_FREE || f->bytes < (int64_t)(record + JOURNAL_BLOCK))
             continue;
         if (f->sequence && f->sequence + 1 == j->next_file && j->file_count > 1)
             continue;
@@ -263,7 +263,7 @@ static int start_file(struct journal *j, const struct journal_file *f, struct er
 static bool take_free_file(struct journal *j, size_t record, struct journal_file *out)
 {
     pthread_mutex_lock(&j->lock);
-    struct journal_file *f = journal_free_file(j, record);
+    struct journal_file *f = journal_free_file(j, record, NULL);
     if (f) {
         f->sequence = j->next_file++;
         f->first_record = j->next_record;

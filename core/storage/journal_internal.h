@@ -95,8 +95,8 @@ bool journal_record_valid(const uint8_t *record, const struct journal_record *r)
 
 int journal_add_file(struct journal *j, const struct journal_file *f,
                      struct err *e); /* lock held, or alone */
-/* The free file that a record of so many bytes goes into next; NULL: one must be made. Lock held. */
-struct journal_file *journal_free_file(struct journal *j, size_t record);
+/* The free file that a record of so many bytes goes into next, passing over `but`; NULL: one must be made. Lock held. */
+struct journal_file *journal_free_file(struct journal *j, size_t record, const struct journal_file *but);
 /* Makes one more file of zeros; it is free afterwards. On error nothing is left. `making` held. */
 int journal_make_file(struct journal *j, size_t record, struct err *e);
 /* Seals the current file and starts a free one, which is made if there is none. */

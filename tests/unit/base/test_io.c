@@ -130,8 +130,16 @@ static void faults_come_from_the_environment(void **state)
     assert_non_null(third);
     mem_free(first);
     mem_free(third);
-    assert_int_equal(fault_check(FAULT_WRITE), ENOSPC);
-    assert_int_equal(fault_check(FAULT_WRITE), ENOSPC);
+    assert_int_equal(fault_check(FAULT_WRITE, "x"), ENOSPC);
+    assert_int_equal(fault_check(FAULT_WRITE, "x"), ENOSPC);
+    fault_disarm();
+    setenv("LEAT_FAULT", "sync:2:EIO:@/disk2/", 1);
+    assert_true(fault_from_env());
+    assert_int_equal(fault_check(FAULT_SYNC, "/disk1/a"), 0); /* neither hit nor counted */
+    assert_int_equal(fault_check(FAULT_SYNC, "/disk2/a"), 0);
+    assert_int_equal(fault_check(FAULT_SYNC, "/disk1/a"), 0);
+    assert_int_equal(fault_check(FAULT_SYNC, "/disk2/b"), EIO);
+    assert_int_equal(fault_check(FAULT_SYNC, NULL), 0);
     fault_disarm();
     setenv("LEAT_FAULT", "disk:1", 1);
     assert_false(fault_from_env());

@@ -3,22 +3,30 @@
  */
 #include "tests/unit/broker/helper.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/diag.h"
+#include "base/fault.h"
 
-static int try_produce(struct fixture *f, int value)
+/* One record to each of "a" and "b", or many. */
+static int try_produce_many(struct fixture *f, int value, int records)
 {
     struct produce_request r[2];
     buf_reset(&f->batch);
-    size_t half = add_batch(f, "a", value, 1, BATCH_NO_PRODUCER);
-    add_batch(f, "b", value, 1, BATCH_NO_PRODUCER);
+    size_t half = add_batch(f, "a", value, records, BATCH_NO_PRODUCER);
+    add_batch(f, "b", value, records, BATCH_NO_PRODUCER);
     for (int i = 0; i < 2; i++)
         r[i] = (struct produce_request){.topic = i ? "b" : "a",
                                         .data = f->batch.data + (i ? half : 0),
                                         .bytes = i ? f->batch.len - half : half};
     return broker_produce(f->b, r, 2, true, &f->e);
+}
+
+static int try_produce(struct fixture *f, int value)
+{
+    return try_produce_many(f, value, 1);
 }
 
 static int64_t end_of(struct fixture *f, const char *topic)
@@ -32,41 +40,121 @@ static int64_t end_of(struct fixture *f, const char *topic)
     return end;
 }
 
+/* No further file can be made, or again. */
+static void block_files(bool block)
+{
+    if (block)
+        fault_arm_at(FAULT_META, "/journal/", 1, ENOSPC, true);
+    else
+        fault_disarm();
+}
+
+static void expect_ends(struct fixture *f, int64_t n)
+{
+    assert_int_equal(end_of(f, "a"), n);
+    assert_int_equal(end_of(f, "b"), n);
+}
+
 static void test_refused_until_there_is_room(void **state)
 {
     struct fixture *f = *state;
-    char path[512];
     int n = 0, rc;
     f->key_bytes = 60000;
     create(f, "a", 1);
     create(f, "b", 1);
     assert_ok(try_produce(f, n++), &f->e);
-    for (int slot = 0; slot < 50; slot++) { /* the names of further files are taken */
-        snprintf(path, sizeof path, "%s/journal/%08d.journal", f->dir, slot);
-        mkdir(path, 0700);
-    }
+    block_files(true);
     while (!(rc = try_produce(f, n)))
         n++;
     assert_code(rc, ERR_NO_SPACE, &f->e);
-    assert_int_equal(end_of(f, "a"), n);
-    assert_int_equal(end_of(f, "b"), n);
-    for (int slot = 0; slot < 50; slot++) {
-        snprintf(path, sizeof path, "%s/journal/%08d.journal", f->dir, slot);
-        rmdir(path);
-    }
-    for (int tries = 0; tries < 10000 && (rc = try_produce(f, n)) == ERR_NO_SPACE; tries++)
-        usleep(1000); /* the commit thread makes a file when it was asked in vain */
-    assert_ok(rc, &f->e);
-    assert_int_equal(end_of(f, "a"), n + 1);
+    assert_non_null(strstr(f->e.text, f->dir));
+    expect_ends(f, n);
+    block_files(false);
+    assert_ok(try_produce(f, n), &f->e); /* at once */
+    expect_ends(f, n + 1);
     fixture_restart(f);
-    assert_int_equal(end_of(f, "a"), n + 1);
-    assert_int_equal(end_of(f, "b"), n + 1);
+    expect_ends(f, n + 1);
+}
+
+/* The file that is there has room for small records, none for this one: it is refused, and nothing else is. */
+static void test_record_larger_than_any_file(void **state)
+{
+    struct fixture *f = *state;
+    f->key_bytes = 60000;
+    create(f, "a", 1);
+    create(f, "b", 1);
+    assert_ok(try_produce(f, 0), &f->e);
+    block_files(true);
+    assert_code(try_produce_many(f, 1, 17), ERR_NO_SPACE, &f->e); /* 2 MB; files have 1 MiB */
+    expect_ends(f, 1);
+    assert_ok(try_produce(f, 1), &f->e);
+    block_files(false);
+    assert_ok(try_produce_many(f, 2, 17), &f->e);
+    expect_ends(f, 19);
+    fixture_restart(f);
+    expect_ends(f, 19);
+}
+
+/* Many writers meet the full disk together: each is refused or durable, and the journal stays in service. */
+struct writer {
+    struct fixture f;
+    pthread_t thread;
+    int accepted, refused;
+    _Atomic bool *stop;
+};
+
+static void *write_until_refused(void *arg)
+{
+    struct writer *w = arg;
+    while (w->refused < 20 && !atomic_load(w->stop)) {
+        struct produce_request r = make_request(&w->f, "a", 0, "x", 0, 4, BATCH_NO_PRODUCER);
+        int rc = broker_produce(w->f.b, &r, 1, false, &w->f.e);
+        if (rc && rc != ERR_NO_SPACE)
+            atomic_store(w->stop, true);
+        else if (rc)
+            w->refused++;
+        else
+            w->accepted++;
+    }
+    return NULL;
+}
+
+static void test_writers_meet_a_full_disk(void **state)
+{
+    struct fixture *f = *state;
+    struct writer w[8] = {0};
+    _Atomic bool stop = false;
+    int accepted = 0;
+    create(f, "a", 1);
+    create(f, "b", 1);
+    f->key_bytes = 60000;
+    assert_ok(try_produce(f, 0), &f->e);
+    block_files(true);
+    for (int i = 0; i < 8; i++) {
+        w[i] = (struct writer){.f = {.b = f->b, .key_bytes = 50000}, .stop = &stop};
+        buf_init(&w[i].f.batch, 64 << 20);
+        assert_int_equal(pthread_create(&w[i].thread, NULL, write_until_refused, &w[i]), 0);
+    }
+    for (int i = 0; i < 8; i++) {
+        pthread_join(w[i].thread, NULL);
+        accepted += w[i].accepted;
+        assert_int_equal(w[i].refused, 20);
+        buf_free(&w[i].f.batch);
+    }
+    assert_false(stop);
+    block_files(false);
+    assert_int_equal(end_of(f, "a"), 1 + 4 * accepted);
+    assert_ok(try_produce(f, 1), &f->e);
+    fixture_restart(f);
+    assert_int_equal(end_of(f, "a"), 2 + 4 * accepted);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_refused_until_there_is_room, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_record_larger_than_any_file, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_writers_meet_a_full_disk, setup, teardown),
     };
     diag_setup(DIAG_OFF, DIAG_TEXT);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -188,7 +188,7 @@ static void files_are_recycled(void **state)
         int64_t before = next;
         for (int i = 0; i < 10; i++)
             commit_one(j, next++, 100000);
-        assert_ok(journal_prepare(j, &e), &e);
+        assert_ok(journal_prepare(j, 0, &e), &e);
         if (journal_sealed(j) != seal) {
             assert_ok(journal_release(j, journal_sealed(j), &e), &e);
             kept = before; /* at most this round's entries are in the current file */
@@ -382,7 +382,7 @@ static void a_full_disk_is_met_before_staging(void **state)
     for (int i = 1; i < 4; i++)
         commit_one(j, i, 300000);
     fault_arm(FAULT_WRITE, 1, ENOSPC, true);
-    int rc = journal_prepare(j, &e);
+    int rc = journal_prepare(j, 0, &e);
     fault_disarm();
     if (rc == ERR_OK)
         return; /* nothing was needed: the first file is larger than thought */
@@ -391,7 +391,7 @@ static void a_full_disk_is_met_before_staging(void **state)
         assert_ok(journal_commit(j, &e), &e);
     assert_code(rc, ERR_NO_SPACE, &e);
     assert_false(e.fatal);
-    assert_ok(journal_prepare(j, &e), &e); /* the disk has room again */
+    assert_ok(journal_prepare(j, 0, &e), &e); /* the disk has room again */
     assert_ok(try_stage(j, 4, 300000, &e), &e);
     assert_ok(journal_commit(j, &e), &e);
     journal_close(j);
@@ -432,7 +432,7 @@ static void stages_beside_commits(void **state)
         assert_ok(thread_start(&t[i], "stage", stage_many, &sh, &e), &e);
     for (bool more = true; more;) {
         assert_ok(journal_commit(sh.j, &e), &e);
-        assert_ok(journal_prepare(sh.j, &e), &e);
+        assert_ok(journal_prepare(sh.j, 0, &e), &e);
         pthread_mutex_lock(&sh.lock);
         more = sh.next < 2000;
         pthread_mutex_unlock(&sh.lock);
