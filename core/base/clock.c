@@ -3,7 +3,10 @@
  */
 #include "base/clock.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
+
+static _Atomic(int64_t) wall_shift;
 
 static int64_t read_ns(clockid_t id)
 {
@@ -14,7 +17,12 @@ static int64_t read_ns(clockid_t id)
 
 int64_t clock_wall_ms(void)
 {
-    return read_ns(CLOCK_REALTIME) / 1000000;
+    return read_ns(CLOCK_REALTIME) / 1000000 + atomic_load_explicit(&wall_shift, memory_order_relaxed);
+}
+
+void clock_shift_wall(int64_t ms)
+{
+    atomic_store(&wall_shift, ms);
 }
 
 int64_t clock_mono_ns(void)

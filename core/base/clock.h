@@ -12,6 +12,9 @@ int64_t clock_wall_ms(void); /* since 1970, UTC; may jump */
 int64_t clock_mono_ns(void); /* never goes back */
 int64_t clock_mono_ms(void);
 
+/* For tests: from now on the wall clock is `ms` beside the system's, as if somebody had set it. 0: the system's again. */
+void clock_shift_wall(int64_t ms);
+
 /* Absolute CLOCK_MONOTONIC time `ms` from now, for thread_cond_wait_until. */
 struct timespec clock_deadline_ms(int64_t ms);
 

@@ -211,6 +211,15 @@ int io_size(int fd, int64_t *size, const char *path, struct err *e)
     return ERR_OK;
 }
 
+int io_modified(const char *path, int64_t *ms, struct err *e)
+{
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return err_sys(e, errno, "%s", path);
+    *ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
+    return ERR_OK;
+}
+
 int io_rename(const char *from, const char *to, struct err *e)
 {
     int fault = fault_check(FAULT_META, to);

@@ -39,6 +39,9 @@ int io_allocate(int fd, int64_t offset, int64_t length, const char *path, struct
 int io_truncate(int fd, int64_t length, const char *path, struct err *e);
 int io_size(int fd, int64_t *size, const char *path, struct err *e);
 
+/* When the file's content was last changed, in ms since 1970. */
+int io_modified(const char *path, int64_t *ms, struct err *e);
+
 int io_rename(const char *from, const char *to, struct err *e);
 int io_unlink(const char *path, struct err *e);              /* a missing file is ERR_NOT_FOUND */
 int io_mkdir(const char *path, mode_t mode, struct err *e);  /* an existing directory is fine */

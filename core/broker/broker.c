@@ -27,6 +27,7 @@
 
 enum { INTERNAL_PARTITIONS = 50 };
 #define RETENTION_CHECK_MS 300000
+#define PRODUCER_EXPIRATION_MS 86400000
 
 const char *broker_data_dir(const struct broker *b)
 {
@@ -138,7 +139,10 @@ static void set_defaults(struct broker *b, const struct broker_options *o)
     b->o = *o;
     b->o.data_dir = NULL;
     b->o.retention_check_ms = o->retention_check_ms ? o->retention_check_ms : RETENTION_CHECK_MS;
+    b->o.producer_expiration_ms =
+        o->producer_expiration_ms ? o->producer_expiration_ms : PRODUCER_EXPIRATION_MS;
     b->o.offsets_partitions = o->offsets_partitions ? o->offsets_partitions : INTERNAL_PARTITIONS;
+    b->defaults.partitions = 1;
     b->o.txn_partitions = o->txn_partitions ? o->txn_partitions : INTERNAL_PARTITIONS;
 }
 
@@ -239,6 +243,7 @@ static void free_all(struct broker *b)
         map_free(b->removed_names, NULL);
     mem_free(b->upkeep);
     topics_free(&b->topics);
+    topic_config_free(b->defaults.list, b->defaults.n);
     io_close(b->lock_fd);
     pthread_mutex_destroy(&b->checkpoints);
     pthread_mutex_destroy(&b->admin);

@@ -19,13 +19,28 @@
 
 struct broker;
 
+struct topic_config_entry {
+    const char *name;  /* Kafka's topic setting */
+    const char *value; /* NULL: back to the default (alter only) */
+};
+
 struct broker_options {
-    const char *data_dir;       /* made if missing */
-    size_t journal_file_bytes;  /* 0: default 64 MiB */
-    int64_t retention_check_ms; /* 0: default 300000, Kafka's log.retention.check.interval.ms */
-    int32_t offsets_partitions; /* 0: default 50; used when __consumer_offsets is first made */
-    int32_t txn_partitions;     /* 0: default 50; likewise __transaction_state */
-    bool no_threads;            /* for simulations: see broker_step */
+    const char *data_dir;           /* made if missing */
+    size_t journal_file_bytes;      /* 0: default 64 MiB */
+    int64_t retention_check_ms;     /* 0: default 300000, Kafka's log.retention.check.interval.ms */
+    int64_t producer_expiration_ms; /* 0: default 86400000, Kafka's producer.id.expiration.ms */
+    int32_t offsets_partitions;     /* 0: default 50; used when __consumer_offsets is first made */
+    int32_t txn_partitions;         /* 0: default 50; likewise __transaction_state */
+
+    /*
+     * What topics have that do not say otherwise, by the names of topic settings; internal topics excepted. They are
+     * remembered in the directory: who opens it with defaults_known false goes by what was given last.
+     */
+    bool defaults_known;
+    const struct topic_config_entry *defaults;
+    size_t default_count;
+    int32_t num_partitions; /* of a topic that is made without a number; 0: 1 */
+    bool no_threads;        /* for simulations: see broker_step */
 };
 
 /*
@@ -51,28 +66,35 @@ const char *broker_cluster_id(const struct broker *b);
 /* ---- topics
  * ------------------------------------------------------------------------------------------------- */
 
-struct topic_config_entry {
-    const char *name;  /* Kafka's topic setting */
-    const char *value; /* NULL: back to the default (alter only) */
-};
-
 /* Settings that a topic can have here, for help, validation and docs. Kafka's names, types and defaults. */
-enum topic_config_type { TOPIC_CONFIG_INT, TOPIC_CONFIG_LONG, TOPIC_CONFIG_BOOL, TOPIC_CONFIG_CHOICE };
+enum topic_config_type {
+    TOPIC_CONFIG_INT,
+    TOPIC_CONFIG_LONG,
+    TOPIC_CONFIG_BOOL,
+    TOPIC_CONFIG_CHOICE,
+    TOPIC_CONFIG_REFUSED, /* Kafka has it, we do not: only the default is taken */
+};
 struct topic_config_def {
     const char *name;
     enum topic_config_type type;
     const char *default_value;
     int64_t min, max;
     const char *choices; /* "a,b", for CHOICE */
+    const char *hub;     /* Kafka's broker setting that is its default for all topics; NULL: there is none */
+    const char *refused; /* for REFUSED: why */
     const char *doc;
+    int into; /* how and where the broker keeps it; its own business */
+    size_t offset;
 };
 const struct topic_config_def *topic_config_defs(size_t *count);
 /* ERR_INVALID_CONFIG says what is wrong and, for an unknown name, the nearest known one. */
 int topic_config_check(const char *name, const char *value, struct err *e);
+/* The setting whose default for all topics the hub's setting of this name is, or NULL. */
+const struct topic_config_def *topic_config_of_hub(const char *hub_name);
 
 int topic_name_check(const char *name, struct err *e); /* ERR_INVALID_TOPIC */
 
-/* Durable when it returns. ERR_TOPIC_EXISTS, ERR_INVALID_*. `partitions` -1: 1. */
+/* Durable when it returns. ERR_TOPIC_EXISTS, ERR_INVALID_*. `partitions` -1: num_partitions. */
 int broker_create_topic(struct broker *b, const char *name, int32_t partitions,
                         const struct topic_config_entry *config, size_t config_count, struct uuid *id,
                         struct err *e);
@@ -101,6 +123,18 @@ struct topic_info {
 int broker_topic(struct broker *b, const char *name, struct topic_info *out,
                  struct err *e);                                                         /* with partitions */
 int broker_topics(struct broker *b, struct topic_info **list, size_t *n, struct err *e); /* by name */
+
+/* Every setting of a topic as it is in force, in the order of topic_config_defs. */
+enum topic_setting_source { TOPIC_SETTING_OF_TOPIC, TOPIC_SETTING_OF_HUB, TOPIC_SETTING_DEFAULT };
+struct topic_setting {
+    const struct topic_config_def *def;
+    enum topic_setting_source source;
+    char *value;
+    char *hub_value; /* the hub's default, if it gives one */
+};
+int broker_topic_settings(struct broker *b, const char *name, struct topic_setting **list, size_t *n,
+                          struct err *e);
+void topic_settings_list_free(struct topic_setting *list, size_t n);
 /* Only how many partitions, and the largest batch that may be appended now: a look-up in memory. */
 int broker_topic_limits(struct broker *b, const char *name, int32_t *partitions, int64_t *max_message_bytes,
                         struct err *e);

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "broker/checkpoint.h"
 #include "broker/store.h"
+#include "broker/upkeep.h"
 
 /* A partition that was never written to reads as an empty log. */
 static int hold_log(struct broker *b, const char *topic, int32_t partition, struct partition **p,
@@ -105,7 +106,10 @@ static int delete_before(struct broker *b, struct partition *p, struct log *log,
         rc = checkpoint_recovery(b, e);
     if (!rc)
         rc = log_set_start_offset(log, offset, e);
-    return rc ? rc : checkpoint_starts(b, e);
+    if (rc)
+        return rc;
+    upkeep_poke(b, log_next_removal(log));
+    return checkpoint_starts(b, e);
 }
 
 int broker_delete_records(struct broker *b, const char *topic, int32_t partition, int64_t offset,

@@ -19,6 +19,7 @@ enum meta_kind {
     META_PRODUCER_IDS = 15
 };
 #define META_RESOURCE_TOPIC 2
+#define META_RESOURCE_BROKER 4
 
 /* One record, of which only the kind's own fields mean something. Text points into what was decoded. */
 struct meta_record {

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/diag.h"
 #include "base/mem.h"
+#include "broker/defaults.h"
 #include "broker/meta.h"
 #include "broker/store.h"
 #include "broker/walk.h"
@@ -54,6 +55,8 @@ static int replay_config(struct broker *b, const struct meta_record *r, struct e
 {
     char *name = text_dup(r->name), *key = text_dup(r->key), *value = r->value.p ? text_dup(r->value) : NULL;
     int rc = name && key && (value || !r->value.p) ? ERR_OK : err_nomem(e);
+    if (!rc && r->resource == META_RESOURCE_BROKER && r->name.n == 0)
+        rc = defaults_replay(&b->defaults, key, value, e);
     struct topic *t = rc || r->resource != META_RESOURCE_TOPIC ? NULL : topics_by_name(&b->topics, name);
     if (t) {
         struct topic_config_entry change = {key, value}, *merged;
@@ -117,11 +120,11 @@ static int replay_batch(void *arg, const uint8_t *data, const struct batch_heade
 }
 
 /* Partitions are made and settings decoded once, from what the records add up to. */
-static int settle_topic(struct topic *t, struct err *e)
+static int settle_topic(struct broker *b, struct topic *t, struct err *e)
 {
     struct topic_settings *s;
     struct partition **grown;
-    int rc = topic_settings_make(t->config, t->config_count, t->internal, &s, e);
+    int rc = topic_settings_make(&b->defaults, t->config, t->config_count, t->internal, &s, e);
     if (rc)
         return err_wrap(e, "settings of topic %s", t->name);
     s->older = atomic_load(&t->settings);
@@ -139,7 +142,7 @@ static int settle_topics(struct broker *b, struct err *e)
     void *value;
     int rc = ERR_OK;
     while (!rc && map_next(b->topics.by_name, &pos, &key, &len, &value))
-        rc = settle_topic(value, e);
+        rc = settle_topic(b, value, e);
     return rc;
 }
 
@@ -171,6 +174,9 @@ int meta_open(struct broker *b, struct err *e)
     buf_init(&replay.scratch, BATCH_MAX_INFLATED);
     rc = walk_batches(b->meta, replay_batch, &replay, e);
     buf_free(&replay.scratch);
+    if (!rc && b->o.defaults_known)
+        rc = defaults_take(b, &b->o, e);
+    b->o.defaults = NULL; /* the caller's */
     return rc ? rc : settle_topics(b, e);
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "broker/admit.h"
 #include "broker/group.h"
 #include "broker/store.h"
 #include "broker/txn.h"
@@ -54,6 +55,8 @@ static void async_done(struct commit_op *done)
 /* ---- what a request holds ---------------------------------------------------------------------------------------- */
 
 struct content {
+    struct partition *p; /* held until the end of the call */
+    struct admitted admitted;
     size_t batches;
     bool transactional;
     int64_t producer_id;
@@ -62,7 +65,6 @@ struct content {
 
 static int check_content(const struct produce_request *r, struct content *c, struct err *e)
 {
-    memset(c, 0, sizeof *c);
     c->producer_id = -1;
     if (r->bytes == 0)
         return err_set(e, ERR_INVALID_RECORD, "nothing to append");
@@ -108,14 +110,6 @@ static size_t piece_count(const struct produce_request *r)
     return n;
 }
 
-static int acquire_for_write(struct broker *b, const struct produce_request *r, struct partition **p,
-                             struct err *e)
-{
-    if (topic_is_internal(r->topic))
-        return err_set(e, ERR_INVALID_TOPIC, "\"%s\" is written by the coordinators only", r->topic);
-    return topic_acquire(b, r->topic, r->partition, p, e);
-}
-
 static enum log_origin origin_of(const struct produce_request *r, const struct partition *p)
 {
     return r->built_here ? append_origin_built_here(p) : LOG_FROM_CLIENT;
@@ -151,10 +145,8 @@ static void merge_result(struct produce_request *r, const struct append *a, bool
 static int produce_one(struct broker *b, struct produce_op *op, struct produce_request *r,
                        const struct content *c, struct err *e)
 {
-    struct partition *p;
-    int rc = acquire_for_write(b, r, &p, e);
-    if (rc)
-        return rc;
+    struct partition *p = c->p;
+    int rc = ERR_OK;
     for (size_t at = 0, end; !rc && at < r->bytes; at = end) {
         struct append *a = &op->appends[op->used];
         end = piece_end(r, at);
@@ -171,7 +163,6 @@ static int produce_one(struct broker *b, struct produce_op *op, struct produce_r
             op->used++;
         }
     }
-    partition_release(&b->topics, p);
     return rc;
 }
 
@@ -187,19 +178,15 @@ static void produce_each(struct broker *b, struct produce_op *op, const struct c
 
 /* ---- a group ------------------------------------------------------------------------------------------------------ */
 
-static int prepare_group(struct broker *b, struct produce_op *op, size_t *held, size_t *room, struct err *e)
+static int prepare_group(struct broker *b, struct produce_op *op, const struct content *contents,
+                         size_t *room, struct err *e)
 {
     for (size_t i = 0; i < op->n; i++) {
         struct produce_request *r = &op->requests[i];
-        struct partition *p;
-        int rc = acquire_for_write(b, r, &p, e);
-        if (rc) {
-            r->error = *e;
-            return rc;
-        }
+        struct partition *p = contents[i].p;
+        partition_hold(p);
         *room += append_prepare(&op->appends[i], p, r->data, r->bytes, origin_of(r, p));
         op->appends[i].owner = r;
-        (*held)++;
     }
     return *room ? commit_reserve(b->commit, *room, e) : ERR_OK;
 }
@@ -251,13 +238,13 @@ static int append_group(struct broker *b, struct produce_op *op, const struct co
 
 static void produce_group(struct broker *b, struct produce_op *op, const struct content *contents)
 {
-    size_t held = 0, room = 0;
+    size_t room = 0;
     struct err e;
-    int rc = prepare_group(b, op, &held, &room, &e);
+    int rc = prepare_group(b, op, contents, &room, &e);
     if (!rc)
         rc = append_group(b, op, contents, room, &e);
     if (rc) {
-        for (size_t i = 0; i < held; i++)
+        for (size_t i = 0; i < op->n; i++)
             partition_release(&b->topics, op->appends[i].item.p);
         for (size_t i = 0; i < op->n; i++) /* none was made, and the one to blame says why */
             op->requests[i].error = e;
@@ -270,7 +257,27 @@ static void produce_group(struct broker *b, struct produce_op *op, const struct 
 
 /* ---- entry points -------------------------------------------------------------------------------------------------- */
 
-static struct produce_op *op_new(struct produce_request *requests, size_t n, bool atomic,
+static int take_in(struct broker *b, struct produce_request *r, struct content *c, struct err *e)
+{
+    int rc = topic_is_internal(r->topic)
+                 ? err_set(e, ERR_INVALID_TOPIC, "\"%s\" is written by the coordinators only", r->topic)
+                 : topic_acquire(b, r->topic, r->partition, &c->p, e);
+    if (!rc)
+        rc = check_content(r, c, e);
+    return rc ? rc : admit_begin(c->p, r, &c->admitted, e);
+}
+
+static void let_go(struct broker *b, struct produce_request *requests, size_t n, struct content *contents)
+{
+    for (size_t i = 0; i < n; i++) {
+        admit_end(&requests[i], &contents[i].admitted);
+        if (contents[i].p)
+            partition_release(&b->topics, contents[i].p);
+    }
+    mem_free(contents);
+}
+
+static struct produce_op *op_new(struct broker *b, struct produce_request *requests, size_t n, bool atomic,
                                  struct content *contents)
 {
     struct produce_op *op = mem_calloc(1, sizeof *op);
@@ -280,7 +287,7 @@ static struct produce_op *op_new(struct produce_request *requests, size_t n, boo
         err_clear(&requests[i].error);
         memset(&requests[i].appended, 0, sizeof requests[i].appended);
         requests[i].appended.base_offset = requests[i].appended.last_offset = -1;
-        if (check_content(&requests[i], &contents[i], &e))
+        if (take_in(b, &requests[i], &contents[i], &e))
             requests[i].error = e;
         else
             pieces += atomic ? 1 : piece_count(&requests[i]);
@@ -307,17 +314,18 @@ static bool all_well(const struct produce_request *requests, size_t n, struct er
 }
 
 /* Makes the operation; `contents` are freed by produce_append. NULL: no memory, said in every request and `e`. */
-static struct produce_op *op_begin(struct produce_request *requests, size_t n, bool atomic,
+static struct produce_op *op_begin(struct broker *b, struct produce_request *requests, size_t n, bool atomic,
                                    struct content **contents, struct err *e)
 {
     *contents = mem_calloc(n + 1, sizeof **contents);
-    struct produce_op *op = *contents ? op_new(requests, n, atomic, *contents) : NULL;
+    struct produce_op *op = *contents ? op_new(b, requests, n, atomic, *contents) : NULL;
     if (op)
         return op;
     err_nomem(e);
     for (size_t i = 0; i < n; i++)
         requests[i].error = *e;
-    mem_free(*contents);
+    if (*contents)
+        let_go(b, requests, n, *contents);
     return NULL;
 }
 
@@ -328,7 +336,7 @@ static void produce_append(struct broker *b, struct produce_op *op, bool atomic,
         produce_each(b, op, contents);
     else if (op->n > 0 && all_well(op->requests, op->n, &e))
         produce_group(b, op, contents);
-    mem_free(contents);
+    let_go(b, op->requests, op->n, contents);
 }
 
 void broker_produce_async(struct broker *b, struct produce_request *requests, size_t n, bool atomic,
@@ -336,7 +344,7 @@ void broker_produce_async(struct broker *b, struct produce_request *requests, si
 {
     struct err e;
     struct content *contents;
-    struct produce_op *op = op_begin(requests, n, atomic, &contents, &e);
+    struct produce_op *op = op_begin(b, requests, n, atomic, &contents, &e);
     if (!op) {
         done(arg, &e);
         return;
@@ -351,7 +359,7 @@ void broker_produce_async(struct broker *b, struct produce_request *requests, si
 int broker_produce(struct broker *b, struct produce_request *requests, size_t n, bool atomic, struct err *e)
 {
     struct content *contents;
-    struct produce_op *op = op_begin(requests, n, atomic, &contents, e);
+    struct produce_op *op = op_begin(b, requests, n, atomic, &contents, e);
     if (!op)
         return e->code;
     commit_wait_init(&op->wait);

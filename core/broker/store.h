@@ -31,6 +31,7 @@ struct broker {
     pthread_mutex_t checkpoints; /* one writer of the checkpoint files at a time */
     bool checkpoints_stale;      /* they may name deleted topics; under `admin` */
     struct topics topics;
+    struct topic_defaults defaults;
     struct log *meta;                            /* __cluster_metadata-0 */
     struct map *removed, *removed_names;         /* ids and names of deleted topics, while starting */
     int64_t next_producer_id, producer_id_limit; /* the rest of this process's block; under `admin` */

@@ -41,7 +41,7 @@ struct topic *topic_new(const char *name, const struct uuid *id, struct err *e)
         return NULL;
     }
     t->internal = topic_is_internal(name);
-    if (topic_settings_make(NULL, 0, t->internal, &s, e)) {
+    if (topic_settings_make(NULL, NULL, 0, t->internal, &s, e)) {
         mem_free(t->name);
         mem_free(t);
         return NULL;
@@ -143,32 +143,30 @@ static int config_push(struct topic_config_entry *list, size_t *n, const char *n
     return list[*n - 1].name && list[*n - 1].value ? ERR_OK : err_nomem(e);
 }
 
-static const struct topic_config_entry *config_find(const struct topic_config_entry *list, size_t n,
-                                                    const char *name)
+int topic_config_merge_list(const struct topic_config_entry *list, size_t list_n,
+                            const struct topic_config_entry *change, size_t n,
+                            struct topic_config_entry **out, size_t *out_n, struct err *e)
 {
-    while (n > 0) /* the last word counts */
-        if (strcmp(list[--n].name, name) == 0)
-            return &list[n];
-    return NULL;
+    struct topic_config_entry *merged = mem_calloc(list_n + n + 1, sizeof *merged);
+    size_t count = 0;
+    int rc = merged ? ERR_OK : err_nomem(e);
+    for (size_t i = 0; !rc && i < list_n; i++)
+        if (!topic_config_entry_find(change, n, list[i].name))
+            rc = config_push(merged, &count, list[i].name, list[i].value, e);
+    for (size_t i = 0; !rc && i < n; i++)
+        if (topic_config_entry_find(change, n, change[i].name) == &change[i] && change[i].value)
+            rc = config_push(merged, &count, change[i].name, change[i].value, e);
+    if (rc) {
+        topic_config_free(merged, count);
+        return rc;
+    }
+    *out = merged;
+    *out_n = count;
+    return ERR_OK;
 }
 
 int topic_config_merge(const struct topic *t, const struct topic_config_entry *change, size_t n,
                        struct topic_config_entry **out, size_t *out_n, struct err *e)
 {
-    struct topic_config_entry *list = mem_calloc(t->config_count + n + 1, sizeof *list);
-    size_t count = 0;
-    int rc = list ? ERR_OK : err_nomem(e);
-    for (size_t i = 0; !rc && i < t->config_count; i++)
-        if (!config_find(change, n, t->config[i].name))
-            rc = config_push(list, &count, t->config[i].name, t->config[i].value, e);
-    for (size_t i = 0; !rc && i < n; i++)
-        if (config_find(change, n, change[i].name) == &change[i] && change[i].value)
-            rc = config_push(list, &count, change[i].name, change[i].value, e);
-    if (rc) {
-        topic_config_free(list, count);
-        return rc;
-    }
-    *out = list;
-    *out_n = count;
-    return ERR_OK;
+    return topic_config_merge_list(t->config, t->config_count, change, n, out, out_n, e);
 }

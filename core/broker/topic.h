@@ -30,15 +30,42 @@ struct topic_settings {
     int64_t max_message_bytes;
     int64_t timestamp_before_max_ms, timestamp_after_max_ms;
     int64_t flush_ms, flush_messages;
+    enum codec codec; /* CODEC_COUNT: as the producer has it */
+    int32_t gzip_level, lz4_level, zstd_level;
+    int32_t min_insync_replicas;
     bool log_append_time;
     bool synced; /* durability=sync */
     struct topic_settings *older;
 };
 
-/* Parses; internal topics may have what users may not (cleanup.policy=compact). */
-int topic_settings_make(const struct topic_config_entry *config, size_t n, bool internal,
-                        struct topic_settings **out, struct err *e);
-int topic_config_check_internal(const char *name, const char *value, struct err *e);
+/* Where the value of a row of the table goes in struct topic_settings. */
+enum topic_config_into {
+    TOPIC_CONFIG_INTO_NOTHING,
+    TOPIC_CONFIG_INTO_I64,
+    TOPIC_CONFIG_INTO_I32,
+    TOPIC_CONFIG_INTO_I32_NOT_0, /* 0 is not one of those between min and max */
+    TOPIC_CONFIG_INTO_BOOL,
+    TOPIC_CONFIG_INTO_IS_FIRST_CHOICE,
+    TOPIC_CONFIG_INTO_IS_SECOND_CHOICE,
+    TOPIC_CONFIG_INTO_HAS_DELETE,
+    TOPIC_CONFIG_INTO_CODEC, /* number of the choice */
+};
+
+/* The hub's defaults, by the names of topic settings. Fixed once the broker is open. */
+struct topic_defaults {
+    struct topic_config_entry *list;
+    size_t n;
+    int32_t partitions;
+};
+
+/* NULL: ERR_INVALID_CONFIG, with the nearest known name. */
+const struct topic_config_def *topic_config_find(const char *name, struct err *e);
+/*
+ * Parses what is in force: `config`, else the `defaults` (may be NULL), else Kafka's. Internal topics may have what users
+ * may not (cleanup.policy=compact), and take nothing from the hub's defaults.
+ */
+int topic_settings_make(const struct topic_defaults *defaults, const struct topic_config_entry *config,
+                        size_t n, bool internal, struct topic_settings **out, struct err *e);
 
 struct topic;
 
@@ -93,6 +120,13 @@ void topic_grow_undo(struct topic *t, int32_t total, struct partition **grown);
 int topic_config_merge(const struct topic *t, const struct topic_config_entry *change, size_t n,
                        struct topic_config_entry **out, size_t *out_n, struct err *e);
 void topic_config_free(struct topic_config_entry *config, size_t n);
+/* The last entry of this name, or NULL. */
+const struct topic_config_entry *topic_config_entry_find(const struct topic_config_entry *list, size_t n,
+                                                         const char *name);
+/* A list with `change` applied; the topic's in topic_config_merge. */
+int topic_config_merge_list(const struct topic_config_entry *list, size_t list_n,
+                            const struct topic_config_entry *change, size_t n,
+                            struct topic_config_entry **out, size_t *out_n, struct err *e);
 
 static inline const struct topic_settings *topic_settings(const struct topic *t)
 {

@@ -75,13 +75,14 @@ static int check_free(struct broker *b, const char *name, struct err *e)
     return ERR_OK;
 }
 
-static int set_config(struct topic *t, const struct topic_config_entry *config, size_t n, struct err *e)
+static int set_config(struct broker *b, struct topic *t, const struct topic_config_entry *config, size_t n,
+                      struct err *e)
 {
     struct topic_settings *s;
     int rc = topic_config_merge(t, config, n, &t->config, &t->config_count, e);
     if (rc)
         return rc;
-    if ((rc = topic_settings_make(t->config, t->config_count, t->internal, &s, e)))
+    if ((rc = topic_settings_make(&b->defaults, t->config, t->config_count, t->internal, &s, e)))
         return rc;
     s->older = atomic_load(&t->settings);
     atomic_store(&t->settings, s);
@@ -110,7 +111,7 @@ static int create_locked(struct broker *b, const char *name, int32_t partitions,
     struct topic *t = topic_new(name, &fresh, e);
     if (!t)
         return e->code;
-    if ((rc = set_config(t, config, n, e)) || (rc = topic_grow(t, partitions, &grown, e)))
+    if ((rc = set_config(b, t, config, n, e)) || (rc = topic_grow(t, partitions, &grown, e)))
         goto made;
     topic_grow_commit(t, partitions, grown);
     if ((rc = topics_put(&b->topics, t, e)))
@@ -143,7 +144,7 @@ int broker_create_topic(struct broker *b, const char *name, int32_t partitions,
     int rc = topic_name_check(name, e);
     if (!rc && topic_is_internal(name))
         rc = err_set(e, ERR_INVALID_TOPIC, "\"%s\" is an internal topic's name", name);
-    partitions = partitions == -1 ? 1 : partitions;
+    partitions = partitions == -1 ? b->defaults.partitions : partitions;
     if (!rc)
         rc = check_partitions(partitions, e);
     for (size_t i = 0; !rc && i < config_count; i++)
@@ -395,7 +396,7 @@ static int alter_locked(struct broker *b, const char *name, const struct topic_c
     int rc = find_for_change(b, name, &t, e);
     if (rc || (rc = topic_config_merge(t, config, n, &merged, &merged_n, e)))
         return rc;
-    if ((rc = topic_settings_make(merged, merged_n, false, &s, e)))
+    if ((rc = topic_settings_make(&b->defaults, merged, merged_n, false, &s, e)))
         goto merged;
     bool change = s->synced != topic_settings(t)->synced;
     if (change && (rc = prepare_durability(b, t, s->synced, e)))

@@ -108,6 +108,8 @@ struct txn_work {
     int64_t now_ms;           /* clock_mono_ms, for what expires */
     int64_t *out_producer_id; /* what the change made of them, or NULL */
     int16_t *out_epoch;
+    struct admitted *admitted; /* one a request, until they are staged */
+    size_t admitted_count;
     /* the plan: */
     bool nothing; /* well already */
     bool markers, marker_commit;

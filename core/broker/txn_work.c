@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "broker/admit.h"
 #include "broker/txn.h"
 
 /* A marker's batch is 78 bytes; kept apart by this. */
@@ -25,8 +26,43 @@ struct txn_work *txn_work_new(struct broker *b, struct txn *t, txn_check *check,
     return w;
 }
 
+/* What a topic's settings ask of a request. A topic that is not there is told of later, if the producer may write at all. */
+static int admit_one(struct broker *b, struct produce_request *r, struct admitted *a, struct err *e)
+{
+    struct partition *p;
+    struct err unknown;
+    if (topic_acquire(b, r->topic, r->partition, &p, &unknown))
+        return ERR_OK;
+    int rc = admit_begin(p, r, a, e);
+    partition_release(&b->topics, p);
+    return rc;
+}
+
+static int admit_all(struct txn_work *w, struct err *e)
+{
+    w->admitted = w->request_count ? mem_calloc(w->request_count, sizeof *w->admitted) : NULL;
+    if (w->request_count && !w->admitted)
+        return err_nomem(e);
+    int rc = ERR_OK;
+    while (!rc && w->admitted_count < w->request_count) {
+        rc = admit_one(w->b, &w->requests[w->admitted_count], &w->admitted[w->admitted_count], e);
+        w->admitted_count += rc == ERR_OK;
+    }
+    return rc;
+}
+
+/* Once they are staged, and before anybody is told: the requests are then no longer ours. */
+static void end_admission(struct txn_work *w)
+{
+    while (w->admitted_count > 0) {
+        w->admitted_count--;
+        admit_end(&w->requests[w->admitted_count], &w->admitted[w->admitted_count]);
+    }
+}
+
 static void work_free(struct txn_work *w)
 {
+    mem_free(w->admitted);
     if (w->batch_partition)
         partition_release(&w->b->topics, w->batch_partition);
     if (w->changes)
@@ -286,8 +322,11 @@ static int lock_with_room(struct txn_work *w, size_t *reserved, struct err *e)
 int txn_work_run(struct txn_work *w, struct err *e)
 {
     size_t reserved;
-    int rc = lock_with_room(w, &reserved, e);
+    int rc = admit_all(w, e);
+    if (!rc)
+        rc = lock_with_room(w, &reserved, e);
     if (rc) {
+        end_admission(w);
         report(w, e);
         work_free(w);
         return rc;
@@ -303,6 +342,7 @@ int txn_work_run(struct txn_work *w, struct err *e)
     else
         rc = append(w, reserved, e);
     pthread_mutex_unlock(&w->t->lock);
+    end_admission(w);
     if (no_wait) {
         if (rc)
             w->done = NULL; /* nothing is staged: the caller is told by the return */

@@ -11,7 +11,6 @@
 #include "broker/checkpoint.h"
 #include "broker/txn.h"
 
-#define PRODUCER_EXPIRATION_MS 86400000 /* Kafka's producer.id.expiration.ms */
 #define RETRY_MS 60000
 
 struct upkeep {
@@ -108,21 +107,17 @@ static bool has_retention(const struct partition *p)
     return c->cleanup_delete && (c->retention_ms >= 0 || c->retention_bytes >= 0);
 }
 
-static void retain_one(struct partition *p, int64_t now_wall, int64_t below)
+static void retain_one(struct broker *b, struct partition *p, int64_t now_wall, int64_t below)
 {
     struct log *log = partition_log(p);
     struct err e;
     int deleted = 0;
     if (!log)
         return;
-    log_expire_producers(log, now_wall, PRODUCER_EXPIRATION_MS);
+    log_expire_producers(log, now_wall, b->o.producer_expiration_ms);
     if (!has_retention(p))
         return;
-    pthread_mutex_lock(&p->lock);
-    int rc = log_roll(log, false, &e);
-    pthread_mutex_unlock(&p->lock);
-    if (!rc)
-        rc = log_apply_retention(log, now_wall, below, &deleted, &e);
+    int rc = log_apply_retention(log, now_wall, below, &deleted, &e);
     if (rc)
         diag_warn("broker", "retention of %s: %s", log_name(log), e.text);
     else if (deleted)
@@ -160,10 +155,25 @@ static void retention_pass(struct broker *b, struct partition **list, size_t n)
         return;
     }
     for (size_t i = 0; i < n; i++)
-        retain_one(list[i], now_wall, below[i]);
+        retain_one(b, list[i], now_wall, below[i]);
     mem_free(below);
     if (checkpoint_starts(b, &e))
         diag_warn("broker", "%s", e.text);
+}
+
+/* ---- files of deleted segments ------------------------------------------------------------------------------------ */
+
+static int64_t removal_pass(struct partition **list, size_t n, int64_t now)
+{
+    int64_t next = INT64_MAX;
+    for (size_t i = 0; i < n; i++) {
+        struct log *log = partition_log(list[i]);
+        if (log && log_next_removal(log) <= now)
+            log_remove_deleted(log, now);
+        if (log)
+            next = earlier(next, log_next_removal(log));
+    }
+    return next;
 }
 
 /* ---- the thread ------------------------------------------------------------------------------------------------------ */
@@ -182,6 +192,7 @@ int64_t upkeep_round(struct broker *b, int64_t now)
         retention_pass(b, list, n);
         u->next_retention = now + b->o.retention_check_ms;
     }
+    next = earlier(next, removal_pass(list, n, clock_mono_ms()));
     partitions_release(&b->topics, list, n);
     return earlier(next, u->next_retention);
 }

@@ -235,7 +235,12 @@ static int start_store(struct run *r, struct err *e)
         !cli_value(r->c, "data-dir") && r->hub.options && options_is_set(r->hub.options, "data.dir");
     struct broker_options bo = {.data_dir = by_file ? r->hub.data_dir : cli_data_dir(r->c),
                                 .journal_file_bytes = r->hub.journal_file_bytes,
-                                .retention_check_ms = r->hub.retention_check_ms};
+                                .retention_check_ms = r->hub.retention_check_ms,
+                                .producer_expiration_ms = r->hub.producer_expiration_ms,
+                                .defaults_known = true,
+                                .defaults = r->hub.defaults,
+                                .default_count = r->hub.default_count,
+                                .num_partitions = r->hub.num_partitions};
     int rc = broker_open(&r->broker, &bo, e);
     if (rc)
         return rc;

@@ -53,18 +53,34 @@ int cmd_topics_list(struct cli *c)
     return list ? answer_list(c, list) : rc;
 }
 
+/* As Kafka's DescribeConfigs: every setting, and who says so. */
+static void print_settings(const json_t *settings)
+{
+    static const char *const titles[] = {"SETTING", "VALUE", "SOURCE"};
+    struct table *t = table_new("lll", titles);
+    size_t i;
+    json_t *s;
+    json_array_foreach(settings, i, s)
+    {
+        char from[96];
+        bool hub = strcmp(member_text(s, "source"), "hub") == 0;
+        snprintf(from, sizeof from, "%s%s%s", member_text(s, "source"), hub ? ": " : "",
+                 hub ? member_text(s, "hub_setting") : "");
+        table_row(t, member_text(s, "name"), member_text(s, "value"), from);
+    }
+    table_print(t);
+}
+
 static void print_topic(const json_t *topic)
 {
     static const char *const titles[] = {"PARTITION", "START", "END", "STABLE", "SIZE", "SEGMENTS", "STATE"};
-    const char *name;
     size_t i;
-    json_t *value, *p;
+    json_t *p;
     printf("%s  id %s  %lld partition%s%s\n", member_text(topic, "name"), member_text(topic, "id"),
            (long long)member_int(topic, "partition_count"),
            member_int(topic, "partition_count") == 1 ? "" : "s",
            json_is_true(json_object_get(topic, "internal")) ? "  internal" : "");
-    json_object_foreach(json_object_get(topic, "config"), name, value)
-        printf("  %s = %s\n", name, json_string_value(value));
+    print_settings(json_object_get(topic, "settings"));
     struct table *t = table_new("rrrrrrl", titles);
     json_array_foreach(json_object_get(topic, "partitions"), i, p)
         table_row(t, show_int(member_int(p, "partition")), show_int(member_int(p, "log_start_offset")),

@@ -104,7 +104,7 @@ struct pipeline_config {
     struct connector_config *source; /* NULL: reads topics that exist */
     char **topics; /* what the sinks read; topics[0] is the source's topic when there is one */
     size_t topic_count;
-    int32_t partitions; /* of topics[0] when it has to be made */
+    int32_t partitions; /* of topics[0] when it has to be made; -1: the hub's num.partitions */
     struct topic_config_entry *topic_config;
     size_t topic_config_count;
     enum codec codec; /* of batches that the source writes */
@@ -125,6 +125,10 @@ struct hub_config {
     int64_t shutdown_ms; /* how long SIGTERM drains */
     size_t journal_file_bytes;
     int64_t retention_check_ms;
+    int64_t producer_expiration_ms;
+    int32_t num_partitions;              /* of topics that are made without a number */
+    struct topic_config_entry *defaults; /* of topics' settings; by their names */
+    size_t default_count;
 };
 
 struct config {

@@ -264,21 +264,36 @@ int config_docs_connector(const struct leat_connector *c, struct buf *out, struc
 
 static const char *setting_type(const struct topic_config_def *d)
 {
-    return d->type == TOPIC_CONFIG_BOOL ? "boolean" : d->type == TOPIC_CONFIG_CHOICE ? "choice" : "integer";
+    static const char *const names[] = {[TOPIC_CONFIG_INT] = "integer",
+                                        [TOPIC_CONFIG_LONG] = "integer",
+                                        [TOPIC_CONFIG_BOOL] = "boolean",
+                                        [TOPIC_CONFIG_CHOICE] = "choice",
+                                        [TOPIC_CONFIG_REFUSED] = "fixed"};
+    return names[d->type];
+}
+
+static int setting_values(const struct topic_config_def *d, struct buf *out, struct err *e)
+{
+    if (d->type == TOPIC_CONFIG_CHOICE)
+        return code(out, d->choices, e);
+    if (d->type == TOPIC_CONFIG_REFUSED)
+        return buf_str(out, "the default only", e);
+    if (d->type == TOPIC_CONFIG_BOOL || d->min == INT64_MIN)
+        return ERR_OK;
+    return d->max == INT64_MAX ? buf_printf(out, e, "%" PRId64 " or more", d->min)
+                               : buf_printf(out, e, "%" PRId64 " to %" PRId64, d->min, d->max);
 }
 
 static int setting_row(const struct topic_config_def *d, struct buf *out, struct err *e)
 {
     int rc = buf_printf(out, e, "| `%s` | %s | ", d->name, setting_type(d));
-    if (rc == ERR_OK && d->default_value)
+    if (rc == ERR_OK && *d->default_value)
         rc = code(out, d->default_value, e);
     rc = rc ? rc : buf_str(out, " | ", e);
-    if (rc == ERR_OK && d->type == TOPIC_CONFIG_CHOICE)
-        rc = code(out, d->choices, e);
-    else if (rc == ERR_OK && d->type != TOPIC_CONFIG_BOOL && d->max == INT64_MAX)
-        rc = buf_printf(out, e, "%" PRId64 " or more", d->min);
-    else if (rc == ERR_OK && d->type != TOPIC_CONFIG_BOOL)
-        rc = buf_printf(out, e, "%" PRId64 " to %" PRId64, d->min, d->max);
+    rc = rc ? rc : setting_values(d, out, e);
+    rc = rc ? rc : buf_str(out, " | ", e);
+    if (rc == ERR_OK && d->hub && d->type != TOPIC_CONFIG_REFUSED)
+        rc = code(out, d->hub, e);
     rc = rc ? rc : buf_str(out, " | ", e);
     rc = rc ? rc : cell(out, d->doc, e);
     return rc ? rc : buf_str(out, " |\n", e);
@@ -288,7 +303,10 @@ static int settings_table(struct buf *out, struct err *e)
 {
     size_t n;
     const struct topic_config_def *defs = topic_config_defs(&n);
-    int rc = buf_str(out, "| setting | type | default | values | what it does |\n|---|---|---|---|---|\n", e);
+    int rc = buf_str(out,
+                     "| setting | type | default | values | default for all topics, in `hub:` | what it does "
+                     "|\n|---|---|---|---|---|---|\n",
+                     e);
     for (size_t i = 0; i < n && rc == ERR_OK; i++)
         rc = setting_row(&defs[i], out, e);
     return rc;

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "config/internal.h"
+#include "config/settings.h"
 
 static const char *const no_others[] = {NULL};
 
@@ -23,13 +24,29 @@ static bool listen_valid(const char *text)
     return strcspn(text, " /[]") >= host;
 }
 
+/* Kafka's broker takes no 0 as the time for all topics, though a single topic may have it. */
+static bool retention_valid(const char *name, const char *value)
+{
+    int64_t v;
+    bool time = strcmp(name, "log.retention.ms") == 0 || strcmp(name, "log.retention.minutes") == 0 ||
+                strcmp(name, "log.retention.hours") == 0;
+    return !time || !duration_parse(value, &v) || v != 0;
+}
+
 static bool check(const char *name, const char *value, char *why)
 {
+    const struct topic_config_def *d = topic_config_of_hub(name);
+    struct err reason;
+    char number[24];
     bool listen = strcmp(name, "http.listen") == 0, dir = strcmp(name, "data.dir") == 0;
     if (listen && !listen_valid(value))
         snprintf(why, CONFIG_WHY_MAX, "is not an address and port such as 127.0.0.1:8083");
     else if (dir && !*value)
         snprintf(why, CONFIG_WHY_MAX, "names no directory");
+    else if (strncmp(name, "log.retention.", 14) == 0 && !retention_valid(name, value))
+        snprintf(why, CONFIG_WHY_MAX, "is not possible: at least 1, or -1 to keep records for ever");
+    else if (d && topic_config_check(d->name, setting_in_units(d, value, number), &reason))
+        snprintf(why, CONFIG_WHY_MAX, "is refused (%.200s)", reason.text);
     else
         return true;
     return false;
@@ -52,11 +69,15 @@ int hub_config_fill(struct hub_config *h, struct leat_config *options, struct er
         complete = (h->plugin_path[i] = mem_strdup(path[i])) != NULL;
     h->shutdown_ms = options_int(options, "shutdown.timeout");
     h->journal_file_bytes = (size_t)options_int(options, "journal.file.bytes");
-    h->retention_check_ms = options_int(options, "retention.check.interval");
-    if (complete)
-        return ERR_OK;
-    hub_config_free(h);
-    return err_nomem(e);
+    h->retention_check_ms = options_is_set(options, "log.retention.check.interval.ms")
+                                ? options_int(options, "log.retention.check.interval.ms")
+                                : options_int(options, "retention.check.interval");
+    h->producer_expiration_ms = options_int(options, "producer.id.expiration.ms");
+    h->num_partitions = (int32_t)options_int(options, "num.partitions");
+    int rc = complete ? hub_defaults(options, &h->defaults, &h->default_count, e) : err_nomem(e);
+    if (rc)
+        hub_config_free(h);
+    return rc;
 }
 
 void hub_config_free(struct hub_config *h)
@@ -64,6 +85,7 @@ void hub_config_free(struct hub_config *h)
     for (size_t i = 0; i < h->plugin_path_count && h->plugin_path; i++)
         mem_free(h->plugin_path[i]);
     mem_free(h->plugin_path);
+    hub_defaults_free(h->defaults, h->default_count);
     mem_free(h->data_dir);
     mem_free(h->http_listen);
     mem_free(h->log_level);

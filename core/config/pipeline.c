@@ -1,13 +1,13 @@
 /*
  * pipeline: an item of `pipelines:`. Its topics, its settings, its source and sinks. One thread.
  */
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "config/docs.h"
 #include "config/internal.h"
+#include "config/settings.h"
 
 void pipeline_config_free(struct pipeline_config *p)
 {
@@ -69,18 +69,6 @@ static int add_topic(struct mapping *m, struct pipeline_config *p, const char *t
     return ERR_OK;
 }
 
-/* Kafka's settings in ms and bytes are plain numbers; here they may be written with units as everything else. */
-static const char *in_units(const char *name, const char *value, char *number, size_t size)
-{
-    size_t n = strlen(name);
-    int64_t v;
-    bool ms = n > 3 && strcmp(name + n - 3, ".ms") == 0, bytes = n > 6 && strcmp(name + n - 6, ".bytes") == 0;
-    if (!(ms && duration_parse(value, &v)) && !(bytes && size_parse(value, &v)))
-        return value;
-    snprintf(number, size, "%" PRId64, v);
-    return number;
-}
-
 /* One setting below `config:`. */
 static int add_setting(struct walk *w, struct mapping *m, struct entry *en, struct pipeline_config *p,
                        struct err *e)
@@ -91,12 +79,11 @@ static int add_setting(struct walk *w, struct mapping *m, struct entry *en, stru
     if (rc || !value)
         return rc;
     size_t count;
-    const struct topic_config_def *defs = topic_config_defs(&count);
-    bool known = false;
+    const struct topic_config_def *defs = topic_config_defs(&count), *known = NULL;
     for (size_t i = 0; i < count && !known; i++)
-        known = strcmp(defs[i].name, en->key) == 0;
+        known = strcmp(defs[i].name, en->key) == 0 ? &defs[i] : NULL;
     char number[24];
-    value = in_units(en->key, value, number, sizeof(number));
+    value = known ? setting_in_units(known, value, number) : value;
     struct err reason;
     if (topic_config_check(en->key, value, &reason))
         return hidden
@@ -150,7 +137,8 @@ static int read_topic(struct walk *w, struct mapping *pipeline, struct entry *en
     if (rc || !options)
         return rc;
     const char *name = options_str(options, "name");
-    p->partitions = (int32_t)options_int(options, "partitions");
+    if (options_is_set(options, "partitions"))
+        p->partitions = (int32_t)options_int(options, "partitions");
     if (name)
         rc = add_topic(&m, p, name, options_hidden(options, "name"), options_mark(options, "name"), e);
     else if (p->name)
@@ -340,7 +328,7 @@ static int read_pipeline(struct walk *w, yaml_document_t *doc, yaml_node_t *n, s
     struct pipeline_config *p = mem_calloc(1, sizeof(*p));
     if (!p)
         return err_nomem(e);
-    p->partitions = 1;
+    p->partitions = -1;
     p->line = m.origin.at.line;
     p->file = mem_strdup(w->file);
     rc = p->file ? read_into(w, &m, p, e) : err_nomem(e);

@@ -128,6 +128,12 @@ static int print_topics(const struct pipeline_config *p, struct buf *out, struct
     return rc;
 }
 
+static const char *partitions_text(int32_t n, char out[16])
+{
+    snprintf(out, 16, n < 0 ? "(none)" : "%" PRId32, n);
+    return out;
+}
+
 static int diff_topics(const struct pipeline_config *a, const struct pipeline_config *b, struct buf *out,
                        struct err *e)
 {
@@ -142,9 +148,11 @@ static int diff_topics(const struct pipeline_config *a, const struct pipeline_co
         rc = rc ? rc : print_topics(b, out, e);
         rc = rc ? rc : buf_u8(out, '\n', e);
     }
-    if (rc == ERR_OK && a->partitions != b->partitions)
-        rc = buf_printf(out, e, "~ pipeline %s: topic %s: partitions: %" PRId32 " -> %" PRId32 "\n", a->name,
-                        b->topics[0], a->partitions, b->partitions);
+    if (rc == ERR_OK && a->partitions != b->partitions) {
+        char was[16], is[16];
+        rc = buf_printf(out, e, "~ pipeline %s: topic %s: partitions: %s -> %s\n", a->name, b->topics[0],
+                        partitions_text(a->partitions, was), partitions_text(b->partitions, is));
+    }
     rc = rc ? rc : diff_settings(a, b, false, out, e);
     return rc ? rc : diff_settings(a, b, true, out, e);
 }

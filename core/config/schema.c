@@ -10,6 +10,7 @@
 
 #include "config/docs.h"
 #include "config/internal.h"
+#include "config/settings.h"
 
 /*
  * jansson takes NULL for an error and gives it on, and its *_new functions free what they could not use; so a tree can be
@@ -187,24 +188,8 @@ static json_t *described(json_t *schema, const char *text, bool *failed)
 
 static json_t *topic_setting(const struct topic_config_def *d, bool *failed)
 {
-    struct leat_option o = {
-        .name = d->name, .default_value = d->default_value, .min = d->min, .max = d->max, .doc = d->doc};
-    size_t n = strlen(d->name);
-    char choices[256] = "";
-    bool ms = n > 3 && strcmp(d->name + n - 3, ".ms") == 0,
-         bytes = n > 6 && strcmp(d->name + n - 6, ".bytes") == 0;
-    o.type = d->type == TOPIC_CONFIG_BOOL     ? LEAT_BOOL
-             : d->type == TOPIC_CONFIG_CHOICE ? LEAT_CHOICE
-             : ms                             ? LEAT_DURATION
-             : bytes                          ? LEAT_SIZE
-                                              : LEAT_INT;
-    if (d->choices && strlen(d->choices) < sizeof(choices)) {
-        strcpy(choices, d->choices);
-        for (char *c = choices; *c; c++)
-            if (*c == ',')
-                *c = '|';
-    }
-    o.choices = choices;
+    char choices[SETTING_CHOICES_MAX];
+    struct leat_option o = setting_option(d, choices);
     return option_schema(&o, failed);
 }
 

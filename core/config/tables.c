@@ -3,6 +3,7 @@
  */
 #include "config/docs.h"
 #include "config/internal.h"
+#include "config/settings.h"
 
 #define DAY ((int64_t)86400000)
 
@@ -77,7 +78,70 @@ static const struct leat_option hub_rows[] = {
         .max = DAY,
         .importance = LEAT_LOW,
         .doc = "How often topics are looked through for segments that are past their retention "
-               "(Kafka: log.retention.check.interval.ms).",
+               "(the older name of log.retention.check.interval.ms, which counts if both are given).",
+    },
+    {
+        .name = "log.retention.check.interval.ms",
+        .type = LEAT_DURATION,
+        .min = 1,
+        .max = INT64_MAX,
+        .importance = LEAT_LOW,
+        .doc =
+            "How often topics are looked through for segments that are past their retention. Without this: "
+            "`retention.check.interval`.",
+    },
+    {
+        .name = "producer.id.expiration.ms",
+        .type = LEAT_DURATION,
+        .default_value = "1d",
+        .min = 1,
+        .max = INT32_MAX,
+        .importance = LEAT_LOW,
+        .doc =
+            "How long after its last batch a partition remembers an idempotent producer, so that it tells a "
+            "batch that is sent twice.",
+    },
+    {
+        .name = "num.partitions",
+        .type = LEAT_INT,
+        .default_value = "1",
+        .min = 1,
+        .max = 10000,
+        .importance = LEAT_MEDIUM,
+        .doc = "Number of partitions of topics that are made without one.",
+    },
+    {
+        .name = "log.retention.minutes",
+        .type = LEAT_INT,
+        .min = -1,
+        .max = INT32_MAX,
+        .importance = LEAT_LOW,
+        .doc = "As `log.retention.ms`, in minutes; counts where that is not given. -1: keep for ever.",
+    },
+    {
+        .name = "log.retention.hours",
+        .type = LEAT_INT,
+        .min = -1,
+        .max = INT32_MAX,
+        .importance = LEAT_LOW,
+        .doc = "As `log.retention.ms`, in hours; counts where neither that nor `log.retention.minutes` is "
+               "given. -1: keep for ever.",
+    },
+    {
+        .name = "log.roll.hours",
+        .type = LEAT_INT,
+        .min = 1,
+        .max = INT32_MAX,
+        .importance = LEAT_LOW,
+        .doc = "As `log.roll.ms`, in hours; counts where that is not given.",
+    },
+    {
+        .name = "log.roll.jitter.hours",
+        .type = LEAT_INT,
+        .min = 0,
+        .max = INT32_MAX,
+        .importance = LEAT_LOW,
+        .doc = "As `log.roll.jitter.ms`, in hours; counts where that is not given.",
     },
 };
 
@@ -129,11 +193,12 @@ static const struct leat_option topic_rows[] = {
     {
         .name = "partitions",
         .type = LEAT_INT,
-        .default_value = "1",
         .min = 1,
         .max = 10000,
         .importance = LEAT_MEDIUM,
-        .doc = "Number of partitions when the topic is made. A topic that exists keeps its number.",
+        .doc = "Number of partitions when the topic is made; without this the hub's num.partitions. A topic "
+               "that "
+               "exists keeps its number.",
     },
 };
 
@@ -287,7 +352,7 @@ static const struct leat_option connector_rows[] = {
     },
 };
 
-const struct leat_option *hub_options(size_t *n)
+const struct leat_option *hub_own_options(size_t *n)
 {
     *n = COUNT_OF(hub_rows);
     return hub_rows;

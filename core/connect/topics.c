@@ -16,11 +16,12 @@ int topics_ensure(struct client *c, const struct pipeline_config *p, const char 
     int rc = client_topic(c, name, &info, e);
     if (rc == ERR_UNKNOWN_TOPIC) {
         rc = client_create_topic(c, name, p->partitions, p->topic_config, p->topic_config_count, e);
-        if (rc == ERR_OK)
-            diag_info("connect", "pipeline %s: made topic %s with %d partition%s", p->name, name,
-                      p->partitions, p->partitions == 1 ? "" : "s");
-        if (rc == ERR_OK || rc == ERR_TOPIC_EXISTS) /* another task was faster */
+        bool made = rc == ERR_OK;
+        if (made || rc == ERR_TOPIC_EXISTS) /* another task was faster */
             rc = client_topic(c, name, &info, e);
+        if (made && rc == ERR_OK)
+            diag_info("connect", "pipeline %s: made topic %s with %d partition%s", p->name, name,
+                      info.partition_count, info.partition_count == 1 ? "" : "s");
     }
     if (rc != ERR_OK)
         return err_wrap(e, "pipeline %s, topic %s", p->name, name);

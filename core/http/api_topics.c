@@ -81,6 +81,28 @@ int api_topics_list(struct call *c, struct err *e)
     return call_reply(c, out, e);
 }
 
+/* One of {"name", "value", "source", "default", "hub"}: what DescribeConfigs tells, under our words for the sources. */
+static json_t *setting_json(const struct topic_setting *s)
+{
+    static const char *const sources[] = {[TOPIC_SETTING_OF_TOPIC] = "topic",
+                                          [TOPIC_SETTING_OF_HUB] = "hub",
+                                          [TOPIC_SETTING_DEFAULT] = "default"};
+    return json_pack("{s:s, s:o, s:s, s:s, s:s?, s:s?}", "name", s->def->name, "value", json_text(s->value),
+                     "source", sources[s->source], "default", s->def->default_value, "hub_setting",
+                     s->def->hub, "hub_value", s->hub_value);
+}
+
+static json_t *settings_json(const struct topic_setting *list, size_t n)
+{
+    json_t *out = json_array();
+    for (size_t i = 0; i < n && out; i++)
+        if (json_array_append_new(out, setting_json(&list[i])) != 0) {
+            json_decref(out);
+            out = NULL;
+        }
+    return out;
+}
+
 static int segments_json(struct broker *b, const char *topic, int32_t partition, json_t **out, struct err *e)
 {
     struct segment_info *list;
@@ -123,16 +145,28 @@ static int add_segments(struct call *c, const struct topic_info *t, json_t *topi
 int api_topic_get(struct call *c, struct err *e)
 {
     struct topic_info t;
+    struct topic_setting *settings;
+    size_t n;
     bool segments;
     int rc = query_flag(c, "segments", &segments, e);
     if (rc == ERR_OK)
         rc = client_topic(c->api->o.client, c->args[0], &t, e);
     if (rc)
         return rc;
+    rc = broker_topic_settings(c->api->o.broker, c->args[0], &settings, &n, e);
+    if (rc) {
+        topic_info_free(&t);
+        return rc;
+    }
     json_t *o = topic_json(&t);
     if (o && segments && (rc = add_segments(c, &t, o, e)))
         json_decref(o);
     topic_info_free(&t);
+    if (!rc && o && !json_put(o, "settings", settings_json(settings, n))) {
+        json_decref(o);
+        o = NULL;
+    }
+    topic_settings_list_free(settings, n);
     return rc ? rc : call_reply(c, o, e);
 }
 

@@ -175,6 +175,15 @@ size_t batch_builder_bytes(const struct batch_builder *b); /* uncompressed, with
 int batch_builder_finish(struct batch_builder *b, const struct batch_producer *p, uint8_t **data, size_t *n,
                          struct err *e);
 
+/*
+ * Appends the batch with its records in another codec to `out`: the same records, offsets, producer and timestamps under
+ * a new length and CRC. The old one is checked first (as batch_check), so that damage is not sealed anew. `level` as in
+ * batch_options. `scratch` holds the inflated records meanwhile. ERR_TOO_LARGE past out->max, or if the result could not be a
+ * batch.
+ */
+int batch_recompress(const void *batch, size_t n, enum codec codec, int32_t level, struct buf *scratch,
+                     struct buf *out, struct err *e);
+
 /* Drops what was added. */
 void batch_builder_reset(struct batch_builder *b);
 

@@ -19,6 +19,7 @@ struct log_config log_config_default(void)
         .index_interval_bytes = 4096,
         .retention_ms = -1,
         .retention_bytes = -1,
+        .file_delete_delay_ms = 60000,
         .cleanup_delete = true,
     };
 }
@@ -100,6 +101,11 @@ static void free_log(struct log *log)
         segment_unref(log->segments[i]);
     }
     segment_unref(log->warm);
+    while (log->deleted) {
+        struct segment *s = log->deleted;
+        log->deleted = s->next_deleted;
+        segment_unref(s);
+    }
     mem_free(log->segments);
     producers_free(log->producers);
     epochs_free(&log->epochs);
@@ -136,6 +142,7 @@ static struct log *new_log(const struct log_open_args *args, struct err *e)
     log->config = bounded(&args->config);
     log->topic_id = args->topic_id;
     log->first_unstable = -1;
+    atomic_init(&log->next_removal, INT64_MAX);
     for (unsigned k = 0; k < LOG_HINTS; k++)
         log->hints[k].offset = -1;
     log->dir = log_dir_new(args->dir, e);

@@ -21,10 +21,12 @@ struct log;
 struct log_config {               /* the log's part of a topic's settings, under Kafka's names and defaults */
     int64_t segment_bytes;        /* 1 GiB */
     int64_t segment_ms;           /* 7 d; compares record timestamps, as Kafka does */
+    int64_t segment_jitter_ms;    /* 0 */
     int32_t segment_index_bytes;  /* 10 MiB */
     int32_t index_interval_bytes; /* 4096 */
     int64_t retention_ms;         /* -1: forever */
-    int64_t retention_bytes;      /* -1: no limit */
+    int64_t retention_bytes;      /* negative: no limit */
+    int64_t file_delete_delay_ms; /* 1 min */
     bool cleanup_delete;          /* cleanup.policy contains delete */
     bool preallocate;
 };
@@ -188,14 +190,20 @@ int log_max_timestamp(struct log *log, int64_t *offset, int64_t *timestamp, stru
  */
 int log_flush(struct log *log, struct err *e);
 
-/* Starts a new segment if segment_ms says so or `force`; writes a producer snapshot. */
+/* Starts a new segment if segment_ms says so of the records that are there or `force`; writes a producer snapshot. */
 int log_roll(struct log *log, bool force, struct err *e);
 
 /*
- * Deletes whole segments by retention_ms and retention_bytes, never the active one and none that reaches to or beyond
- * `below`: what the owner's recovery would put back. *deleted counts them.
+ * Deletes whole segments by retention_ms, retention_bytes and the start offset, none that reaches beyond `below`: what the
+ * owner's recovery would put back. The active one goes after a new one was started. *deleted counts them. Their files are
+ * removed after file_delete_delay_ms, by log_remove_deleted, when the last reader has left, or when the log is closed.
  */
 int log_apply_retention(struct log *log, int64_t now_ms, int64_t below, int *deleted, struct err *e);
+
+/* When files of deleted segments are due to be removed (clock_mono_ms); INT64_MAX: none. Any thread, no lock. */
+int64_t log_next_removal(struct log *log);
+/* Removes those that are due at `now_ms`, of clock_mono_ms. */
+void log_remove_deleted(struct log *log, int64_t now_ms);
 
 /* Records below `offset` are gone for readers; whole segments below it are deleted. */
 int log_set_start_offset(struct log *log, int64_t offset, struct err *e);

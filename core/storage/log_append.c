@@ -11,6 +11,7 @@
 #include "base/mem.h"
 
 #define INLINE_BATCHES 4
+#define NO_TIMESTAMP (-1)        /* Kafka's: such records may be appended whatever the limits are */
 #define ALLOCATE_FROM (64 << 10) /* small segments reserve nothing */
 #define ALLOCATE_MIN (1 << 20)
 #define ALLOCATE_MAX (64 << 20)
@@ -75,7 +76,7 @@ static int check_timestamps(struct append *a, const struct item *it, struct err 
     struct record r;
     int rc = batch_iter_init(&iter, a->data + it->at, batch_size(&it->h), &a->scratch, e);
     while (rc == ERR_OK && (rc = batch_iter_next(&iter, &r, e)) == ERR_OK)
-        if (r.timestamp < now && now - r.timestamp > args->timestamp_before_max_ms)
+        if (r.timestamp != NO_TIMESTAMP && r.timestamp < now - args->timestamp_before_max_ms)
             rc = err_set(e, ERR_INVALID_TIMESTAMP,
                          "timestamp %" PRId64 " is more than %" PRId64 " ms before now", r.timestamp,
                          args->timestamp_before_max_ms);
@@ -241,7 +242,7 @@ static bool needs_roll(struct append *a, struct segment *s)
         return batch_last_offset(&last->h) - s->base > INT32_MAX;
     if (s->size + (int64_t)a->n > c->segment_bytes || batch_last_offset(&last->h) - s->base > INT32_MAX)
         return true;
-    if (s->first_ts >= 0 && a->max_timestamp >= 0 && a->max_timestamp - s->first_ts > c->segment_ms)
+    if (segment_waited(s, a->max_timestamp, a->args->now_ms) > c->segment_ms - s->jitter_ms)
         return true;
     return segment_index_full(s, c->segment_index_bytes);
 }

@@ -56,12 +56,17 @@ struct log {
     struct producers *producers;
     struct epochs epochs;
 
+    _Atomic(int64_t)
+        next_removal; /* clock_mono_ms when files of a deleted segment are due; INT64_MAX: none are */
+
     /* append lock */
-    int64_t snapshot_lag; /* bytes appended since the newest snapshot */
-    bool pristine;        /* what a clean close leaves is on disk already */
-    bool names_dirty;     /* directory entries are not synced */
-    bool parent_dirty;    /* the directory's own name is not */
-    bool metadata_dirty;  /* partition.metadata is not */
+    struct segment *deleted; /* out of the log, whose files are not removed yet */
+    int64_t warned_future;   /* base + 1 of the segment whose timestamps from the future were told of */
+    int64_t snapshot_lag;    /* bytes appended since the newest snapshot */
+    bool pristine;           /* what a clean close leaves is on disk already */
+    bool names_dirty;        /* directory entries are not synced */
+    bool parent_dirty;       /* the directory's own name is not */
+    bool metadata_dirty;     /* partition.metadata is not */
 };
 
 static inline struct segment *log_active(const struct log *log)
@@ -115,8 +120,9 @@ int log_replay(struct log *log, struct producers *p, int64_t from, int64_t to, i
 int log_recover(struct log *log, const struct log_open_args *args, struct log_recovery *report,
                 struct err *e);
 
-/* ---- log_upkeep.c; append lock held ---- */
+/* ---- log_upkeep.c, log_retention.c; append lock held ---- */
 int log_roll_locked(struct log *log, const struct buf *snapshot, struct err *e);
+int64_t log_roll_jitter(const struct log_config *c);
 /* Gives back the space reserved behind the active segment's end; takes the append lock. */
 int log_trim_active(struct log *log, struct err *e);
 /* Starts a segment at `base`, >= the end, which becomes the end. */

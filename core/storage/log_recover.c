@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/diag.h"
 #include "base/io.h"
 #include "base/mem.h"
@@ -119,6 +120,8 @@ static int add_segment(struct log *log, const struct found *f, struct err *e)
         segment_unref(s);
         return rc;
     }
+    s->created_ms = clock_wall_ms();
+    s->jitter_ms = log_roll_jitter(&log->config);
     segment_set_sealed(s, true);
     s->allocated = INT64_MAX; /* unknown: trimmed when the segment is sealed or closed */
     log->segments[log->count++] = s;

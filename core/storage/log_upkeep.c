@@ -1,9 +1,7 @@
 /*
- * log_upkeep: rolling, flushing, retention and truncation.
+ * log_upkeep: starting new segments. What removes old ones is in log_retention.c.
  */
-#include <string.h>
-
-#include "base/diag.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "storage/log_internal.h"
@@ -48,6 +46,16 @@ int log_trim_active(struct log *log, struct err *e)
     return rc;
 }
 
+/* Kafka's: each segment's own random part of segment.ms by which it is rolled earlier. */
+int64_t log_roll_jitter(const struct log_config *c)
+{
+    int64_t most = c->segment_jitter_ms < c->segment_ms ? c->segment_jitter_ms : c->segment_ms;
+    if (most <= 0)
+        return 0;
+    struct uuid random = uuid_random();
+    return (int64_t)(be64(random.b + 8) & INT64_MAX) % most;
+}
+
 int log_add_segment(struct log *log, int64_t base, struct err *e)
 {
     int rc = log_reserve_segment(log, e);
@@ -56,6 +64,7 @@ int log_add_segment(struct log *log, int64_t base, struct err *e)
     struct segment *s = segment_new(log->dir, base, log->config.index_interval_bytes, e);
     if (!s)
         return e->code;
+    s->jitter_ms = log_roll_jitter(&log->config);
     rc = segment_create(s, e);
     if (rc) {
         struct err ignored; /* files without a place in the list: the next attempt or start replaces them */
@@ -103,141 +112,12 @@ int log_roll(struct log *log, bool force, struct err *e)
         rc = segment_first_timestamp(s, e);
     int64_t newest, offset;
     segment_max_timestamp(s, &newest, &offset);
-    bool due = force || (s->first_ts >= 0 && newest - s->first_ts > log->config.segment_ms);
+    bool due = force || segment_waited(s, newest, clock_wall_ms()) > log->config.segment_ms - s->jitter_ms;
     if (rc == ERR_OK && due && s->size)
         rc = log_encode_snapshot(log, &snapshot, e);
     if (rc == ERR_OK && due && s->size)
         rc = log_roll_locked(log, &snapshot, e);
     pthread_mutex_unlock(&log->append);
     buf_free(&snapshot);
-    return rc;
-}
-
-/* ---- deleting ---- */
-
-static void forget_segment(struct log *log, struct segment *s)
-{
-    pthread_mutex_lock(&log->state);
-    struct segment *warm = log->warm == s ? s : NULL;
-    if (warm)
-        log->warm = NULL;
-    log->bytes -= s->size;
-    pthread_mutex_unlock(&log->state);
-    atomic_store(&s->warm, false);
-    segment_unref(warm);
-    segment_unref(s);
-}
-
-int log_drop_first(struct log *log, struct err *e)
-{
-    struct segment *s = log->segments[0];
-    int rc = segment_mark_deleted(s, e);
-    if (rc)
-        return rc;
-    log->names_dirty = true;
-    log->pristine = false;
-    pthread_mutex_lock(&log->state);
-    log->count--;
-    memmove(log->segments, log->segments + 1, log->count * sizeof(struct segment *));
-    if (log->start < log->segments[0]->base)
-        log->start = log->segments[0]->base;
-    epochs_truncate_from_start(&log->epochs, log->start);
-    pthread_mutex_unlock(&log->state);
-    forget_segment(log, s);
-    return ERR_OK;
-}
-
-int log_drop_last(struct log *log, struct err *e)
-{
-    struct segment *s = log_active(log);
-    int rc = segment_mark_deleted(s, e);
-    if (rc)
-        return rc;
-    log->names_dirty = true;
-    log->pristine = false;
-    pthread_mutex_lock(&log->state);
-    log->count--;
-    if (log->end > s->base)
-        log->end = s->base;
-    pthread_mutex_unlock(&log->state);
-    forget_segment(log, s);
-    return ERR_OK;
-}
-
-static int is_expired(struct log *log, struct segment *s, int64_t now_ms, bool *expired, struct err *e)
-{
-    const struct log_config *c = &log->config;
-    *expired = log->segments[1]->base <= log->start;
-    if (*expired || !c->cleanup_delete)
-        return ERR_OK;
-    if (c->retention_bytes >= 0 && log->bytes - s->size >= c->retention_bytes) {
-        *expired = true;
-        return ERR_OK;
-    }
-    if (c->retention_ms < 0)
-        return ERR_OK;
-    int64_t newest, offset;
-    int rc = segment_load(s, s->size, e);
-    segment_max_timestamp(s, &newest, &offset);
-    if (!s->warm)
-        segment_cool(s);
-    *expired = rc == ERR_OK && newest >= 0 && now_ms - newest > c->retention_ms;
-    return rc;
-}
-
-static int drop_expired(struct log *log, int64_t now_ms, int64_t below, int *deleted, struct err *e)
-{
-    int rc = ERR_OK;
-    bool expired = true;
-    int64_t watermark = log_high_watermark(log);
-    if (below > watermark)
-        below = watermark;
-    while (rc == ERR_OK && expired && log->count > 1 && log->segments[1]->base <= below) {
-        rc = is_expired(log, log->segments[0], now_ms, &expired, e);
-        if (rc == ERR_OK && expired) {
-            rc = log_drop_first(log, e);
-            *deleted += rc == ERR_OK;
-        }
-    }
-    if (rc == ERR_OK && *deleted)
-        rc = log_trim_snapshots(log, log->segments[0]->base, INT64_MAX, e);
-    return rc;
-}
-
-int log_apply_retention(struct log *log, int64_t now_ms, int64_t below, int *deleted, struct err *e)
-{
-    *deleted = 0;
-    pthread_mutex_lock(&log->append);
-    int rc = log_check_usable(log, e);
-    if (rc == ERR_OK)
-        rc = drop_expired(log, now_ms, below, deleted, e);
-    pthread_mutex_unlock(&log->append);
-    return rc;
-}
-
-int log_set_start_offset(struct log *log, int64_t offset, struct err *e)
-{
-    int deleted = 0;
-    pthread_mutex_lock(&log->append);
-    int rc = log_check_usable(log, e);
-    if (rc == ERR_OK) {
-        pthread_mutex_lock(&log->state);
-        if (offset > log->watermark)
-            rc = err_set(e, ERR_OFFSET_OUT_OF_RANGE,
-                         "%s: offset %" PRId64 " is beyond the high watermark %" PRId64, log->name, offset,
-                         log->watermark);
-        else if (offset > log->start)
-            log->start = offset;
-        if (rc == ERR_OK)
-            epochs_truncate_from_start(&log->epochs, log->start);
-        pthread_mutex_unlock(&log->state);
-    }
-    while (rc == ERR_OK && log->count > 1 && log->segments[1]->base <= log->start) {
-        rc = log_drop_first(log, e);
-        deleted++;
-    }
-    if (rc == ERR_OK && deleted)
-        rc = log_trim_snapshots(log, log->segments[0]->base, INT64_MAX, e);
-    pthread_mutex_unlock(&log->append);
     return rc;
 }

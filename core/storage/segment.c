@@ -162,6 +162,14 @@ void segment_cool(struct segment *s)
     pthread_mutex_unlock(&s->lock);
 }
 
+void segment_close_unused(struct segment *s)
+{
+    pthread_mutex_lock(&s->lock);
+    if (atomic_load(&s->refs) == 1)
+        close_files(s);
+    pthread_mutex_unlock(&s->lock);
+}
+
 int segment_create(struct segment *s, struct err *e)
 {
     int fd;

@@ -48,13 +48,18 @@ struct segment {
     int64_t txn_entries; /* in .txnindex */
 
     /* append lock */
-    int64_t allocated;   /* bytes reserved on disk from the start, 0: unknown */
-    int64_t since_index; /* bytes since the last index entry */
-    int64_t first_ts;    /* max timestamp of the first batch; -1: unknown or none */
-    int64_t created_ms;
+    int64_t allocated;      /* bytes reserved on disk from the start, 0: unknown */
+    int64_t since_index;    /* bytes since the last index entry */
+    int64_t first_ts;       /* max timestamp of the first batch; -1: unknown or none */
+    int64_t created_ms;     /* clock_wall_ms; of one that was found on disk, when that was */
+    int64_t jitter_ms;      /* taken off segment_ms */
     atomic_bool data_dirty; /* .log differs from what was synced last; its descriptor stays open until then */
     bool index_dirty;
     atomic_bool txn_dirty;
+
+    /* of a deleted one that waits for its files' removal */
+    struct segment *next_deleted;
+    int64_t remove_at;
 };
 
 struct segment *segment_new(struct log_dir *dir, int64_t base, int32_t interval, struct err *e);
@@ -76,6 +81,9 @@ int segment_fd(struct segment *s, enum segment_file kind, bool create, int *fd, 
 int segment_fd_locked(struct segment *s, enum segment_file kind, int flags, int *fd, struct err *e);
 /* Closes what is open if only the log refers to the segment. Append lock held. */
 void segment_cool(struct segment *s);
+
+/* The same for one that is deleted: its files stay on disk. */
+void segment_close_unused(struct segment *s);
 
 /* Makes empty files, replacing what a failed attempt left. */
 int segment_create(struct segment *s, struct err *e);
@@ -113,6 +121,8 @@ int segment_flush_indexes(struct segment *s, bool final, struct err *e);
 bool segment_index_full(struct segment *s, int64_t max_bytes);
 /* Makes sure that first_ts is known. Append lock held. */
 int segment_first_timestamp(struct segment *s, struct err *e);
+/* How long a segment waits to be rolled, by a record with `timestamp`: Kafka's timeWaitedForRoll. first_ts is known. */
+int64_t segment_waited(const struct segment *s, int64_t timestamp, int64_t now_ms);
 /* Largest timestamp and the last offset of its batch, of a loaded segment. */
 void segment_max_timestamp(struct segment *s, int64_t *timestamp, int64_t *offset);
 /* No more appends: readers may rebuild its indexes. Or the other way round. */

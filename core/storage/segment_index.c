@@ -312,6 +312,11 @@ int segment_first_timestamp(struct segment *s, struct err *e)
     return rc == ERR_CORRUPT ? ERR_OK : rc; /* a damaged first batch tells no time: no roll by time then */
 }
 
+int64_t segment_waited(const struct segment *s, int64_t timestamp, int64_t now_ms)
+{
+    return s->first_ts >= 0 && timestamp >= 0 ? timestamp - s->first_ts : now_ms - s->created_ms;
+}
+
 void segment_max_timestamp(struct segment *s, int64_t *timestamp, int64_t *offset)
 {
     pthread_mutex_lock(&s->lock);

@@ -86,6 +86,52 @@ static void test_hub(void **state)
     config_free(c);
 }
 
+static void expect_default(const char *yaml, const char *name, const char *value)
+{
+    char text[512];
+    snprintf(text, sizeof text, "hub: {%s}\n", yaml);
+    struct config *c = parse(text);
+    const char *found = NULL;
+    for (size_t i = 0; i < c->hub.default_count; i++)
+        if (strcmp(c->hub.defaults[i].name, name) == 0)
+            found = c->hub.defaults[i].value;
+    if (!value)
+        assert_null(found);
+    else if (!found || strcmp(found, value) != 0)
+        fail_msg("%s: %s is %s and not %s", yaml, name, found ? found : "not there", value);
+    config_free(c);
+}
+
+/* Kafka's broker settings become defaults of topic settings; the shorter unit counts. */
+static void test_topic_defaults(void **state)
+{
+    (void)state;
+    expect_default("", "retention.ms", NULL);
+    expect_default("log.retention.ms: 5", "retention.ms", "5");
+    expect_default("log.retention.ms: 2d", "retention.ms", "172800000");
+    expect_default("log.retention.ms: -1", "retention.ms", "-1");
+    expect_default("log.retention.hours: 168", "retention.ms", "604800000");
+    expect_default("log.retention.hours: -1", "retention.ms", "-1");
+    expect_default("log.retention.minutes: 2, log.retention.hours: 1", "retention.ms", "120000");
+    expect_default("log.retention.hours: 1, log.retention.minutes: 2, log.retention.ms: 7", "retention.ms",
+                   "7");
+    expect_default("log.roll.hours: 1", "segment.ms", "3600000");
+    expect_default("log.roll.ms: 5s, log.roll.hours: 1", "segment.ms", "5000");
+    expect_default("log.roll.jitter.hours: 2", "segment.jitter.ms", "7200000");
+    expect_default("log.segment.bytes: 16MiB", "segment.bytes", "16777216");
+    expect_default("log.retention.bytes: -1", "retention.bytes", "-1");
+    expect_default("message.max.bytes: 2MiB", "max.message.bytes", "2097152");
+    expect_default("compression.type: zstd", "compression.type", "zstd");
+    expect_default("compression.zstd.level: -7", "compression.zstd.level", "-7");
+    expect_default("log.preallocate: true", "preallocate", "true");
+    expect_default("log.index.size.max.bytes: 1KiB", "segment.index.bytes", "1024");
+    struct config *c = parse("hub: {log.retention.check.interval.ms: 7s, num.partitions: 9}\n");
+    assert_int_equal(c->hub.retention_check_ms, 7000);
+    assert_int_equal(c->hub.num_partitions, 9);
+    assert_int_equal(c->hub.default_count, 0);
+    config_free(c);
+}
+
 static void test_defaults(void **state)
 {
     (void)state;
@@ -160,7 +206,7 @@ static void test_pipeline(void **state)
     const struct pipeline_config *copy = c->pipelines[0];
     assert_null(copy->source);
     assert_int_equal(copy->topic_count, 2);
-    assert_int_equal(copy->partitions, 1);
+    assert_int_equal(copy->partitions, -1); /* the hub's num.partitions */
     assert_string_equal(copy->sinks[0]->name, "copy-null");
     config_free(c);
 }
@@ -169,6 +215,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hub),
+        cmocka_unit_test(test_topic_defaults),
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_pipeline),
     };

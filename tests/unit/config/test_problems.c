@@ -118,6 +118,13 @@ static const struct wrong cases[] = {
      "f:1:29: hub: \"plugin.path\" has no value\n"},
     {"hub: {data.dir: \"a\\0b\"}\n",
      "f:1:17: hub: \"data.dir\" holds a NUL character\n"},
+    {"hub: {log.retention.ms: 0, log.retention.hours: 0, compression.gzip.level: 10}\n",
+     "f:1:25: hub: \"log.retention.ms\": \"0\" is not possible: at least 1, or -1 to keep records for ever\n"
+     "f:1:49: hub: \"log.retention.hours\": \"0\" is not possible: at least 1, or -1 to keep records for ever\n"
+     "f:1:76: hub: \"compression.gzip.level\": \"10\" is out of range: -1 to 9\n"},
+    {"hub: {compression.gzip.level: 0, log.local.retention.ms: 5}\n",
+     "f:1:31: hub: \"compression.gzip.level\": \"0\" is refused (compression.gzip.level: 0 is not possible)\n"
+     "f:1:34: hub: unknown key \"log.local.retention.ms\"; did you mean \"log.retention.ms\"?\n"},
     {"hub: {journal.file.bytes: 99999999999999999999, retention.check.interval: 9223372036854775807h}\n",
      "f:1:27: hub: \"journal.file.bytes\": \"99999999999999999999\" is not a size such as 4096, 64KiB, 5MiB, 1GiB\n"
      "f:1:75: hub: \"retention.check.interval\": \"9223372036854775807h\" is not a duration such as 500ms, 10s, 5m, 1h, 7d\n"},

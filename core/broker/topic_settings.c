@@ -1,0 +1,219 @@
+/*
+ * topic_settings: from the text of settings to what the store works by: a topic's own, else the hub's default of it, else
+ * Kafka's. Pure functions but for the copies that they make.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/mem.h"
+#include "broker/store.h"
+
+/* Index of `value` in "a,b"; -1: not one of them. */
+static int choice_index(const char *choices, const char *value)
+{
+    size_t n = strlen(value);
+    int i = 0;
+    for (const char *c = choices;; i++) {
+        size_t len = strcspn(c, ",");
+        if (len == n && memcmp(c, value, n) == 0)
+            return i;
+        if (!c[len])
+            return -1;
+        c += len + 1;
+    }
+}
+
+static int parse_number(const struct topic_config_def *d, const char *value, int64_t *out, struct err *e)
+{
+    char *end;
+    errno = 0;
+    long long v = strtoll(value, &end, 10);
+    if (errno || end == value || *end || (*value != '-' && (*value < '0' || *value > '9')))
+        return err_set(e, ERR_INVALID_CONFIG, "%s: \"%s\" is not a number in range", d->name, value);
+    if (v < d->min || v > d->max)
+        return err_set(e, ERR_INVALID_CONFIG, "%s: %lld is not between %lld and %lld", d->name, v,
+                       (long long)d->min, (long long)d->max);
+    if (d->into == TOPIC_CONFIG_INTO_I32_NOT_0 && v == 0)
+        return err_set(e, ERR_INVALID_CONFIG, "%s: 0 is not possible", d->name);
+    *out = v;
+    return ERR_OK;
+}
+
+static int parse_choice(const struct topic_config_def *d, const char *value, bool internal, int64_t *out,
+                        struct err *e)
+{
+    *out = choice_index(d->choices, value);
+    if (*out >= 0)
+        return ERR_OK;
+    if (strcmp(d->name, "cleanup.policy") == 0 && strstr(value, "compact")) {
+        if (internal)
+            return ERR_OK; /* -1: no delete */
+        return err_set(e, ERR_INVALID_CONFIG,
+                       "cleanup.policy: \"%s\" needs the log cleaner, which comes with a later release; only "
+                       "\"delete\" can be chosen",
+                       value);
+    }
+    return err_set(e, ERR_INVALID_CONFIG, "%s: \"%s\" is not one of %s", d->name, value, d->choices);
+}
+
+static int parse_value(const struct topic_config_def *d, const char *value, bool internal, int64_t *out,
+                       struct err *e)
+{
+    switch (d->type) {
+    case TOPIC_CONFIG_BOOL:
+        *out = strcasecmp(value, "true") == 0;
+        if (!*out && strcasecmp(value, "false") != 0)
+            return err_set(e, ERR_INVALID_CONFIG, "%s: \"%s\" is neither true nor false", d->name, value);
+        return ERR_OK;
+    case TOPIC_CONFIG_CHOICE:
+        return parse_choice(d, value, internal, out, e);
+    case TOPIC_CONFIG_REFUSED:
+        if (strcmp(value, d->default_value) == 0)
+            return ERR_OK;
+        return err_set(e, ERR_INVALID_CONFIG, "%s: \"%s\" is not possible: %s", d->name, value, d->refused);
+    default:
+        return parse_number(d, value, out, e);
+    }
+}
+
+static void store_value(struct topic_settings *s, const struct topic_config_def *d, int64_t v)
+{
+    void *at = (char *)s + d->offset;
+    switch ((enum topic_config_into)d->into) {
+    case TOPIC_CONFIG_INTO_NOTHING:
+        break;
+    case TOPIC_CONFIG_INTO_I64:
+        *(int64_t *)at = v;
+        break;
+    case TOPIC_CONFIG_INTO_I32:
+    case TOPIC_CONFIG_INTO_I32_NOT_0:
+        *(int32_t *)at = (int32_t)v;
+        break;
+    case TOPIC_CONFIG_INTO_BOOL:
+        *(bool *)at = v != 0;
+        break;
+    case TOPIC_CONFIG_INTO_IS_SECOND_CHOICE:
+        *(bool *)at = v == 1;
+        break;
+    case TOPIC_CONFIG_INTO_IS_FIRST_CHOICE:
+    case TOPIC_CONFIG_INTO_HAS_DELETE:
+        *(bool *)at = v == 0;
+        break;
+    case TOPIC_CONFIG_INTO_CODEC:
+        *(enum codec *)at = (enum codec)v;
+        break;
+    }
+}
+
+int topic_config_check(const char *name, const char *value, struct err *e)
+{
+    int64_t v;
+    const struct topic_config_def *d = topic_config_find(name, e);
+    return d ? parse_value(d, value, false, &v, e) : e->code;
+}
+
+static int apply(struct topic_settings *s, const struct topic_config_entry *entries, size_t n, bool internal,
+                 struct err *e)
+{
+    for (size_t i = 0; i < n; i++) {
+        int64_t v = 0;
+        const struct topic_config_def *d = topic_config_find(entries[i].name, e);
+        int rc = d ? parse_value(d, entries[i].value, internal, &v, e) : e->code;
+        if (rc)
+            return rc;
+        store_value(s, d, v);
+    }
+    return ERR_OK;
+}
+
+int topic_settings_make(const struct topic_defaults *defaults, const struct topic_config_entry *config,
+                        size_t n, bool internal, struct topic_settings **out, struct err *e)
+{
+    struct topic_settings *s = mem_calloc(1, sizeof *s);
+    size_t count;
+    const struct topic_config_def *defs = topic_config_defs(&count);
+    int rc = ERR_OK;
+    if (!s)
+        return err_nomem(e);
+    s->log = log_config_default();
+    for (size_t i = 0; !rc && i < count; i++) {
+        const struct topic_config_entry entry = {defs[i].name, defs[i].default_value};
+        rc = apply(s, &entry, 1, internal, e);
+    }
+    if (!rc && defaults && !internal)
+        rc = apply(s, defaults->list, defaults->n, false, e);
+    if (!rc)
+        rc = apply(s, config, n, internal, e);
+    if (rc)
+        mem_free(s);
+    else
+        *out = s;
+    return rc;
+}
+
+/* ---- describing ------------------------------------------------------------------------------------------------- */
+
+/* The last word counts. */
+const struct topic_config_entry *topic_config_entry_find(const struct topic_config_entry *list, size_t n,
+                                                         const char *name)
+{
+    while (n > 0)
+        if (strcmp(list[--n].name, name) == 0)
+            return &list[n];
+    return NULL;
+}
+
+static int describe_setting(const struct topic *t, const struct topic_defaults *defaults,
+                            const struct topic_config_def *d, struct topic_setting *out, struct err *e)
+{
+    const struct topic_config_entry *own = topic_config_entry_find(t->config, t->config_count, d->name);
+    const struct topic_config_entry *hub =
+        t->internal ? NULL : topic_config_entry_find(defaults->list, defaults->n, d->name);
+    *out = (struct topic_setting){
+        .def = d,
+        .source = own   ? TOPIC_SETTING_OF_TOPIC
+                  : hub ? TOPIC_SETTING_OF_HUB
+                        : TOPIC_SETTING_DEFAULT,
+        .value = mem_strdup(own   ? own->value
+                            : hub ? hub->value
+                                  : d->default_value),
+        .hub_value = hub ? mem_strdup(hub->value) : NULL,
+    };
+    return out->value && (out->hub_value || !hub) ? ERR_OK : err_nomem(e);
+}
+
+int broker_topic_settings(struct broker *b, const char *name, struct topic_setting **list, size_t *n,
+                          struct err *e)
+{
+    size_t count;
+    const struct topic_config_def *defs = topic_config_defs(&count);
+    struct topic_setting *all = mem_calloc(count, sizeof *all);
+    if (!all)
+        return err_nomem(e);
+    pthread_rwlock_rdlock(&b->topics.lock);
+    const struct topic *t = topics_by_name(&b->topics, name);
+    int rc = t && atomic_load(&t->visible)
+                 ? ERR_OK
+                 : err_set(e, ERR_UNKNOWN_TOPIC, "there is no topic \"%.*s\"", TOPIC_NAME_MAX, name);
+    for (size_t i = 0; !rc && i < count; i++)
+        rc = describe_setting(t, &b->defaults, &defs[i], &all[i], e);
+    pthread_rwlock_unlock(&b->topics.lock);
+    if (rc) {
+        topic_settings_list_free(all, count);
+        return rc;
+    }
+    *list = all;
+    *n = count;
+    return ERR_OK;
+}
+
+void topic_settings_list_free(struct topic_setting *list, size_t n)
+{
+    for (size_t i = 0; i < n && list; i++) {
+        mem_free(list[i].value);
+        mem_free(list[i].hub_value);
+    }
+    mem_free(list);
+}
