@@ -42,10 +42,14 @@ static void print_status(const json_t *s)
     {
         char type[64];
         int64_t lag = member_int(task, "lag");
+        char state[64];
+        snprintf(state, sizeof state, "%s%s", member_text(task, "state"),
+                 json_object_get(task, "paused_by") && strcmp(member_text(task, "state"), "PAUSED") == 0
+                     ? " (by command)"
+                     : "");
         snprintf(type, sizeof type, "%s %s", member_text(task, "type"), member_text(task, "kind"));
         table_row(t, member_text(task, "pipeline"), member_text(task, "connector"), type,
-                  show_int(member_int(task, "task")), member_text(task, "state"),
-                  show_count(member_number(task, "records")),
+                  show_int(member_int(task, "task")), state, show_count(member_number(task, "records")),
                   show_count(member_number(task, "records_per_s")),
                   show_bytes(member_number(task, "bytes_per_s")), lag < 0 ? "-" : show_count((double)lag),
                   show_ago(member_int(task, "last_activity_ms")));

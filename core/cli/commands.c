@@ -94,7 +94,7 @@ static const struct cli_command commands[] = {
     {"reload", "", 0, 0, "let the running hub read its files again", NULL, NULL, 0, .run = cmd_reload},
     {"status", "", 0, 0, "pipelines, tasks, rates, lag and last errors of the running hub", NULL,
      OPTIONS(status_options), .run = cmd_status},
-    {"pause", "CONNECTOR", 1, 1, "stop a connector's tasks until resumed", NULL, NULL, 0, .run = cmd_pause},
+    {"pause", "CONNECTOR", 1, 1, "stop a connector's tasks until resumed, over restarts too", NULL, NULL, 0, .run = cmd_pause},
     {"resume", "CONNECTOR", 1, 1, "start a paused connector again", NULL, NULL, 0, .run = cmd_resume},
     {"restart", "CONNECTOR", 1, 1, "restart a connector's tasks, failed ones too", NULL,
      OPTIONS(restart_options), .run = cmd_restart},

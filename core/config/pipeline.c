@@ -40,7 +40,8 @@ static int check_topic(struct mapping *m, const char *topic, bool hidden, bool w
     if (topic_name_check(topic, &reason))
         return hidden ? origin_report(&m->origin, at, e, "what was filled in is no topic name")
                       : origin_report(&m->origin, at, e, "%s", reason.text);
-    if (written && (strncmp(topic, "__", 2) == 0 || strcmp(topic, "connect-offsets") == 0))
+    if (written && (strncmp(topic, "__", 2) == 0 || strcmp(topic, "connect-offsets") == 0 ||
+                    strcmp(topic, "connect-configs") == 0))
         return origin_report(&m->origin, at, e, "the topic \"%s\" is Leat's own; a source cannot write it",
                              hidden ? "***" : topic);
     return ERR_OK;

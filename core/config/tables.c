@@ -286,7 +286,9 @@ static const struct leat_option connector_rows[] = {
         .type = LEAT_BOOL,
         .default_value = "false",
         .importance = LEAT_LOW,
-        .doc = "True: the connector is there, but does nothing.",
+        .doc = "True: the connector is there, but does nothing. `leat pause` does the same, whatever stands "
+               "here, until "
+               "`leat resume`.",
     },
     {
         .name = "retry.backoff.ms",

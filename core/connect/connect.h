@@ -79,6 +79,7 @@ struct task_status {
     char *type;
     int index;
     enum task_state state;
+    bool held; /* was paused by worker_pause, and stays so over restarts */
     uint64_t records, bytes;
     double records_per_s, bytes_per_s; /* over the last seconds */
     int64_t lag_records;               /* sinks: behind the end of their partitions; -1 for sources */
@@ -97,6 +98,10 @@ int worker_topic_idle(struct worker *w, const char *topic, struct err *e);
 
 /* connector: name; task -1: all of it. ERR_NOT_FOUND. */
 int worker_restart(struct worker *w, const char *connector, int task, struct err *e);
+/*
+ * Durable when it returns: the connector stays paused over reloads and restarts of the hub, until it is resumed (then its
+ * configuration's `paused` counts again from the next start on) or a configuration does not have it any more.
+ */
 int worker_pause(struct worker *w, const char *connector, bool pause, struct err *e);
 int worker_wait_idle(struct worker *w, int64_t ms,
                      struct err *e); /* every task completed, failed or stopped */

@@ -10,6 +10,7 @@
 #include "connect/converter.h"
 #include "connect/positions.h"
 #include "connect/source.h"
+#include "connect/targets.h"
 #include "connect/topics.h"
 
 #define KEYLESS_RUN_BYTES ((size_t)1 << 20) /* records without key go to one partition for so long */
@@ -77,7 +78,8 @@ static struct topic_targets *find_topic(struct leat_task *t, struct source_run *
 {
     if (s->other != NULL && strcmp(s->other->name, name) == 0)
         return s->other;
-    if (strcmp(name, POSITIONS_TOPIC) == 0 || strncmp(name, "__", 2) == 0) {
+    if (strcmp(name, POSITIONS_TOPIC) == 0 || strcmp(name, TARGETS_TOPIC) == 0 ||
+        strncmp(name, "__", 2) == 0) {
         err_set(e, ERR_INVALID_TOPIC, "a source must not write to the internal topic %s", name);
         return NULL;
     }

@@ -26,6 +26,7 @@ int worker_new(struct client *client, struct plugins *plugins, struct worker **o
     w->client = client;
     w->plugins = plugins;
     mutex_init(&w->apply_lock);
+    mutex_init(&w->pause_lock);
     mutex_init(&w->lock);
     mutex_init(&w->change_lock);
     cond_init(&w->change);
@@ -169,12 +170,62 @@ static void switch_to(struct worker *w, struct set_list *next, struct shared_con
     w->shared = shared;
     pthread_mutex_unlock(&w->lock);
     stop_others(&old, next);
+    pthread_mutex_lock(&w->lock); /* a pause that comes now is seen here, or finds the set and asks it */
     for (size_t i = 0; i < next->count; i++) {
+        const struct connector_config *c = next->items[i]->config;
+        bool pause = c->paused || targets_paused(w->targets, c->name);
         if (!contains(&old, next->items[i]))
-            set_ask(next->items[i], next->items[i]->config->paused ? WISH_PAUSE : WISH_RUN);
+            set_ask(next->items[i], pause ? WISH_PAUSE : WISH_RUN);
     }
+    pthread_mutex_unlock(&w->lock);
     mem_free(old.items);
     release(old_shared);
+}
+
+static int load_targets(struct worker *w, struct err *e)
+{
+    struct targets *targets;
+    if (w->targets != NULL)
+        return ERR_OK;
+    if (targets_load(w->client, &targets, e) != ERR_OK)
+        return e->code;
+    pthread_mutex_lock(&w->lock);
+    w->targets = targets;
+    pthread_mutex_unlock(&w->lock);
+    return ERR_OK;
+}
+
+static bool has_connector(void *arg, const char *name)
+{
+    const struct config *c = arg;
+    for (size_t i = 0; i < c->pipeline_count; i++) {
+        const struct pipeline_config *p = c->pipelines[i];
+        if (p->source != NULL && strcmp(p->source->name, name) == 0)
+            return true;
+        for (size_t k = 0; k < p->sink_count; k++) {
+            if (strcmp(p->sinks[k]->name, name) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Connectors that are not there any more lose their pause; those of their names that may come later begin anew. */
+static void forget_gone(struct worker *w, struct config *c)
+{
+    struct err e = {0};
+    pthread_mutex_lock(&w->pause_lock);
+    for (char *name; e.code == ERR_OK && (name = targets_unwanted(w->targets, has_connector, c)) != NULL;) {
+        if (targets_store(w->client, name, false, &e) != ERR_OK) {
+            diag_warn("connect", "%s", e.text);
+        } else {
+            pthread_mutex_lock(&w->lock);
+            targets_set(w->targets, name, false);
+            pthread_mutex_unlock(&w->lock);
+        }
+        mem_free(name);
+    }
+    pthread_mutex_unlock(&w->pause_lock);
 }
 
 int worker_apply(struct worker *w, struct config *c, struct buf *plan, struct err *e)
@@ -191,11 +242,12 @@ int worker_apply(struct worker *w, struct config *c, struct buf *plan, struct er
         goto err_after_shared;
     if (w->shared == NULL && positions_trim(w->client, POSITIONS_MANY, e) != ERR_OK)
         diag_warn("connect", "%s stays as long as it is: %s", POSITIONS_TOPIC, e->text);
-    if (topics_prepare(w->client, c, e) != ERR_OK)
+    if (load_targets(w, e) != ERR_OK || topics_prepare(w->client, c, e) != ERR_OK)
         goto err_after_shared;
     if (choose_all(w, shared, &next, e) != ERR_OK)
         goto err_after_sets;
     switch_to(w, &next, shared);
+    forget_gone(w, c);
     pthread_mutex_unlock(&w->apply_lock);
     return ERR_OK;
 
@@ -268,6 +320,8 @@ void worker_free(struct worker *w)
     pthread_cond_destroy(&w->change);
     pthread_mutex_destroy(&w->change_lock);
     pthread_mutex_destroy(&w->lock);
+    pthread_mutex_destroy(&w->pause_lock);
     pthread_mutex_destroy(&w->apply_lock);
+    targets_free(w->targets);
     mem_free(w);
 }

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "connect/connect.h"
+#include "connect/targets.h"
 #include "connect/task.h"
 
 /* A configuration lives as long as the worker or a task uses it: unchanged tasks keep the one they began with. */
@@ -21,7 +22,10 @@ struct worker {
     struct plugins *plugins;
     pthread_mutex_t apply_lock; /* one apply, restart of the list or stop at a time; outermost */
     bool stopped;               /* under apply_lock */
-    pthread_mutex_t lock;       /* the list of sets and the configuration */
+    pthread_mutex_t
+        pause_lock;       /* one pause or resume at a time, so that their order is that of what is stored */
+    pthread_mutex_t lock; /* the list of sets, the configuration, and who was paused from outside */
+    struct targets *targets; /* NULL before the first apply */
     struct task_set **sets;
     size_t set_count;
     struct shared_config *shared; /* in force; NULL at first */

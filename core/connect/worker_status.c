@@ -93,6 +93,7 @@ static int fill(struct worker *w, struct leat_task *t, struct task_status *s, st
     _Static_assert(sizeof(s->gauges) == sizeof(t->gauges), "as many gauges in the status as in the task");
     memcpy(s->gauges, t->gauges, sizeof(s->gauges));
     s->gauge_count = t->gauge_count;
+    s->held = targets_paused(w->targets, c->name);
     int rc = copy_reads(t, &reads, &read_count, e);
     pthread_mutex_unlock(&t->lock);
     if (rc != ERR_OK)
@@ -195,15 +196,37 @@ int worker_restart(struct worker *w, const char *connector, int task, struct err
     return for_tasks(w, connector, task, ask_restart, NULL, e);
 }
 
+struct asked {
+    const char *connector;
+    enum task_wish wish;
+    struct worker *worker;
+};
+
+/* Under the worker's lock, like the choice of a new set's first wish. */
 static void ask_wish(struct leat_task *t, void *arg)
 {
-    task_ask(t, *(enum task_wish *)arg);
+    const struct asked *a = arg;
+    targets_set(a->worker->targets, a->connector, a->wish == WISH_PAUSE);
+    task_ask(t, a->wish);
+}
+
+static void ask_nothing(struct leat_task *t, void *arg)
+{
+    (void)t;
+    (void)arg;
 }
 
 int worker_pause(struct worker *w, const char *connector, bool pause, struct err *e)
 {
-    enum task_wish wish = pause ? WISH_PAUSE : WISH_RUN;
-    return for_tasks(w, connector, -1, ask_wish, &wish, e);
+    struct asked asked = {connector, pause ? WISH_PAUSE : WISH_RUN, w};
+    pthread_mutex_lock(&w->pause_lock);
+    int rc = for_tasks(w, connector, -1, ask_nothing, NULL, e); /* is there such a connector? */
+    if (rc == ERR_OK)
+        rc = targets_store(w->client, connector, pause, e);
+    if (rc == ERR_OK)
+        rc = for_tasks(w, connector, -1, ask_wish, &asked, e);
+    pthread_mutex_unlock(&w->pause_lock);
+    return rc;
 }
 
 static bool all_idle(void *arg)

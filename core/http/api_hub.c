@@ -49,6 +49,10 @@ static json_t *task_json(const struct task_status *t)
                   "records_per_s", t->records_per_s, "bytes_per_s", t->bytes_per_s, "lag",
                   (json_int_t)t->lag_records, "last_activity_ms", (json_int_t)t->last_activity_ms, "restarts",
                   (int)t->restarts, "gauges", gauges_json(t));
+    if (o && t->held && !json_put(o, "paused_by", json_string("command"))) {
+        json_decref(o);
+        return NULL;
+    }
     /* The text may quote a file name or a server's answer in whatever encoding. */
     if (o && t->error &&
         (!json_put(o, "error", json_text(t->error)) || !json_put(o, "error_ms", json_integer(t->error_ms)))) {

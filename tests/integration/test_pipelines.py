@@ -107,6 +107,25 @@ class Pipelines(Case):
         wait_for("the rest", lambda: hub.values("lines") == ["x", "y"])
         self.assertEqual(hub.leat("pause", "nobody", check=False).returncode, 4)
 
+    def test_a_pause_outlives_the_hub(self):
+        self.write("in/a.log", "x\n")
+        hub = self.hub(FILES)
+        wait_for("the line", lambda: hub.values("lines") == ["x"])
+        hub.leat("pause", "logs")
+        hub.kill()
+        self.write("in/a.log", "y\n", "a")
+        hub.start()
+        wait_for("the pause", lambda: hub.task("logs")["state"] == "PAUSED")
+        self.assertEqual(hub.task("logs")["paused_by"], "command")
+        self.assertIn("PAUSED (by command)", hub.leat("status").stdout)
+        self.assertEqual(hub.values("lines"), ["x"])
+        hub.leat("resume", "logs")
+        wait_for("the rest", lambda: hub.values("lines") == ["x", "y"])
+        hub.stop()
+        hub.start()
+        wait_for("no pause", lambda: hub.task("logs")["state"] == "RUNNING")
+        self.assertNotIn("paused_by", hub.task("logs"))
+
     def test_topics_of_a_running_pipeline_are_not_deleted(self):
         self.write("in/a.log", "x\n")
         hub = self.hub(FILES)

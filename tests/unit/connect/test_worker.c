@@ -228,6 +228,97 @@ static void test_topic_settings_follow(void **state)
     topic_info_free(&info);
 }
 
+#define COUNTING(more)                                                                                       \
+    "pipelines: [{name: gen, topic: t, source: {type: counter, total: 1000000, interval: 1ms" more "}}]"
+
+static void assert_held(struct hub *h, const char *connector, bool held)
+{
+    struct task_status *s = hub_status(h, connector, 0);
+    assert_int_equal(s->held, held);
+    task_status_free(s, 1);
+}
+
+static void test_pause_outlives_the_hub(void **state)
+{
+    struct hub *h = *state;
+    struct err e;
+    struct topic_info info;
+    hub_apply(h, COUNTING(""));
+    assert_ok(worker_pause(h->worker, "gen", false, &e), &e); /* nothing to store */
+    assert_code(client_topic(h->client, "connect-configs", &info, &e), ERR_UNKNOWN_TOPIC, &e);
+    assert_held(h, "gen", false);
+    for (int round = 0; round < 2; round++) {
+        assert_ok(worker_pause(h->worker, "gen", true, &e), &e);
+        hub_await_state(h, "gen", TASK_PAUSED);
+        assert_held(h, "gen", true);
+        hub_stop(h);
+        hub_start(h);
+        hub_apply(h, COUNTING(""));
+        hub_await_state(h, "gen", TASK_PAUSED);
+        hub_apply(h, COUNTING(", per.poll: 2")); /* replaced, but paused all the same */
+        hub_await_state(h, "gen", TASK_PAUSED);
+        assert_held(h, "gen", true);
+        assert_ok(worker_pause(h->worker, "gen", false, &e), &e);
+        hub_await_state(h, "gen", TASK_RUNNING);
+        hub_stop(h);
+        hub_start(h);
+        hub_apply(h, COUNTING(""));
+        hub_await_state(h, "gen", TASK_RUNNING);
+        assert_held(h, "gen", false);
+    }
+    char *stored = hub_read(h, "connect-configs", 0);
+    assert_string_equal(stored, "target-state-gen={\"state\":\"PAUSED\",\"state.v2\":\"PAUSED\"}\n"
+                                "target-state-gen=null\n"
+                                "target-state-gen={\"state\":\"PAUSED\",\"state.v2\":\"PAUSED\"}\n"
+                                "target-state-gen=null\n");
+    free(stored);
+}
+
+static void test_pause_goes_with_the_pipeline(void **state)
+{
+    struct hub *h = *state;
+    struct err e;
+    hub_apply(h, COUNTING(""));
+    assert_ok(worker_pause(h->worker, "gen", true, &e), &e);
+    hub_stop(h);
+    hub_start(h);
+    hub_apply(h, "pipelines: [{name: other, source: {type: generator}}]");
+    hub_apply(h, COUNTING(""));
+    hub_await_state(h, "gen", TASK_RUNNING);
+    assert_held(h, "gen", false);
+    hub_stop(h);
+    hub_start(h);
+    hub_apply(h, COUNTING(""));
+    hub_await_state(h, "gen", TASK_RUNNING);
+}
+
+/* A pause that cannot be stored is not made; one that was made is stored. */
+static void test_pause_that_cannot_be_stored(void **state)
+{
+    struct hub *h = *state;
+    struct err e;
+    bool whole = false;
+    hub_apply(h, "pipelines: [{name: gen, topic: t, source: {type: counter, total: 0, ends: false}}]");
+    assert_ok(worker_pause(h->worker, "gen", true, &e), &e); /* so that the topic is there */
+    assert_ok(worker_pause(h->worker, "gen", false, &e), &e);
+    hub_await_state(h, "gen", TASK_RUNNING);
+    for (uint64_t nth = 1; !whole; nth++) {
+        fault_arm(FAULT_ALLOC, nth, ENOMEM, false);
+        int rc = worker_pause(h->worker, "gen", true, &e);
+        whole = fault_passes(FAULT_ALLOC) < nth;
+        fault_disarm();
+        if (rc == ERR_OK) {
+            char *stored = hub_read(h, "connect-configs", 0);
+            assert_non_null(strstr(stored, "PAUSED"));
+            free(stored);
+            hub_await_state(h, "gen", TASK_PAUSED);
+            assert_ok(worker_pause(h->worker, "gen", false, &e), &e);
+        }
+        hub_await_state(h, "gen", TASK_RUNNING);
+        assert_true(nth < 1000);
+    }
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, hub_setup, hub_teardown)
@@ -239,6 +330,9 @@ int main(void)
         T(test_after_a_stop),
         T(test_a_task_that_does_not_stop),
         T(test_topic_settings_follow),
+        T(test_pause_outlives_the_hub),
+        T(test_pause_goes_with_the_pipeline),
+        T(test_pause_that_cannot_be_stored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
