@@ -109,8 +109,15 @@ def leat(*args, check=True, stdin=None, cwd=None, env=None):
     return done
 
 
+def remove(directory):
+    if "LEAT_TEST_KEEP" in os.environ:
+        print("kept", directory)
+    else:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
 class Case(unittest.TestCase):
-    """A test with a private directory; hubs made with self.hub() are killed after it."""
+    """A test with a private directory; hubs made with self.hub() are killed after it. LEAT_TEST_KEEP=1 keeps the directory."""
 
     def setUp(self):
         self.directory = tempfile.mkdtemp(prefix="leat-test-")
@@ -120,7 +127,7 @@ class Case(unittest.TestCase):
         for hub in self.hubs:
             if hub.process:
                 hub.kill()
-        shutil.rmtree(self.directory, ignore_errors=True)
+        remove(self.directory)
 
     def path(self, *parts):
         return os.path.join(self.directory, *parts)

@@ -2,12 +2,11 @@
 import gzip
 import os
 import random
-import shutil
 import subprocess
 import tempfile
 import unittest
 
-from leat import ROOT, Case, leat, wait_for
+from leat import ROOT, Case, leat, remove, wait_for
 
 SWIFT = os.path.join(ROOT, "tests/lib/s3/swift")
 
@@ -46,7 +45,7 @@ class S3Pipeline(Case):
     @classmethod
     def tearDownClass(cls):
         subprocess.run([SWIFT, "stop", cls.swift_dir], check=True)
-        shutil.rmtree(cls.swift_dir, ignore_errors=True)
+        remove(cls.swift_dir)
 
     def setUp(self):
         super().setUp()
