@@ -1,5 +1,5 @@
 /*
- * s3_api: the operations of S3 that the sink needs, each with retries. One client a task, task thread only.
+ * s3_api: the operations of S3 that the sink needs, each with retries. One client a task, one thread at a time.
  *
  * Results of every operation: ERR_OK; ERR_EXISTS (a conditional write found an object); ERR_NOT_FOUND where
  * said; else an error that names bucket, key and endpoint, with e->retriable telling whether the task may be
@@ -52,7 +52,7 @@ const char *s3_api_where(const struct s3_api *a);
 struct s3_counts {
     uint64_t requests, repeated, bytes_sent;
 };
-const struct s3_counts *s3_api_counts(const struct s3_api *a);
+struct s3_counts s3_api_counts(const struct s3_api *a); /* any thread */
 
 /* Did the store know the caller and deny the last request to it? Another kind of request may be allowed then.
  */

@@ -68,8 +68,8 @@ static int send_once(struct s3_api *a, const struct s3_call *c, const char *payl
     q.header_count = n;
     q.body = c->body;
     q.body_len = c->body_len;
-    a->counts.requests++;
-    a->counts.bytes_sent += c->body_len;
+    a->requests++;
+    a->bytes_sent += c->body_len;
     return http_perform(a->http, &q, &a->response, e);
 }
 
@@ -82,7 +82,7 @@ static void wait_before(struct s3_api *a, int attempt, const struct err *e)
     snprintf(text, sizeof text, "%s; try %d of %d in %lld ms", e->text, attempt + 1,
              a->config.retry.retries + 1, (long long)ms);
     a->config.notice(a->config.arg, text);
-    a->counts.repeated++;
+    a->repeated++;
     a->config.wait(a->config.arg, ms);
 }
 

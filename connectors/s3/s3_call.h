@@ -1,6 +1,6 @@
 /*
- * s3_call: one signed call with its retries; private to s3_api.c, s3_call.c and s3_explain.c. Task thread
- * only.
+ * s3_call: one signed call with its retries; private to s3_api.c, s3_call.c and s3_explain.c. One thread at a
+ * time.
  */
 #ifndef LEAT_S3_CALL_H
 #define LEAT_S3_CALL_H
@@ -21,11 +21,11 @@ struct s3_api {
     char *host; /* as in the Host header */
     char *root; /* path before the key: "", "/bucket", "/prefix/bucket" */
     char *where;
-    struct s3_counts counts;
-    struct s3_error error;   /* of the last answer */
-    enum s3_verdict verdict; /* of the last answer */
-    int tries;               /* of the last call */
-    bool unconditional;      /* the store does not know If-None-Match on writes */
+    _Atomic uint64_t requests, repeated, bytes_sent; /* struct s3_counts */
+    struct s3_error error;                           /* of the last answer */
+    enum s3_verdict verdict;                         /* of the last answer */
+    int tries;                                       /* of the last call */
+    bool unconditional;                              /* the store does not know If-None-Match on writes */
 };
 
 struct s3_call {

@@ -1,6 +1,6 @@
 /*
  * s3_http: one HTTP request after another over libcurl. One easy handle per client, so that connections, DNS
- * and TLS sessions are reused. Knows nothing of S3 but the few headers it keeps. Task thread only.
+ * and TLS sessions are reused. Knows nothing of S3 but the few headers it keeps. One thread at a time.
  */
 #ifndef LEAT_S3_HTTP_H
 #define LEAT_S3_HTTP_H

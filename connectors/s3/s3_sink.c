@@ -1,9 +1,11 @@
 /*
- * s3_sink: the sink's task: start-up checks, cleaning up, and the kit's filer over s3_target.
+ * s3_sink: the sink's task: start-up checks, cleaning up, and the kit's filer over s3_target. All of it runs on the task's
+ * thread, but what s3_api asks while the target's uploader uses it: waiting, notices, and whether the task stops.
  *
  * Exactly once: a stored offset covers only objects that are complete; what comes after it is read again, and
  * gives objects of the same names and bytes, as names come from offsets and rotation from the records.
  */
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,6 +18,7 @@
 #include "s3_sink.h"
 #include "s3_target.h"
 
+#define SETTLE_MS 20 /* without records for so long, uploads are waited for and their offsets reported */
 #define STOP_GRACE_MS 5000 /* a request may go on for so long after the task was asked to stop */
 
 struct s3_sink {
@@ -26,18 +29,32 @@ struct s3_sink {
     struct s3_api *api;
     struct s3_target *target;
     struct filer *filer;
-    int64_t stop_seen_ms; /* when the wish to stop was first seen; 0: not yet */
-    bool final;           /* the last flush: it may take its time */
+    bool idle; /* nothing was put since the last flush */
+    /* read by the uploader's thread, too: */
+    _Atomic int64_t stop_seen_ms; /* when the wish to stop was first seen; 0: not yet */
+    atomic_bool final;            /* the last flush: it may take its time */
+    atomic_bool closing;          /* nothing is worth another try */
 };
 
 /* ---- what the parts below ask of the task
  * --------------------------------------------------------------------- */
 
+/* Between tries. Once there is a target, it is its uploader that tries. */
 static void on_wait(void *arg, int64_t ms)
 {
     struct s3_sink *s = arg;
 
-    s->host->wait(s->task, -1, ms);
+    if (s->target)
+        s3_target_pause(s->target, ms);
+    else
+        s->host->wait(s->task, -1, ms);
+}
+
+static bool on_wait_fd(void *arg, int fd)
+{
+    struct s3_sink *s = arg;
+
+    return s->host->wait(s->task, fd, -1) > 0 || !s->host->stopping(s->task);
 }
 
 static void on_notice(void *arg, const char *text)
@@ -51,14 +68,14 @@ static bool on_stopping(void *arg)
 {
     struct s3_sink *s = arg;
 
-    return !s->final && s->host->stopping(s->task);
+    return s->closing || (!s->final && s->host->stopping(s->task));
 }
 
 static bool on_cancelled(void *arg)
 {
     struct s3_sink *s = arg;
 
-    if (s->final || !s->host->stopping(s->task))
+    if (!on_stopping(s))
         return false;
     if (!s->stop_seen_ms)
         s->stop_seen_ms = clock_mono_ms();
@@ -160,7 +177,8 @@ static int clean_up(struct s3_sink *s, const struct leat_offset *assigned, size_
 
 static int start_writing(struct s3_sink *s, const struct leat_offset *assigned, size_t n, struct err *e)
 {
-    struct s3_target_config c = {.settings = &s->settings, .api = s->api, .log = on_notice, .log_arg = s};
+    struct s3_target_config c = {
+        .settings = &s->settings, .api = s->api, .log = on_notice, .wait = on_wait_fd, .arg = s};
 
     if (s3_target_new(&c, &s->target, e) ||
         filer_new(&s->settings.filer, &s->view, &s3_filer_target, s->target, &s->filer, e))
@@ -176,6 +194,10 @@ static void sink_close(void *self)
 {
     struct s3_sink *s = self;
 
+    s->closing = true;
+    if (s->target)
+        s3_target_stop(s->target);
+    s->stop_seen_ms = 0; /* some time for aborting, too */
     filer_free(s->filer);
     s3_target_free(s->target);
     s3_api_free(s->api);
@@ -229,19 +251,52 @@ static int sink_put(void *self, const struct leat_record *records, size_t n)
     struct s3_sink *s = self;
     struct err e;
 
+    s->idle = false;
     return filer_put(s->filer, records, n, &e) ? give_up(s, &e) : LEAT_OK;
 }
 
 static void show_figures(struct s3_sink *s)
 {
-    const struct s3_counts *counts = s3_api_counts(s->api);
+    struct s3_counts counts = s3_api_counts(s->api);
 
     s->host->gauge(s->task, "objects_written", (double)s3_target_objects(s->target));
     s->host->gauge(s->task, "files_open", (double)filer_stats(s->filer).open);
     s->host->gauge(s->task, "buffer_bytes", (double)s3_target_memory(s->target));
-    s->host->gauge(s->task, "requests", (double)counts->requests);
-    s->host->gauge(s->task, "requests_repeated", (double)counts->repeated);
-    s->host->gauge(s->task, "bytes_sent", (double)counts->bytes_sent);
+    s->host->gauge(s->task, "requests", (double)counts.requests);
+    s->host->gauge(s->task, "requests_repeated", (double)counts.repeated);
+    s->host->gauge(s->task, "bytes_sent", (double)counts.bytes_sent);
+}
+
+/* With nothing to build there is time to see uploads through. */
+static int settle(struct s3_sink *s, bool final, int64_t *next_ms, struct err *e)
+{
+    size_t on_their_way;
+
+    if (final || s->idle)
+        return s3_target_finish(s->target, final, e);
+    if (s3_target_progress(s->target, &on_their_way, e))
+        return e->code;
+    if (on_their_way > 0 && (*next_ms < 0 || *next_ms > SETTLE_MS))
+        *next_ms = SETTLE_MS;
+    return ERR_OK;
+}
+
+static int flush(struct s3_sink *s, bool final, struct leat_offset *assigned, size_t n, int64_t *next_ms,
+                 struct err *e)
+{
+    struct leat_offset *before = mem_dup(assigned, n * sizeof *before);
+    int rc = before || n == 0 ? ERR_OK : err_nomem(e);
+
+    if (rc == ERR_OK)
+        rc = filer_flush(s->filer, final, assigned, n, next_ms, e);
+    if (rc == ERR_OK)
+        rc = settle(s, final, next_ms, e);
+    if (rc == ERR_OK)
+        s3_target_hold_back(s->target, before, assigned, n);
+    else if (before)
+        memcpy(assigned, before, n * sizeof *before);
+    mem_free(before);
+    return rc;
 }
 
 static int sink_flush(void *self, bool final, struct leat_offset *assigned, size_t n, int64_t *next_ms)
@@ -251,8 +306,9 @@ static int sink_flush(void *self, bool final, struct leat_offset *assigned, size
     int rc;
 
     s->final = final;
-    rc = filer_flush(s->filer, final, assigned, n, next_ms, &e);
+    rc = flush(s, final, assigned, n, next_ms, &e);
     s->final = false;
+    s->idle = true;
     show_figures(s);
     return rc ? give_up(s, &e) : LEAT_OK;
 }

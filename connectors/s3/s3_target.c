@@ -1,5 +1,8 @@
 /*
- * s3_target: part buffers, uploads, and the commit of a round. See s3_target.h.
+ * s3_target: part buffers, and what goes up when. See s3_target.h. What happens to a file in the store is s3_object.c.
+ *
+ * A full part and a round of complete files are handed over to the uploader (s3_uploader.h) and taken back when they are
+ * over. While parts of a file are on their way, the file's object is the uploader's, its part buffer the task's.
  */
 #include "s3_target.h"
 
@@ -7,28 +10,17 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "s3_target_internal.h"
 
-#define ETAGS_STEP 64
+/* Two parts fit into the memory, so that one is built while the other goes up; but none is below S3's minimum. */
+static size_t part_size_of(const struct s3_settings *s)
+{
+    size_t half = s->memory_max / 2;
 
-struct s3_file {
-    struct s3_file *next;
-    char *key;
-    struct template_values name; /* for another key; its strings are the filer's */
-    struct buf part;
-    char *upload_id; /* NULL: no part was uploaded yet */
-    char (*etags)[S3_ETAG_SIZE];
-    size_t parts;
-    int64_t uploaded; /* bytes in the uploaded parts */
-};
-
-struct s3_target {
-    struct s3_target_config config;
-    struct s3_file *files;
-    struct buf spare; /* a part buffer out of use, so that its memory is touched once only */
-    size_t memory;    /* capacity of all part buffers and the spare one */
-    uint64_t objects;
-    bool conditional;
-};
+    if (half < S3_PART_MIN)
+        half = S3_PART_MIN;
+    return s->part_size < half ? s->part_size : half;
+}
 
 int s3_target_new(const struct s3_target_config *c, struct s3_target **out, struct err *e)
 {
@@ -38,16 +30,10 @@ int s3_target_new(const struct s3_target_config *c, struct s3_target **out, stru
     if (!t)
         return err_nomem(e);
     t->config = *c;
-    buf_init(&t->spare, c->settings->part_size);
-    return ERR_OK;
-}
-
-void s3_target_free(struct s3_target *t)
-{
-    if (!t)
-        return;
-    buf_free(&t->spare);
-    mem_free(t);
+    t->part_size = part_size_of(c->settings);
+    t->uploads_end = &t->uploads;
+    buf_init(&t->spare, t->part_size);
+    return uploader_new(&t->uploader, e);
 }
 
 void s3_target_set_conditional(struct s3_target *t, bool on)
@@ -65,30 +51,15 @@ uint64_t s3_target_objects(const struct s3_target *t)
     return t->objects;
 }
 
+void s3_target_pause(struct s3_target *t, int64_t ms)
+{
+    uploader_pause(t->uploader, ms);
+}
+
 /* ---- files
  * --------------------------------------------------------------------------------------------------- */
 
-static int make_key(struct s3_target *t, const struct template_values *name, char **out, struct err *e)
-{
-    struct buf text;
-    int rc;
-
-    *out = NULL;
-    buf_init(&text, 64 << 10);
-    rc = layout_format(&t->config.settings->layout, name, &text, e);
-    if (rc == ERR_OK)
-        rc = buf_str(&text, name->extension, e);
-    if (rc == ERR_OK && text.len >= S3_KEY_SIZE)
-        rc = err_set(e, ERR_TOO_LARGE, "an object's name would have %zu bytes, S3 allows %d: %.*s...",
-                     text.len, S3_KEY_SIZE - 1, 200, (const char *)text.data);
-    if (rc == ERR_OK && !(*out = mem_strndup((const char *)text.data, text.len)))
-        rc = err_nomem(e);
-    buf_free(&text);
-    return rc;
-}
-
-/* Gives back the part's memory, or keeps it as the spare one. */
-static void release_part(struct s3_target *t, struct buf *part)
+void target_release_part(struct s3_target *t, struct buf *part)
 {
     if (!t->spare.data && part->data) {
         t->spare = *part;
@@ -97,21 +68,22 @@ static void release_part(struct s3_target *t, struct buf *part)
         t->memory -= part->cap;
         buf_free(part);
     }
-    buf_init(part, t->config.settings->part_size);
+    buf_init(part, t->part_size);
 }
 
-static void free_file(struct s3_target *t, struct s3_file *f)
+/* An empty part gets the spare buffer, if there is one. */
+static void take_spare(struct s3_target *t, struct buf *part)
 {
-    struct s3_file **link = &t->files;
+    if (part->data || !t->spare.data)
+        return;
+    *part = t->spare;
+    buf_init(&t->spare, t->part_size);
+}
 
-    while (*link && *link != f)
-        link = &(*link)->next;
-    if (*link)
-        *link = f->next;
-    release_part(t, &f->part);
-    mem_free(f->key);
-    mem_free(f->upload_id);
-    mem_free(f->etags);
+void target_free_file(struct s3_target *t, struct s3_file *f)
+{
+    target_release_part(t, &f->part);
+    object_free(&f->object);
     mem_free(f);
 }
 
@@ -123,102 +95,16 @@ static int target_open(void *arg, const struct filer_file *file, void **handle, 
     *handle = NULL;
     if (!f)
         return err_nomem(e);
-    f->name = (struct template_values){.topic = file->topic,
-                                       .partition = file->partition,
-                                       .start_offset = file->start_offset,
-                                       .encoded_partition = file->encoded_partition,
-                                       .time_ms = file->time_ms,
-                                       .extension = file->extension};
-    if (make_key(t, &f->name, &f->key, e)) {
+    if (object_init(&f->object, &t->config, file, e)) {
+        object_free(&f->object);
         mem_free(f);
         return e->code;
     }
-    f->part = t->spare;
-    buf_init(&t->spare, t->config.settings->part_size);
-    f->part.max = t->config.settings->part_size;
+    buf_init(&f->part, t->part_size);
+    take_spare(t, &f->part);
     f->next = t->files;
     t->files = f;
     *handle = f;
-    return ERR_OK;
-}
-
-/* ---- uploading
- * ----------------------------------------------------------------------------------------------- */
-
-/* Gives the file the first name behind its own that no object has. */
-static int take_free_name(struct s3_target *t, struct s3_file *f, struct err *e)
-{
-    struct template_values name = f->name;
-
-    for (int i = 0; i < t->config.settings->scan_limit; i++) {
-        struct s3_object_info info;
-        char *key;
-        int rc;
-
-        name.start_offset++;
-        if (make_key(t, &name, &key, e))
-            return e->code;
-        rc = s3_head_object(t->config.api, key, &info, e);
-        if (rc == ERR_NOT_FOUND) {
-            mem_free(f->key);
-            f->key = key;
-            f->name = name;
-            return ERR_OK;
-        }
-        mem_free(key);
-        if (rc)
-            return rc;
-    }
-    return err_set(e, ERR_EXISTS, "%s/%s and the %d names after it are taken (max.files.scan.limit)",
-                   s3_api_where(t->config.api), f->key, t->config.settings->scan_limit);
-}
-
-static int begin_upload(struct s3_target *t, struct s3_file *f, struct err *e)
-{
-    char upload_id[S3_UPLOAD_ID_SIZE];
-    int rc = ERR_OK;
-
-    if (t->conditional) { /* the name is fixed from here on, so look before the data goes up */
-        struct s3_object_info info;
-
-        rc = s3_head_object(t->config.api, f->key, &info, e);
-        if (rc == ERR_OK)
-            rc = take_free_name(t, f, e);
-        else if (rc == ERR_NOT_FOUND)
-            rc = ERR_OK;
-    }
-    if (rc == ERR_OK)
-        rc = s3_create_upload(t->config.api, f->key, upload_id, e);
-    if (rc)
-        return rc;
-    f->upload_id = mem_strdup(upload_id);
-    if (f->upload_id)
-        return ERR_OK;
-    s3_abort_upload(t->config.api, f->key, upload_id, e); /* best effort, what counts is the memory */
-    return err_nomem(e);
-}
-
-static int upload_part(struct s3_target *t, struct s3_file *f, struct err *e)
-{
-    if (!f->upload_id && begin_upload(t, f, e))
-        return e->code;
-    if (f->parts == S3_PARTS_MAX)
-        return err_set(e, ERR_TOO_LARGE,
-                       "%s/%s would have more than %d parts: raise s3.part.size or rotate earlier",
-                       s3_api_where(t->config.api), f->key, S3_PARTS_MAX);
-    if (f->parts % ETAGS_STEP == 0) {
-        char(*longer)[S3_ETAG_SIZE] = mem_realloc_array(f->etags, f->parts + ETAGS_STEP, sizeof *longer);
-
-        if (!longer)
-            return err_nomem(e);
-        f->etags = longer;
-    }
-    if (s3_upload_part(t->config.api, f->key, f->upload_id, (int)f->parts + 1, f->part.data, f->part.len,
-                       f->etags[f->parts], e))
-        return e->code;
-    f->parts++;
-    f->uploaded += (int64_t)f->part.len;
-    buf_reset(&f->part);
     return ERR_OK;
 }
 
@@ -233,28 +119,32 @@ static struct s3_file *fullest_file(const struct s3_target *t)
 }
 
 /*
- * Makes room for `grow` more bytes of buffers below the limit: the spare buffer goes first, then the fullest part goes
- * up early. If that is `self`'s own part, its empty buffer is the room. Parts below S3's minimum stay, whatever the
+ * Makes room for `grow` more bytes of buffers below the limit: what went up meanwhile is room, then the spare buffer goes,
+ * then the oldest upload is waited for, then the fullest part goes up early. Parts below S3's minimum stay, whatever the
  * limit says.
  */
-static int make_room(struct s3_target *t, const struct s3_file *self, size_t grow, struct err *e)
+static int make_room(struct s3_target *t, size_t grow, struct err *e)
 {
     while (t->memory + grow > t->config.settings->memory_max) {
-        struct s3_file *f = fullest_file(t);
+        struct s3_file *f;
 
+        if (target_reclaim(t, e))
+            return e->code;
         if (t->spare.data) {
             t->memory -= t->spare.cap;
             buf_free(&t->spare);
             continue;
         }
+        if (uploader_count(t->uploader) > 0) {
+            if (target_wait_for_one(t, e))
+                return e->code;
+            continue;
+        }
+        f = fullest_file(t);
         if (!f || f->part.len < S3_PART_MIN)
             return ERR_OK;
-        if (upload_part(t, f, e))
+        if (target_hand_over_part(t, f, e))
             return e->code;
-        if (f == self)
-            return ERR_OK;
-        t->memory -= f->part.cap;
-        buf_free(&f->part);
     }
     return ERR_OK;
 }
@@ -287,10 +177,13 @@ static size_t wanted_capacity(const struct s3_target *t, const struct buf *part,
 
 static int append(struct s3_target *t, struct s3_file *f, const void *data, size_t n, struct err *e)
 {
-    size_t before, grow = f->part.len + n;
+    size_t before, need;
 
-    if (grow > f->part.cap && make_room(t, f, grow - f->part.cap, e))
+    take_spare(t, &f->part);
+    need = f->part.len + n;
+    if (need > f->part.cap && make_room(t, need - f->part.cap, e))
         return e->code;
+    take_spare(t, &f->part); /* this very part may have gone up */
     if (f->part.len + n > f->part.cap) {
         before = f->part.cap;
         if (set_capacity(&f->part, wanted_capacity(t, &f->part, n), e))
@@ -306,13 +199,15 @@ static int target_write(void *arg, void *handle, const void *data, size_t n, str
     struct s3_file *f = handle;
     const uint8_t *p = data;
 
+    if (target_reclaim(t, e))
+        return e->code;
     while (n) {
-        size_t room = t->config.settings->part_size - f->part.len, piece = n < room ? n : room;
+        size_t room = t->part_size - f->part.len, piece = n < room ? n : room;
 
         /* A full part goes up only when more follows, so that an object of exactly one part is a plain put.
          */
         if (room == 0) {
-            if (upload_part(t, f, e))
+            if (target_hand_over_part(t, f, e))
                 return e->code;
             continue;
         }
@@ -327,70 +222,58 @@ static int target_write(void *arg, void *handle, const void *data, size_t n, str
 /* ---- commit and drop
  * ----------------------------------------------------------------------------------------- */
 
-static int put_whole(struct s3_target *t, struct s3_file *f, struct err *e)
-{
-    const void *data = f->part.data ? (const void *)f->part.data : "";
-    int rc = s3_put_object(t->config.api, f->key, data, f->part.len, t->conditional, e);
-
-    /* Another object of that name: ours goes behind it. Between look and put the name may be taken again. */
-    for (int i = 0; rc == ERR_EXISTS && t->conditional && i < t->config.settings->scan_limit; i++) {
-        rc = take_free_name(t, f, e);
-        if (rc == ERR_OK)
-            rc = s3_put_object(t->config.api, f->key, data, f->part.len, true, e);
-    }
-    return rc;
-}
-
-static int complete(struct s3_target *t, struct s3_file *f, struct err *e)
-{
-    int rc = s3_complete_upload(t->config.api, f->key, f->upload_id, f->etags, f->parts, f->uploaded,
-                                t->conditional, e);
-
-    if (rc == ERR_EXISTS) /* taken since begin_upload looked: the next attempt looks again */
-        e->retriable = true;
-    if (rc == ERR_OK) {
-        mem_free(f->upload_id);
-        f->upload_id = NULL;
-    }
-    return rc;
-}
-
-/* Everything goes up before anything becomes visible, so that a failure mostly leaves a round unseen. */
 static int target_commit(void *arg, const struct filer_round *round, struct err *e)
 {
-    struct s3_target *t = arg;
-
-    for (size_t i = 0; i < round->count; i++) {
-        struct s3_file *f = round->handles[i];
-
-        if (f->upload_id && f->part.len && upload_part(t, f, e))
-            return e->code;
-    }
-    for (size_t i = 0; i < round->count; i++) {
-        struct s3_file *f = round->handles[i];
-
-        if (f->upload_id ? complete(t, f, e) : put_whole(t, f, e))
-            return e->code;
-        t->objects++;
-    }
-    for (size_t i = 0; i < round->count; i++)
-        free_file(t, round->handles[i]);
-    return ERR_OK;
+    return target_hand_over_round(arg, round, e);
 }
 
-static void target_drop(void *arg, void *handle)
+static void abort_file(struct s3_target *t, struct s3_file *f)
 {
-    struct s3_target *t = arg;
-    struct s3_file *f = handle;
     struct err e;
 
-    if (f->upload_id && s3_abort_upload(t->config.api, f->key, f->upload_id, &e)) {
+    if (object_abort(&f->object, &e)) {
         char text[ERR_TEXT_MAX + 100];
 
         snprintf(text, sizeof text, "an unfinished upload stays until the next start: %s", e.text);
-        t->config.log(t->config.log_arg, text);
+        t->config.log(t->config.arg, text);
     }
-    free_file(t, f);
+    target_free_file(t, f);
+}
+
+/* Only when nothing goes on any more; what is on its way must not outlive its file. */
+static void target_drop(void *arg, void *handle)
+{
+    struct s3_target *t = arg;
+
+    s3_target_stop(t);
+    target_unlink_file(t, handle);
+    abort_file(t, handle);
+}
+
+void s3_target_stop(struct s3_target *t)
+{
+    struct err ignored;
+
+    if (!t->uploader)
+        return;
+    uploader_stop(t->uploader);
+    target_reclaim(t, &ignored);
+}
+
+void s3_target_free(struct s3_target *t)
+{
+    if (!t)
+        return;
+    s3_target_stop(t);
+    while (t->unfinished) {
+        struct s3_file *f = t->unfinished;
+
+        t->unfinished = f->next;
+        abort_file(t, f);
+    }
+    uploader_free(t->uploader);
+    buf_free(&t->spare);
+    mem_free(t);
 }
 
 const struct filer_target s3_filer_target = {

@@ -9,7 +9,8 @@
  *
  * Ownership. Strings and bytes handed to a function are borrowed for the call. What a plugin allocates it frees.
  * Threads. Each task has one thread; all functions of a task are called on it, one at a time, and may block, but must
- * return soon after leat_host.stopping() turns true; leat_host.wait() returns early then.
+ * return soon after leat_host.stopping() turns true; leat_host.wait() returns early then. A plugin's own threads may call
+ * stopping() and log() of the host, and must have ended when close returns.
  * Failing. Functions return LEAT_OK or, after host->fail(...), what host->fail returned.
  */
 #ifndef LEAT_PLUGIN_H

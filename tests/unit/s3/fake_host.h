@@ -1,10 +1,12 @@
 /*
- * A host for one sink task, as small as the sink's code allows: options as text, waits that return at once, diagnostics
- * kept for the test to look at. Not thread-safe.
+ * A host for one sink task, as small as the sink's code allows: options as text, waits that return at once unless they are for
+ * a descriptor, diagnostics kept for the test to look at. What the sink's own thread may call is thread-safe.
  */
 #ifndef LEAT_TESTS_S3_FAKE_HOST_H
 #define LEAT_TESTS_S3_FAKE_HOST_H
 
+#include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,11 +24,10 @@ struct leat_config {
 };
 
 struct leat_task {
-    bool stopping;
+    _Atomic bool stopping;
     char failure[2048]; /* of the last fail */
     int failures;
     char log[8192]; /* the last of "WARN text\n" ...; no memory of ours, as tests make that fail */
-    int64_t waited_ms;
 };
 
 static inline const struct leat_connector *fake_connector(void)
@@ -149,16 +150,20 @@ static inline void __attribute__((format(printf, 3, 4)))
 fake_log(struct leat_task *t, enum leat_log_level level, const char *fmt, ...)
 {
     static const char *const names[] = {"DEBUG", "INFO", "WARN", "ERROR"};
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     char text[1024];
-    size_t used = strlen(t->log);
+    size_t used;
     va_list ap;
 
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
+    pthread_mutex_lock(&lock);
+    used = strlen(t->log);
     if (used > sizeof t->log - sizeof text - 16)
         used = 0;
     snprintf(t->log + used, sizeof t->log - used, "%s %s\n", names[level], text);
+    pthread_mutex_unlock(&lock);
 }
 
 static inline int __attribute__((format(printf, 3, 4)))
@@ -198,9 +203,9 @@ static inline bool fake_stopping(struct leat_task *t)
 
 static inline int fake_wait(struct leat_task *t, int fd, int64_t ms)
 {
-    (void)fd;
-    t->waited_ms += ms;
-    return 0;
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+
+    return fd >= 0 && !t->stopping && poll(&p, 1, (int)ms) == 1;
 }
 
 static inline void fake_gauge(struct leat_task *t, const char *name, double value)

@@ -170,6 +170,7 @@ static inline void run_init(struct run *r, struct server *s)
     config_set(&r->config, "aws.secret.access.key", "fakesecret");
     config_set(&r->config, "flush.size", "10");
     config_set(&r->config, "s3.stall.timeout.ms", "1000");
+    config_set(&r->config, "s3.retry.backoff.ms", "1");
     config_set(&r->config, "timezone", "UTC");
 }
 
@@ -239,11 +240,25 @@ static inline int run_put(struct run *r, int32_t partition, int64_t from, int64_
     return rc;
 }
 
+/* As the host does it: again when the sink wishes so, which is until what is on its way is stored. */
 static inline int run_flush(struct run *r, bool final)
 {
-    int64_t next_ms = -1;
+    int64_t next_ms;
+    int rc;
 
-    return fake_connector()->sink->flush(r->sink, final, r->assigned, r->partitions, &next_ms);
+    do {
+        next_ms = -1;
+        rc = fake_connector()->sink->flush(r->sink, final, r->assigned, r->partitions, &next_ms);
+    } while (rc == LEAT_OK && next_ms >= 0 && next_ms < 1000);
+    return rc;
+}
+
+/* Puts and flushes; the first failure of both. */
+static inline int run_write(struct run *r, int32_t partition, int64_t from, int64_t to, int64_t batch)
+{
+    int rc = run_put(r, partition, from, to, batch);
+
+    return rc == LEAT_OK ? run_flush(r, false) : rc;
 }
 
 /*

@@ -102,6 +102,76 @@ static void test_multipart_and_replay(void **state)
     run_free(&r);
 }
 
+/* With part 1 stuck the next ones are built all the same, as far as memory goes, and a stop does not wait for it. */
+static void test_parts_are_built_beside_uploads(void **state)
+{
+    struct run r;
+    int64_t next_ms = -1;
+
+    (void)state;
+    run_init(&r, &server);
+    r.value_size = 1 * MIB;
+    config_set(&r.config, "s3.part.size", "5MiB");
+    config_set(&r.config, "flush.size", "100");
+    config_set(&r.config, "s3.stall.timeout.ms", "1h");
+    assert_int_equal(run_open(&r), LEAT_OK);
+    server_fault(&server, "part", 1, "stall", 1);
+    assert_int_equal(run_put(&r, 0, 0, 13, 1), LEAT_OK);
+    assert_int_equal(fake_connector()->sink->flush(r.sink, false, r.assigned, 1, &next_ms), LEAT_OK);
+    assert_in_range(next_ms, 0, 1000); /* to be asked again soon */
+    r.task.stopping = true;
+    run_free(&r);
+    assert_int_equal(object_count(&server), 0);
+    assert_int_equal(upload_count(&server), 0); /* it was aborted */
+}
+
+/* Objects go up while the next ones are built; what is reported is what is stored. */
+static void test_offsets_wait_for_objects(void **state)
+{
+    struct run r;
+    int64_t next_ms = -1;
+
+    (void)state;
+    run_init(&r, &server);
+    config_set(&r.config, "s3.stall.timeout.ms", "1h");
+    r.partitions = 2;
+    assert_int_equal(run_open(&r), LEAT_OK);
+    assert_int_equal(run_write(&r, 0, 0, 20, 10), LEAT_OK);
+    assert_int_equal(r.assigned[0].offset, 20);
+    server_fault(&server, "put", 1, "stall", 1);
+    assert_int_equal(run_put(&r, 0, 20, 45, 5), LEAT_OK);
+    assert_int_equal(run_put(&r, 1, 0, 10, 5), LEAT_OK);
+    assert_int_equal(fake_connector()->sink->flush(r.sink, false, r.assigned, 2, &next_ms), LEAT_OK);
+    assert_int_equal(r.assigned[0].offset, 20);
+    assert_int_equal(r.assigned[1].offset, 0);
+    r.task.stopping = true;
+    assert_int_equal(run_flush(&r, false), LEAT_RETRY);
+    assert_int_equal(r.assigned[0].offset, 20);
+    run_close(&r);
+    r.task.stopping = false;
+    assert_int_equal(run_open(&r), LEAT_OK);
+    assert_int_equal(run_put(&r, 0, 20, 45, 25), LEAT_OK);
+    assert_int_equal(run_write(&r, 1, 0, 10, 5), LEAT_OK);
+    assert_int_equal(r.assigned[0].offset, 40);
+    assert_int_equal(r.assigned[1].offset, 10);
+    assert_object(&r, P0 "t+0+0000000030.json", 30, 40, 1);
+    run_free(&r);
+}
+
+static void test_many_small_objects(void **state)
+{
+    struct run r;
+
+    (void)state;
+    run_init(&r, &server);
+    config_set(&r.config, "flush.size", "1");
+    assert_int_equal(run_all(&r, 300, 50), 1);
+    assert_int_equal(r.assigned[0].offset, 300);
+    assert_int_equal(object_count(&server), 300);
+    assert_object(&r, P0 "t+0+0000000299.json", 299, 300, 1);
+    run_free(&r);
+}
+
 /* An object of exactly one part needs no multipart upload; one byte more does. */
 static void test_part_boundary(void **state)
 {
@@ -486,6 +556,9 @@ int main(void)
         TEST(test_plain_objects),
         TEST(test_stop),
         TEST(test_multipart_and_replay),
+        TEST(test_parts_are_built_beside_uploads),
+        TEST(test_offsets_wait_for_objects),
+        TEST(test_many_small_objects),
         TEST(test_part_boundary),
         TEST(test_unfinished_uploads),
         TEST(test_cleaning_not_allowed),
