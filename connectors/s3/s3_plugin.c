@@ -122,9 +122,11 @@ static const struct leat_option s3_options[] = {
      .min = S3_PART_MIN,
      .max = 1 << 30,
      .importance = LEAT_HIGH,
-     .doc = "An object of at most this size is put in one request, a larger one in parts of this size. Half of "
-            "buffer.memory.bytes is taken instead where that is less. Every open file has a buffer that grows up "
-            "to it."},
+     .doc =
+         "An object of at most this size is put in one request, a larger one in parts of this size. Half of "
+         "buffer.memory.bytes is taken instead where that is less. Every open file has a buffer that grows "
+         "up "
+         "to it."},
     {.name = "buffer.memory.bytes",
      .type = LEAT_SIZE,
      .default_value = "16MiB",
