@@ -101,15 +101,31 @@ static bool is_unread(const struct stream *s)
     return s->attached && s->offset == 0;
 }
 
-/* Sees to it that `seq` goes up, within each family. */
+/* The last place that a stream of the family has for good. */
+static uint64_t last_begun(struct source *src, const struct stream *s)
+{
+    uint64_t last = 0;
+    for (struct stream *o = stream_first(src, BY_FAMILY, s->hash[BY_FAMILY]); o; o = o->next[BY_FAMILY])
+        if (o->attached && o->offset > 0 && o->seq > last && strcmp(o->family, s->family) == 0)
+            last = o->seq;
+    return last;
+}
+
+/* Sees to it that `seq` goes up within each family, from the ones that were begun on. */
 static int number(struct source *src, struct stream **sorted, size_t n, struct err *e)
 {
     int rc = ERR_OK;
-    for (size_t i = 1; rc == ERR_OK && i < n; i++)
-        if (sorted[i]->seq < sorted[i - 1]->seq && strcmp(sorted[i]->family, sorted[i - 1]->family) == 0) {
-            sorted[i]->seq = ++src->last_seq;
-            rc = stream_dirty(src, sorted[i], e);
+    uint64_t last = 0;
+    for (size_t i = 0; rc == ERR_OK && i < n; i++) {
+        struct stream *s = sorted[i];
+        if (i == 0 || strcmp(s->family, sorted[i - 1]->family) != 0)
+            last = last_begun(src, s);
+        if (s->seq <= last) {
+            s->seq = ++src->last_seq;
+            rc = stream_dirty(src, s, e);
         }
+        last = s->seq;
+    }
     return rc;
 }
 
@@ -137,9 +153,9 @@ int order_place(struct source *src, const struct found_list *list, struct err *e
         if (!s->attached || scan_is_torn(list, s))
             continue;
         s->sound = src->scan_number;
-        unread += s->size > 0 && is_unread(s);
+        unread += is_unread(s);
     }
-    return unread > 1 ? place_unread(src, list, e) : ERR_OK;
+    return unread > 0 ? place_unread(src, list, e) : ERR_OK;
 }
 
 int order_twin(struct stream *s, const char *real, struct err *e)
