@@ -59,6 +59,12 @@ int io_list(const char *dir, int (*each)(void *arg, const char *name, struct err
  */
 int io_read_file(const char *path, size_t max, char **data, size_t *len, struct err *e);
 
+/*
+ * Copies a file to a name that is not there yet (ERR_EXISTS), and syncs the bytes; the new name is the caller's to sync. The
+ * two share blocks where the file system can do that. After an error a part may be there.
+ */
+int io_copy_file(const char *from, const char *to, mode_t mode, struct err *e);
+
 /* Replaces `path` durably: temporary file beside it, write, fsync, rename, fsync of the directory. */
 int io_replace_file(const char *path, const void *data, size_t n, mode_t mode, struct err *e);
 

@@ -3,13 +3,8 @@
  */
 #include "broker/broker.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/diag.h"
@@ -17,6 +12,7 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "broker/checkpoint.h"
+#include "broker/data_dir.h"
 #include "broker/foreign.h"
 #include "broker/meta.h"
 #include "broker/offsets.h"
@@ -39,39 +35,6 @@ const char *broker_cluster_id(const struct broker *b)
     return b->cluster_id;
 }
 
-/* ---- lock -------------------------------------------------------------------------------------------------------------- */
-
-static int locked_by_other(struct broker *b, const char *path, struct err *e)
-{
-    char text[32] = {0};
-    size_t got;
-    struct err ignored;
-    if (io_pread_some(b->lock_fd, text, sizeof text - 1, 0, &got, path, &ignored))
-        got = 0;
-    text[got] = '\0';
-    long pid = strtol(text, NULL, 10);
-    return pid > 0 ? err_set(e, ERR_LOCKED, "%s is in use by process %ld", b->data_dir, pid)
-                   : err_set(e, ERR_LOCKED, "%s is in use by another process", b->data_dir);
-}
-
-static int lock_dir(struct broker *b, struct err *e)
-{
-    char text[32];
-    char *path = mem_printf("%s/lock", b->data_dir);
-    if (!path)
-        return err_nomem(e);
-    int rc = io_open(&b->lock_fd, path, O_RDWR | O_CREAT, 0644, e);
-    if (!rc && flock(b->lock_fd, LOCK_EX | LOCK_NB))
-        rc = errno == EWOULDBLOCK ? locked_by_other(b, path, e) : err_sys(e, errno, "%s", path);
-    if (!rc)
-        rc = io_truncate(b->lock_fd, 0, path, e);
-    int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
-    if (!rc)
-        rc = io_pwrite(b->lock_fd, text, (size_t)n, 0, path, e);
-    mem_free(path);
-    return rc;
-}
-
 /* ---- opening ------------------------------------------------------------------------------------------------------------ */
 
 static int open_paths(struct broker *b, const struct broker_options *o, struct err *e)
@@ -84,7 +47,7 @@ static int open_paths(struct broker *b, const struct broker_options *o, struct e
     if (!rc)
         rc = foreign_check(b->data_dir, e);
     if (!rc)
-        rc = lock_dir(b, e);
+        rc = data_dir_lock(b->data_dir, true, &b->lock_fd, e);
     if (!rc)
         rc = io_mkdir(b->logs_dir, 0755, e);
     if (!rc) /* its name, even if a killed process made it */

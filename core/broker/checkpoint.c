@@ -13,10 +13,10 @@
 #include "base/diag.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "broker/data_dir.h"
 #include "storage/paths.h"
 
 #define CHECKPOINT_BYTES_MAX (64u << 20)
-#define CLEAN_NAME ".kafka_cleanshutdown"
 
 static char *path_of(struct broker *b, const char *name)
 {
@@ -202,7 +202,7 @@ int checkpoint_watermarks(struct broker *b, struct err *e)
 
 int checkpoint_take_clean(struct broker *b, bool *clean, struct err *e)
 {
-    char *path = path_of(b, CLEAN_NAME);
+    char *path = path_of(b, CLEAN_STOP_NAME);
     if (!path)
         return err_nomem(e);
     int rc = ERR_OK;
@@ -216,7 +216,7 @@ int checkpoint_take_clean(struct broker *b, bool *clean, struct err *e)
 int checkpoint_set_clean(struct broker *b, struct err *e)
 {
     static const char text[] = "{\"version\":0,\"brokerEpoch\":0}";
-    char *path = path_of(b, CLEAN_NAME);
+    char *path = path_of(b, CLEAN_STOP_NAME);
     if (!path)
         return err_nomem(e);
     int rc = io_replace_file(path, text, sizeof text - 1, 0644, e);
@@ -225,20 +225,6 @@ int checkpoint_set_clean(struct broker *b, struct err *e)
 }
 
 /* ---- identity -------------------------------------------------------------------------------------------------- */
-
-static bool property(const char *text, const char *key, struct uuid *u)
-{
-    size_t n = strlen(key);
-    for (const char *line = text; line; line = strchr(line, '\n')) {
-        line += *line == '\n';
-        if (strncmp(line, key, n) == 0 && line[n] == '=') {
-            char value[UUID_TEXT_SIZE] = {0};
-            memcpy(value, line + n + 1, strnlen(line + n + 1, UUID_TEXT_SIZE - 1));
-            return uuid_parse(value, u);
-        }
-    }
-    return false;
-}
 
 static int make_identity(struct broker *b, const char *path, struct err *e)
 {
@@ -261,8 +247,7 @@ int checkpoint_identity(struct broker *b, struct err *e)
     int rc = io_read_file(path, 64 << 10, &text, &len, e);
     if (rc == ERR_NOT_FOUND)
         rc = make_identity(b, path, e);
-    else if (!rc && property(text, "cluster.id", &cluster) &&
-             property(text, "directory.id", &b->directory_id))
+    else if (!rc && identity_parse(text, &cluster, &b->directory_id))
         uuid_text(&cluster, b->cluster_id);
     else if (!rc)
         rc = err_set(e, ERR_CORRUPT, "%s names no cluster.id and directory.id", path);

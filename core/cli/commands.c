@@ -75,6 +75,13 @@ static const struct cli_option status_options[] = {
 static const struct cli_option restart_options[] = {
     {"task", 't', "N", "only this task", NULL},
 };
+static const struct cli_option fsck_options[] = {
+    {"repair", 'r', "KIND",
+     "mend: indexes, snapshots, leftovers, tail, damage, segments, journal (repeatable)", NULL},
+    {"dry-run", 'n', NULL, "with --repair: only say what would be done", NULL},
+    {"quick", 'q', NULL, "check batches by their checksums only, do not decode their records", NULL},
+    {"progress", 0, NULL, "say on standard error how far it is, also where that is no terminal", NULL},
+};
 static const struct cli_option docs_options[] = {
     {"plugin-path", 'p', "DIR", "look for plugins here (repeatable)", NULL},
     {"write", 'w', "DIR", "write the generated pages below DIR", NULL},
@@ -127,6 +134,19 @@ static const struct cli_command commands[] = {
     {"groups reset", "GROUP", 1, 1, "set a group's offsets", NULL, OPTIONS(groups_reset_options),
      .run = cmd_groups_reset},
     {"groups delete", "GROUP", 1, 1, "forget a group's offsets", NULL, NULL, 0, .run = cmd_groups_delete},
+    {"fsck", "", 0, 0, "check a data directory that no hub has open, and mend it when told",
+     "Checks every batch, record, index, snapshot, checkpoint and journal record, and explains each finding "
+     "with "
+     "topic,\n"
+     "partition, offset, file and byte. Nothing is changed without --repair; docs/operations.md says what "
+     "each finding "
+     "means\n"
+     "and what to do. Exit code 1: there are errors or warnings. --repair damage writes a damaged segment "
+     "anew with "
+     "what is\n"
+     "good of it, segments takes it out as a whole; what is taken out goes to set-aside in the data "
+     "directory.",
+     OPTIONS(fsck_options), .run = cmd_fsck},
     {"plugins list", "", 0, 0, "list plugins and their connectors", NULL, OPTIONS(plugin_options),
      .run = cmd_plugins_list},
     {"plugins describe", "TYPE", 1, 1, "show a connector's options", NULL, OPTIONS(plugin_options),

@@ -18,7 +18,7 @@ size_t index_entry_size(enum index_kind kind)
     return kind == INDEX_OFFSET ? 8 : 12;
 }
 
-static struct index_entry decode(enum index_kind kind, int64_t base, const uint8_t *p)
+struct index_entry index_decode(enum index_kind kind, int64_t base, const uint8_t *p)
 {
     if (kind == INDEX_OFFSET)
         return (struct index_entry){base + (int32_t)be32(p), (int32_t)be32(p + 4)};
@@ -60,7 +60,7 @@ static int read_entries(enum index_kind kind, int64_t base, int fd, int64_t firs
     size_t size = index_entry_size(kind);
     int rc = io_pread(fd, raw, n * size, first * (int64_t)size, path, e);
     for (size_t i = 0; i < n && rc == ERR_OK; i++)
-        out[i] = decode(kind, base, raw + i * size);
+        out[i] = index_decode(kind, base, raw + i * size);
     return rc;
 }
 

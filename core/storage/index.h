@@ -36,6 +36,8 @@ struct index {
 void index_init(struct index *ix, enum index_kind kind, int64_t base);
 void index_free(struct index *ix);
 size_t index_entry_size(enum index_kind kind);
+/* One entry from its bytes as they stand in the file. */
+struct index_entry index_decode(enum index_kind kind, int64_t base, const uint8_t *p);
 static inline int64_t index_count(const struct index *ix)
 {
     return ix->on_disk + ix->tail_count;

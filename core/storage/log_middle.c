@@ -3,7 +3,6 @@
  * must not be cut on account of earlier ones. See log_check_middle in log.h. Reads only; one thread.
  */
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/io.h"
@@ -22,39 +21,6 @@ struct middle {
     int64_t trusted; /* offset before the last gap: a gap may be an offset that is wrong */
 };
 
-static int segment_bases(void *arg, const char *name, struct err *e)
-{
-    struct buf *out = arg;
-    int64_t base;
-    const char *suffix;
-    if (!storage_name_parse(name, &base, &suffix) || strcmp(suffix, LOG_SUFFIX) != 0)
-        return ERR_OK;
-    return buf_append(out, &base, sizeof base, e);
-}
-
-static int by_value(const void *a, const void *b)
-{
-    const int64_t *x = a, *y = b;
-    return *x < *y ? -1 : *x > *y;
-}
-
-/* The batch at the scan's position, whose header is `h`: ERR_CORRUPT if its CRC is wrong. */
-static int check_crc(struct middle *m, struct scan *s, const struct batch_header *h, struct err *e)
-{
-    struct batch_header again;
-    const uint8_t *data;
-    int rc = scan_batch(s, h, &m->big, &data, e);
-    if (rc == ERR_OK && batch_check(data, batch_size(h), &again, e) != ERR_OK)
-        rc = err_set(e, ERR_CORRUPT, "%s: batch at byte %" PRId64 ": %s", s->path, s->position, e->text);
-    return rc;
-}
-
-static int next_batch(struct middle *m, struct scan *s, struct batch_header *h, struct err *e)
-{
-    int rc = scan_header(s, h, e);
-    return rc ? rc : check_crc(m, s, h, e);
-}
-
 static int whole_follows(const struct middle *m, const struct scan *s, struct err *e)
 {
     return err_set(e, ERR_CORRUPT, "%.500s; whole batches follow it, at byte %" PRId64 " of %s", m->why.text,
@@ -65,12 +31,13 @@ static int whole_follows(const struct middle *m, const struct scan *s, struct er
 static int look_behind(struct middle *m, struct scan *s, struct err *e)
 {
     struct batch_header h;
+    const uint8_t *data;
     m->damaged = true;
     m->why = *e;
     if (m->trusted >= 0 && m->trusted < s->floor) {
         /* An offset that is too large makes the next batch look wrong. */
         s->floor = m->trusted;
-        if (next_batch(m, s, &h, e) == ERR_OK)
+        if (scan_whole(s, &h, &m->big, &data, e) == ERR_OK)
             return whole_follows(m, s, e);
     }
     int rc = scan_resync(s, INT64_MAX, &h, &m->big, e);
@@ -82,6 +49,7 @@ static int check_segment(struct middle *m, int64_t base, struct err *e)
     char path[STORAGE_PATH_MAX];
     struct scan s;
     struct batch_header h;
+    const uint8_t *data;
     int64_t size;
     int fd;
     int rc = io_open(&fd, storage_path(path, m->dir, base, LOG_SUFFIX, ""), O_RDONLY, 0, e);
@@ -91,7 +59,7 @@ static int check_segment(struct middle *m, int64_t base, struct err *e)
     if (m->next < base)
         m->next = base;
     scan_init(&s, fd, path, 0, size, base, m->window, WINDOW);
-    while (rc == ERR_OK && (rc = next_batch(m, &s, &h, e)) == ERR_OK) {
+    while (rc == ERR_OK && (rc = scan_whole(&s, &h, &m->big, &data, e)) == ERR_OK) {
         if (m->damaged) {
             rc = whole_follows(m, &s, e);
             break;
@@ -109,24 +77,18 @@ static int check_segment(struct middle *m, int64_t base, struct err *e)
 
 int log_check_middle(const char *dir, struct err *e)
 {
-    struct middle m = {.dir = dir, .next = -1, .trusted = -1};
-    struct buf bases;
+    struct middle m = {.dir = dir, .trusted = -1};
+    int64_t *bases = NULL;
+    size_t n = 0;
     if (!io_exists(dir))
         return ERR_OK;
-    buf_init(&bases, 1 << 20);
     buf_init(&m.big, BATCH_MAX_BYTES + BATCH_LENGTH_PREFIX);
     m.window = mem_alloc(WINDOW);
-    int rc = m.window ? io_list(dir, segment_bases, &bases, e) : err_nomem(e);
-    size_t n = bases.len / sizeof(int64_t);
-    if (rc == ERR_OK && n)
-        qsort(bases.data, n, sizeof(int64_t), by_value);
-    for (size_t i = 0; i < n && rc == ERR_OK; i++) {
-        int64_t base;
-        memcpy(&base, bases.data + i * sizeof base, sizeof base);
-        rc = check_segment(&m, base, e);
-    }
+    int rc = m.window ? storage_list(dir, LOG_SUFFIX, &bases, &n, e) : err_nomem(e);
+    for (size_t i = 0; i < n && rc == ERR_OK; i++)
+        rc = check_segment(&m, bases[i], e);
+    mem_free(bases);
     mem_free(m.window);
     buf_free(&m.big);
-    buf_free(&bases);
     return rc;
 }

@@ -34,34 +34,6 @@ int log_write_snapshot(struct log *log, int64_t offset, const struct buf *bytes,
     return rc;
 }
 
-/* ---- which ones there are ---- */
-
-struct offsets {
-    int64_t *list;
-    size_t n;
-};
-
-static int found_name(void *arg, const char *name, struct err *e)
-{
-    struct offsets *o = arg;
-    int64_t offset;
-    const char *suffix;
-    if (!storage_name_parse(name, &offset, &suffix) || strcmp(suffix, SNAPSHOT_SUFFIX) != 0)
-        return ERR_OK;
-    if ((o->n & (o->n - 1)) == 0) {
-        int64_t *list = mem_realloc_array(o->list, o->n ? o->n * 2 : 1, sizeof *list);
-        if (!list)
-            return err_nomem(e);
-        o->list = list;
-    }
-    /* Few, and found in no order: insert where it belongs. */
-    size_t i = o->n++;
-    for (; i > 0 && o->list[i - 1] > offset; i--)
-        o->list[i] = o->list[i - 1];
-    o->list[i] = offset;
-    return ERR_OK;
-}
-
 static int read_snapshot(struct log *log, int64_t offset, struct producers *p, struct err *e)
 {
     char path[STORAGE_PATH_MAX];
@@ -78,38 +50,40 @@ static int read_snapshot(struct log *log, int64_t offset, struct producers *p, s
 
 int log_load_snapshot(struct log *log, int64_t limit, struct producers *p, int64_t *offset, struct err *e)
 {
-    struct offsets o = {0};
+    int64_t *list;
+    size_t n;
     *offset = -1;
-    int rc = io_list(log->dir->path, found_name, &o, e);
-    for (size_t i = o.n; i-- > 0 && rc == ERR_OK && *offset < 0;) {
-        if (o.list[i] > limit)
+    int rc = storage_list(log->dir->path, SNAPSHOT_SUFFIX, &list, &n, e);
+    for (size_t i = n; i-- > 0 && rc == ERR_OK && *offset < 0;) {
+        if (list[i] > limit)
             continue;
-        rc = read_snapshot(log, o.list[i], p, e);
+        rc = read_snapshot(log, list[i], p, e);
         if (rc == ERR_OK) {
-            *offset = o.list[i];
+            *offset = list[i];
         } else if (rc == ERR_CORRUPT || rc == ERR_TOO_LARGE) {
             diag_warn("storage", "%s; an older one is used", e->text);
             rc = ERR_OK;
         }
     }
-    mem_free(o.list);
+    mem_free(list);
     return rc;
 }
 
 int log_trim_snapshots(struct log *log, int64_t from, int64_t to, struct err *e)
 {
-    struct offsets o = {0};
+    int64_t *list;
+    size_t n;
     char path[STORAGE_PATH_MAX];
-    int rc = io_list(log->dir->path, found_name, &o, e);
+    int rc = storage_list(log->dir->path, SNAPSHOT_SUFFIX, &list, &n, e);
     int loose = 0;
-    for (size_t i = o.n; i-- > 0 && rc == ERR_OK;) {
-        bool drop = o.list[i] < from || o.list[i] > to;
-        if (!drop && log->segments[log_segment_index(log, o.list[i])]->base != o.list[i])
+    for (size_t i = n; i-- > 0 && rc == ERR_OK;) {
+        bool drop = list[i] < from || list[i] > to;
+        if (!drop && log->segments[log_segment_index(log, list[i])]->base != list[i])
             drop = ++loose > 2;
         if (drop)
-            rc = io_unlink(storage_path(path, log->dir->path, o.list[i], SNAPSHOT_SUFFIX, ""), e);
+            rc = io_unlink(storage_path(path, log->dir->path, list[i], SNAPSHOT_SUFFIX, ""), e);
     }
-    mem_free(o.list);
+    mem_free(list);
     return rc;
 }
 

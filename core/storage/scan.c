@@ -98,6 +98,17 @@ int scan_batch(struct scan *s, const struct batch_header *h, struct buf *big, co
     return rc;
 }
 
+int scan_whole(struct scan *s, struct batch_header *h, struct buf *big, const uint8_t **data, struct err *e)
+{
+    struct batch_header again;
+    int rc = scan_header(s, h, e);
+    if (rc == ERR_OK)
+        rc = scan_batch(s, h, big, data, e);
+    if (rc == ERR_OK && batch_check(*data, batch_size(h), &again, e) != ERR_OK)
+        rc = err_set(e, ERR_CORRUPT, "%s: batch at byte %lld: %s", s->path, (long long)s->position, e->text);
+    return rc;
+}
+
 void scan_skip(struct scan *s, const struct batch_header *h)
 {
     size_t size = batch_size(h);

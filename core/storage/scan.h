@@ -40,6 +40,9 @@ int scan_header(struct scan *s, struct batch_header *h, struct err *e);
 int scan_batch(struct scan *s, const struct batch_header *h, struct buf *big, const uint8_t **data,
                struct err *e);
 
+/* Both, and the CRC checked: ERR_CORRUPT too where it is wrong. `big` has room for any batch. */
+int scan_whole(struct scan *s, struct batch_header *h, struct buf *big, const uint8_t **data, struct err *e);
+
 /* Goes to the next batch. */
 void scan_skip(struct scan *s, const struct batch_header *h);
 

@@ -37,19 +37,6 @@ void log_dir_release(struct log_dir *d)
         mem_free(d);
 }
 
-bool storage_name_parse(const char *name, int64_t *offset, const char **suffix)
-{
-    int64_t v = 0;
-    for (int i = 0; i < 20; i++) {
-        if (name[i] < '0' || name[i] > '9' || v > STORAGE_OFFSET_MAX / 10)
-            return false;
-        v = v * 10 + (name[i] - '0');
-    }
-    *offset = v;
-    *suffix = name + 20;
-    return v <= STORAGE_OFFSET_MAX;
-}
-
 struct segment *segment_new(struct log_dir *dir, int64_t base, int32_t interval, struct err *e)
 {
     struct segment *s = mem_calloc(1, sizeof *s);

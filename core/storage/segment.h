@@ -140,6 +140,9 @@ int segment_open_indexes(struct segment *s, int64_t offset_end, int64_t size, in
 
 struct txn_end;
 struct aborted_txn;
+#define TXNINDEX_ENTRY 34
+/* Entry number `i` from its bytes. ERR_CORRUPT names the place. */
+int txnindex_decode(const uint8_t *d, int64_t i, const char *path, struct aborted_txn *t, struct err *e);
 int txnindex_load(struct segment *s, struct err *e); /* counts what is in the file */
 /* Writes an entry as number `s->txn_entries + nth`; it counts after txnindex_publish. */
 int txnindex_write(struct segment *s, int64_t nth, const struct txn_end *end, struct err *e);

@@ -11,7 +11,7 @@
 #include "storage/producers.h"
 #include "storage/segment.h"
 
-#define TXN_ENTRY 34
+#define TXN_ENTRY TXNINDEX_ENTRY
 #define TXN_VERSION 0
 #define PAGE_ENTRIES 120
 
@@ -70,7 +70,7 @@ int txnindex_write(struct segment *s, int64_t nth, const struct txn_end *end, st
     return rc;
 }
 
-static int decode(const uint8_t *d, int64_t i, const char *path, struct aborted_txn *t, struct err *e)
+int txnindex_decode(const uint8_t *d, int64_t i, const char *path, struct aborted_txn *t, struct err *e)
 {
     *t = (struct aborted_txn){
         .producer_id = (int64_t)be64(d + 2),
@@ -106,7 +106,7 @@ static int first_entry(int fd, int64_t total, int64_t from, int64_t *first, cons
         int64_t mid = low + (high - low) / 2;
         int rc = io_pread(fd, d, sizeof d, mid * TXN_ENTRY, path, e);
         if (rc == ERR_OK)
-            rc = decode(d, mid, path, &t, e);
+            rc = txnindex_decode(d, mid, path, &t, e);
         if (rc)
             return rc;
         if (t.last_offset < from)
@@ -139,7 +139,7 @@ int txnindex_collect(struct segment *s, int64_t from, int64_t to, struct aborted
             rc = io_pread(fd, page, (size_t)(left < PAGE_ENTRIES ? left : PAGE_ENTRIES) * TXN_ENTRY,
                           i * TXN_ENTRY, path, e);
         if (rc == ERR_OK)
-            rc = decode(d, i, path, &t, e);
+            rc = txnindex_decode(d, i, path, &t, e);
         if (rc == ERR_OK && t.first_offset < to)
             rc = add(list, n, &t, e);
         /* What is completed after this marker began at or behind the stable offset of then. */
@@ -160,7 +160,7 @@ int txnindex_truncate(struct segment *s, int64_t offset, struct err *e)
     while (keep > 0 && rc == ERR_OK) {
         struct aborted_txn t;
         rc = io_pread(fd, d, sizeof d, (keep - 1) * TXN_ENTRY, path, e);
-        if (rc == ERR_OK && decode(d, keep - 1, path, &t, e) == ERR_OK && t.last_offset < offset)
+        if (rc == ERR_OK && txnindex_decode(d, keep - 1, path, &t, e) == ERR_OK && t.last_offset < offset)
             break;
         keep--; /* beyond the cut, or never completely written */
     }

@@ -1,0 +1,77 @@
+/*
+ * data_dir: see data_dir.h.
+ */
+#include "broker/data_dir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/mem.h"
+
+static int locked_by_other(const char *data_dir, int fd, const char *path, struct err *e)
+{
+    char text[32] = {0};
+    size_t got;
+    struct err ignored;
+    if (io_pread_some(fd, text, sizeof text - 1, 0, &got, path, &ignored))
+        got = 0;
+    text[got] = '\0';
+    long pid = strtol(text, NULL, 10);
+    return pid > 0 ? err_set(e, ERR_LOCKED, "%s is in use by process %ld", data_dir, pid)
+                   : err_set(e, ERR_LOCKED, "%s is in use by another process", data_dir);
+}
+
+static int take(const char *data_dir, int fd, const char *path, struct err *e)
+{
+    char text[32];
+    int rc = ERR_OK;
+    if (flock(fd, LOCK_EX | LOCK_NB))
+        rc = errno == EWOULDBLOCK ? locked_by_other(data_dir, fd, path, e) : err_sys(e, errno, "%s", path);
+    if (!rc)
+        rc = io_truncate(fd, 0, path, e);
+    int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+    return rc ? rc : io_pwrite(fd, text, (size_t)n, 0, path, e);
+}
+
+int data_dir_lock(const char *data_dir, bool make, int *fd, struct err *e)
+{
+    char *path = mem_printf("%s/lock", data_dir);
+    *fd = -1;
+    if (!path)
+        return err_nomem(e);
+    int rc = io_open(fd, path, O_RDWR | (make ? O_CREAT : 0), 0644, e);
+    bool nobodys = rc == ERR_NOT_FOUND && !make;
+    if (!rc)
+        rc = take(data_dir, *fd, path, e);
+    mem_free(path);
+    if (!rc || nobodys)
+        return ERR_OK;
+    io_close(*fd);
+    *fd = -1;
+    return rc;
+}
+
+static bool property(const char *text, const char *key, struct uuid *u)
+{
+    size_t n = strlen(key);
+    for (const char *line = text; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (strncmp(line, key, n) == 0 && line[n] == '=') {
+            char value[UUID_TEXT_SIZE] = {0};
+            memcpy(value, line + n + 1, strnlen(line + n + 1, UUID_TEXT_SIZE - 1));
+            return uuid_parse(value, u);
+        }
+    }
+    return false;
+}
+
+bool identity_parse(const char *text, struct uuid *cluster, struct uuid *directory)
+{
+    return property(text, "cluster.id", cluster) && property(text, "directory.id", directory);
+}

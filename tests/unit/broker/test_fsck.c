@@ -1,0 +1,650 @@
+/*
+ * fsck: a directory with everything in it is without findings; then each structure is damaged in turn, and the finding
+ * must name the kind, the file and the place. Repairs leave a directory that opens and has no errors.
+ */
+#include "tests/unit/broker/helper.h"
+
+#include <dirent.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/diag.h"
+#include "base/io.h"
+#include "broker/fsck.h"
+
+#define T0 "logs/t-0/00000000000000000000"
+
+struct seen {
+    struct fsck_report report;
+    int counts[CHECK_KIND_COUNT];
+    struct check_finding last[CHECK_KIND_COUNT];
+    char path[CHECK_KIND_COUNT][512], text[CHECK_KIND_COUNT][256];
+};
+
+static int see(void *arg, const struct check_finding *f, struct err *e)
+{
+    struct seen *s = arg;
+    (void)e;
+    s->counts[f->kind]++;
+    s->last[f->kind] = *f;
+    snprintf(s->path[f->kind], sizeof s->path[0], "%s", f->path);
+    snprintf(s->text[f->kind], sizeof s->text[0], "%s", f->text);
+    return ERR_OK;
+}
+
+static void run_fsck(struct fixture *f, struct seen *s)
+{
+    struct fsck_options o = {.data_dir = f->dir, .records = true, .found = see, .arg = s};
+    memset(s, 0, sizeof *s);
+    assert_ok(broker_fsck(&o, &s->report, &f->e), &f->e);
+}
+
+/* Exactly these kinds were found, with CHECK_KIND_COUNT at the end. */
+static void expect(struct fixture *f, struct seen *s, const enum check_kind *kinds)
+{
+    run_fsck(f, s);
+    bool wanted[CHECK_KIND_COUNT] = {false};
+    for (; *kinds != CHECK_KIND_COUNT; kinds++)
+        wanted[*kinds] = true;
+    for (int k = 0; k < CHECK_KIND_COUNT; k++)
+        if (wanted[k] != (s->counts[k] > 0))
+            fail_msg("%s was%s found: %s: %s", check_kind_name((enum check_kind)k), wanted[k] ? " not" : "",
+                     s->path[k], s->text[k]);
+}
+#define EXPECT(f, s, ...) expect(f, s, (const enum check_kind[]){__VA_ARGS__, CHECK_KIND_COUNT})
+
+static char *path_of(const struct fixture *f, const char *name)
+{
+    static char path[1024];
+    snprintf(path, sizeof path, "%s/%s", f->dir, name);
+    return path;
+}
+
+static void flip(struct fixture *f, const char *name, long at, int bits)
+{
+    FILE *file = fopen(path_of(f, name), "r+");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, at, at < 0 ? SEEK_END : SEEK_SET), 0);
+    int c = fgetc(file);
+    assert_int_equal(fseek(file, at, at < 0 ? SEEK_END : SEEK_SET), 0);
+    assert_int_equal(fputc(c ^ bits, file), c ^ bits);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void put_file(struct fixture *f, const char *name, const char *text)
+{
+    FILE *file = fopen(path_of(f, name), "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static long size_of(const struct fixture *f, const char *name)
+{
+    struct stat st;
+    return stat(path_of(f, name), &st) == 0 ? (long)st.st_size : -1;
+}
+
+static void remove_name(struct fixture *f, const char *name)
+{
+    assert_ok(io_remove_tree(path_of(f, name), &f->e), &f->e);
+}
+
+/* ---- the directory that is damaged ---- */
+
+static void transaction(struct fixture *f, const char *topic, int i, bool commit)
+{
+    int64_t id;
+    int16_t epoch;
+    struct txn_partition p = {topic, 0};
+    assert_ok(broker_init_producer(f->b, "txn", 60000, &id, &epoch, &f->e), &f->e);
+    assert_ok(broker_txn_add_partitions(f->b, "txn", id, epoch, &p, 1, &f->e), &f->e);
+    struct produce_request r =
+        make_request(f, topic, 0, "txn", i, 2, (struct batch_producer){id, epoch, 0, true});
+    assert_ok(broker_produce(f->b, &r, 1, false, &f->e), &f->e);
+    assert_ok(broker_txn_end(f->b, "txn", id, epoch, commit, &f->e), &f->e);
+}
+
+/* Topic t: three segments, the first two of 20 batches of about 60 KiB; transactions; a group. Then a clean stop. */
+static void fill(struct fixture *f)
+{
+    static const struct topic_config_entry config[] = {{"segment.bytes", "1048576"},
+                                                       {"index.interval.bytes", "4096"}};
+    struct group_offset offset = {.topic = "t", .partition = 0, .offset = 5};
+    assert_ok(broker_create_topic(f->b, "t", 1, config, 2, NULL, &f->e), &f->e);
+    create(f, "other", 2);
+    f->key_bytes = 60000;
+    for (int i = 0; i < 40; i++)
+        produce(f, "t", 0, "v", i, 1);
+    f->key_bytes = 0;
+    for (int i = 0; i < 6; i++)
+        transaction(f, "t", i, i % 2);
+    produce(f, "other", 1, "o", 0, 3);
+    assert_ok(broker_commit_offsets(f->b, "group", &offset, 1, &f->e), &f->e);
+}
+
+static int setup_filled(void **state)
+{
+    setup(state);
+    struct fixture *f = *state;
+    diag_setup(DIAG_OFF, DIAG_TEXT);
+    fill(f);
+    fixture_close(f);
+    return 0;
+}
+
+static int teardown_filled(void **state)
+{
+    diag_setup(DIAG_INFO, DIAG_TEXT);
+    return teardown(state);
+}
+
+/* What the tests begin with is kept beside and brought back. */
+static void copy_tree(const char *from, const char *to)
+{
+    char command[2200];
+    snprintf(command, sizeof command, "rm -rf '%s' && cp -a '%s' '%s'", to, from, to);
+    assert_int_equal(system(command), 0);
+}
+
+static void keep(struct fixture *f)
+{
+    char copy[1024];
+    snprintf(copy, sizeof copy, "%s.kept", f->dir);
+    copy_tree(f->dir, copy);
+}
+
+static void restore(struct fixture *f)
+{
+    char copy[1024];
+    snprintf(copy, sizeof copy, "%s.kept", f->dir);
+    copy_tree(copy, f->dir);
+}
+
+static void forget(struct fixture *f)
+{
+    char copy[1024];
+    snprintf(copy, sizeof copy, "%s.kept", f->dir);
+    assert_ok(io_remove_tree(copy, &f->e), &f->e);
+}
+
+/* ---- tests ---- */
+
+static void a_sound_directory_has_no_findings(void **state)
+{
+    struct fixture *f = *state;
+    static struct seen s;
+    EXPECT(f, &s, CHECK_KIND_COUNT);
+    assert_true(s.report.clean);
+    assert_int_equal(s.report.topics, 4); /* and the two internal ones */
+    assert_true(s.report.segments >= 7);
+    fixture_open(f); /* what a start and a stop leave is sound, too */
+    fixture_close(f);
+    EXPECT(f, &s, CHECK_KIND_COUNT);
+}
+
+static void a_directory_in_use_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    static struct seen s;
+    struct fsck_options o = {.data_dir = f->dir, .found = see, .arg = &s};
+    fixture_open(f);
+    assert_code(broker_fsck(&o, &s.report, &f->e), ERR_LOCKED, &f->e);
+    char pid[32];
+    snprintf(pid, sizeof pid, "process %d", (int)getpid());
+    assert_non_null(strstr(f->e.text, pid));
+    fixture_close(f);
+    o.data_dir = "/nonexistent";
+    assert_code(broker_fsck(&o, &s.report, &f->e), ERR_NOT_FOUND, &f->e);
+}
+
+/* A bit anywhere in a batch of the middle of a sealed segment: header, record, and the fields outside of the CRC. */
+static void every_bit_of_a_batch_counts(void **state)
+{
+    struct fixture *f = *state;
+    static struct seen s;
+    const char *name = "logs/other-1/00000000000000000000.log";
+    fixture_open(f);
+    for (int i = 0; i < 3; i++)
+        produce(f, "other", 1, "x", i, 2);
+    fixture_close(f);
+    keep(f);
+    long size = size_of(f, name), first = size / 4; /* about: the second batch begins somewhere behind it */
+    for (long at = 0; at < size; at += 3) {
+        flip(f, name, at, 8);
+        run_fsck(f, &s);
+        if (s.report.findings[CHECK_ERROR] + s.report.findings[CHECK_WARNING] == 0)
+            fail_msg("a flipped bit at byte %ld was not found", at);
+        if (s.counts[CHECK_DAMAGED_BATCH]) {
+            assert_string_equal(s.path[CHECK_DAMAGED_BATCH], path_of(f, name));
+            assert_true(s.last[CHECK_DAMAGED_BATCH].byte <= at);
+            assert_true(at > first || s.last[CHECK_DAMAGED_BATCH].offset == 0);
+        }
+        flip(f, name, at, 8);
+    }
+    EXPECT(f, &s, CHECK_KIND_COUNT);
+    forget(f);
+}
+
+static void each_structure(void **state)
+{
+    struct fixture *f = *state;
+    static struct seen s;
+    keep(f);
+    flip(f, T0 ".log", 70000, 1);
+    EXPECT(f, &s, CHECK_DAMAGED_BATCH);
+    assert_int_equal(s.last[CHECK_DAMAGED_BATCH].offset, 1);
+    assert_int_equal(s.last[CHECK_DAMAGED_BATCH].next_offset, 2);
+    restore(f);
+    flip(f, T0 ".log", 6, 1); /* base offset of the first batch: 65536 more */
+    EXPECT(f, &s, CHECK_DAMAGED_BATCH);
+    restore(f);
+    flip(f, "logs/other-1/00000000000000000000.log", 15, 4); /* leader epoch */
+    EXPECT(f, &s, CHECK_BAD_EPOCHS);
+    restore(f);
+    flip(f, T0 ".index", 3, 1); /* relative offset */
+    EXPECT(f, &s, CHECK_BAD_INDEX);
+    assert_int_equal(s.last[CHECK_BAD_INDEX].byte, 0);
+    restore(f);
+    flip(f, T0 ".index", 15, 1); /* position of the second entry */
+    EXPECT(f, &s, CHECK_BAD_INDEX);
+    assert_int_equal(s.last[CHECK_BAD_INDEX].byte, 8);
+    restore(f);
+    flip(f, T0 ".timeindex", 7, 2);
+    EXPECT(f, &s, CHECK_BAD_TIME_INDEX);
+    restore(f);
+    flip(f, T0 ".timeindex", 11, 2);
+    EXPECT(f, &s, CHECK_BAD_TIME_INDEX);
+    restore(f);
+    forget(f);
+}
+
+/* Names of the last segment's files. */
+static void find_last(struct fixture *f, const char *suffix, char out[300])
+{
+    char best[256] = "";
+    DIR *d = opendir(path_of(f, "logs/t-0"));
+    assert_non_null(d);
+    for (const struct dirent *en; (en = readdir(d));)
+        if (strstr(en->d_name, suffix) && strcmp(en->d_name, best) > 0)
+            snprintf(best, sizeof best, "%s", en->d_name);
+    closedir(d);
+    assert_true(best[0]);
+    snprintf(out, 300, "logs/t-0/%s", best);
+}
+
+static void transactions_and_producers(void **state)
+{
+    struct fixture *f = *state;
+    static struct seen s;
+    char txn[300], snapshot[300];
+    find_last(f, ".txnindex", txn);
+    find_last(f, ".snapshot", snapshot);
+    keep(f);
+    for (int field = 2; field < 26; field += 8) { /* producer, first offset, marker */
+        flip(f, txn, 34 + field + 7, 1);
+        EXPECT(f, &s, CHECK_BAD_TXN_INDEX);
+        restore(f);
+    }
+    assert_int_equal(truncate(path_of(f, txn), 34), 0);
+    EXPECT(f, &s, CHECK_BAD_TXN_INDEX);
+    assert_non_null(strstr(s.text[CHECK_BAD_TXN_INDEX], "is missing"));
+    restore(f);
+    remove_name(f, txn);
+    EXPECT(f, &s, CHECK_BAD_TXN_INDEX);
+    assert_int_equal(s.counts[CHECK_BAD_TXN_INDEX], 3);
+    restore(f);
+    flip(f, snapshot, 20, 1);
+    EXPECT(f, &s, CHECK_BAD_SNAPSHOT);
+    assert_string_equal(s.path[CHECK_BAD_SNAPSHOT], path_of(f, snapshot));
+    restore(f);
+    put_file(f, snapshot, "");
+    EXPECT(f, &s, CHECK_BAD_SNAPSHOT);
+    restore(f);
+    put_file(f, "logs/t-0/00000000000000000900.snapshot", "x");
+    EXPECT(f, &s, CHECK_BAD_SNAPSHOT);
+    restore(f);
+    forget(f);
+}
+
+static void small_files(void **state)
+{
+    struct fixture *f = *state;
+    static struct seen s;
+    keep(f);
+    put_file(f, "logs/t-0/leader-epoch-checkpoint", "0\nx\n");
+    EXPECT(f, &s, CHECK_BAD_EPOCHS);
+    restore(f);
+    put_file(f, "logs/t-0/leader-epoch-checkpoint",
+             "0\n1\n0 7\n"); /* says that nothing was written before 7 */
+    EXPECT(f, &s, CHECK_BAD_EPOCHS);
+    restore(f);
+    flip(f, "logs/t-0/partition.metadata", 25, 1);
+    EXPECT(f, &s, CHECK_BAD_PARTITION_METADATA);
+    restore(f);
+    put_file(f, "logs/recovery-point-offset-checkpoint", "0\n1\nt 0\n");
+    EXPECT(f, &s, CHECK_BAD_CHECKPOINT);
+    restore(f);
+    remove_name(f, "logs/recovery-point-offset-checkpoint");
+    EXPECT(f, &s, CHECK_BAD_CHECKPOINT);
+    restore(f);
+    put_file(f, "logs/recovery-point-offset-checkpoint", "0\n1\nt 0 1000\n");
+    EXPECT(f, &s, CHECK_CHECKPOINT_BEYOND_END);
+    assert_int_equal(s.last[CHECK_CHECKPOINT_BEYOND_END].next_offset, 1000);
+    restore(f);
+    put_file(f, "meta.properties", "version=1\n");
+    EXPECT(f, &s, CHECK_BAD_META_PROPERTIES);
+    restore(f);
+    remove_name(f, "meta.properties");
+    EXPECT(f, &s, CHECK_BAD_META_PROPERTIES);
+    restore(f);
+    forget(f);
+}
+
+static void names(void **state)
+{
+    struct fixture *f = *state;
+    static struct seen s;
+    keep(f);
+    put_file(f, "logs/t-0/notes.txt", "x");
+    put_file(f, "logs/what", "x");
+    put_file(f, "core.1", "x");
+    EXPECT(f, &s, CHECK_FOREIGN_FILE);
+    assert_int_equal(s.counts[CHECK_FOREIGN_FILE], 3);
+    restore(f);
+    put_file(f, T0 ".log.deleted", "x");
+    put_file(f, "logs/t-0/00000000000000000900.index", "x");
+    assert_int_equal(mkdir(path_of(f, "logs/t-1.00000000000000000000000000000000-delete"), 0700), 0);
+    EXPECT(f, &s, CHECK_LEFTOVER);
+    assert_int_equal(s.counts[CHECK_LEFTOVER], 3);
+    restore(f);
+    put_file(f, T0 ".log.swap", "x");
+    EXPECT(f, &s, CHECK_INTERRUPTED_COMPACTION);
+    restore(f);
+    assert_int_equal(mkdir(path_of(f, "logs/unknown-0"), 0700), 0);
+    EXPECT(f, &s, CHECK_STRAY_DIRECTORY);
+    restore(f);
+    remove_name(f, "logs/other-1");
+    EXPECT(f, &s, CHECK_MISSING_PARTITION);
+    restore(f);
+    remove_name(f, T0 ".index");
+    remove_name(f, T0 ".timeindex");
+    EXPECT(f, &s, CHECK_MISSING_INDEX);
+    restore(f);
+    remove_name(f, T0 ".log"); /* missing in the front: the log begins later, what lay beside is left over */
+    EXPECT(f, &s, CHECK_LEFTOVER);
+    restore(f);
+    assert_int_equal(truncate(path_of(f, T0 ".log"), 0), 0);
+    EXPECT(f, &s, CHECK_EMPTY_SEGMENT, CHECK_SEGMENT_GAP, CHECK_BAD_INDEX, CHECK_BAD_TIME_INDEX);
+    restore(f);
+    forget(f);
+}
+
+static void metadata_and_journal(void **state)
+{
+    struct fixture *f = *state;
+    static struct seen s;
+    const char *meta = "logs/__cluster_metadata-0/00000000000000000000.log",
+               *journal = "journal/00000000.journal";
+    keep(f);
+    flip(f, meta, 100, 1);
+    EXPECT(f, &s, CHECK_DAMAGED_BATCH);
+    assert_string_equal(s.last[CHECK_DAMAGED_BATCH].path ? s.path[CHECK_DAMAGED_BATCH] : "",
+                        path_of(f, meta));
+    restore(f);
+    /* The same bytes again in its first record's place: a topic that comes twice. */
+    char copy[1024];
+    snprintf(copy, sizeof copy, "%s", path_of(f, journal));
+    flip(f, journal, 20, 1); /* the first block: its numbers are in the first record too */
+    EXPECT(f, &s, CHECK_BAD_JOURNAL);
+    restore(f);
+    flip(f, journal, 4096 + 70, 1); /* the first record, while later ones are whole */
+    remove_name(f, "logs/.kafka_cleanshutdown");
+    run_fsck(f, &s);
+    assert_false(s.report.clean);
+    restore(f);
+    forget(f);
+}
+
+/* After kill -9 the end may be torn, and no error is made of it. */
+static void an_unclean_end_is_no_error(void **state)
+{
+    struct fixture *f = *state;
+    static struct seen s;
+    char log[300];
+    find_last(f, ".log", log);
+    keep(f);
+    assert_int_equal(truncate(path_of(f, log), size_of(f, log) - 5), 0);
+    EXPECT(f, &s, CHECK_TORN_TAIL, CHECK_BAD_SNAPSHOT);
+    restore(f);
+    remove_name(f, "logs/.kafka_cleanshutdown");
+    put_file(f, "logs/recovery-point-offset-checkpoint", "0\n1\nt 0 40\n");
+    assert_int_equal(truncate(path_of(f, log), size_of(f, log) - 5), 0);
+    EXPECT(f, &s, CHECK_UNSYNCED_TAIL);
+    assert_int_equal(s.report.findings[CHECK_ERROR], 0);
+    restore(f);
+    forget(f);
+}
+
+/* ---- repairs ---- */
+
+static int see_step(void *arg, enum check_repair kind, const char *text, struct err *e)
+{
+    int *steps = arg;
+    (void)e;
+    (void)kind;
+    assert_true(text[0]);
+    (*steps)++;
+    return ERR_OK;
+}
+
+static int mend(struct fixture *f, enum check_repair kind, bool segments, bool dry_run, uint64_t *left)
+{
+    int steps = 0;
+    struct fsck_repair_options o = {
+        .data_dir = f->dir, .segments = segments, .dry_run = dry_run, .step = see_step, .arg = &steps};
+    o.kinds[kind] = !segments;
+    assert_ok(broker_fsck_repair(&o, left, &f->e), &f->e);
+    return steps;
+}
+
+/* Values that can be read, from both sides of what is gone. */
+static int count_values(struct fixture *f, int64_t from)
+{
+    struct buf out;
+    int n = 1;
+    read_all(f, "t", 0, from, READ_COMMITTED, &out);
+    for (const char *p = (char *)out.data; *p; p++)
+        n += *p == ',';
+    buf_free(&out);
+    return n;
+}
+
+static void damage_is_mended(void **state)
+{
+    struct fixture *f = *state;
+    static struct seen s;
+    uint64_t left;
+    fixture_open(f);
+    int all = count_values(f, 0);
+    fixture_close(f);
+    keep(f);
+    for (int segments = 0; segments < 2; segments++) {
+        flip(f, T0 ".log", 70000, 1);
+        flip(f, T0 ".log", 200016, 1);
+        long size = size_of(f, T0 ".log");
+        assert_int_equal(mend(f, REPAIR_DAMAGE, segments, true, &left), 1);
+        assert_int_equal(size_of(f, T0 ".log"), size);
+        assert_true(mend(f, REPAIR_DAMAGE, segments, false, &left) >= 1);
+        assert_int_equal(left, 0);
+        run_fsck(f, &s);
+        assert_int_equal(s.report.findings[CHECK_ERROR] + s.report.findings[CHECK_WARNING], 0);
+        fixture_open(f);
+        int64_t start, ts;
+        assert_ok(broker_list_offset(f->b, "t", 0, -2, READ_COMMITTED, &start, &ts, &f->e), &f->e);
+        assert_int_equal(start > 0, segments);
+        int now = count_values(f, start);
+        assert_int_equal(now, segments ? all - (int)start : all - 2);
+        produce(f, "t", 0, "more", 0, 1);
+        assert_int_equal(count_values(f, start), now + 1);
+        fixture_close(f);
+        EXPECT(f, &s, CHECK_KIND_COUNT);
+        restore(f);
+    }
+    forget(f);
+}
+
+/* The last batches of all are gone: their offsets are not given to others. */
+static void the_end_is_mended(void **state)
+{
+    struct fixture *f = *state;
+    static struct seen s;
+    const char *log = "logs/other-1/00000000000000000000.log";
+    uint64_t left;
+    keep(f);
+    for (int how = 0; how < 3; how++) { /* damaged, kept or set aside; torn */
+        if (how < 2)
+            flip(f, log, -3, 1);
+        else
+            assert_int_equal(truncate(path_of(f, log), size_of(f, log) - 3), 0);
+        assert_true(mend(f, how < 2 ? REPAIR_DAMAGE : REPAIR_TAIL, how == 1, false, &left) >= 1);
+        fixture_open(f);
+        int64_t offset = produce(f, "other", 1, "n", 0, 1);
+        assert_int_equal(offset, 3);
+        fixture_close(f);
+        run_fsck(f, &s);
+        assert_int_equal(s.report.findings[CHECK_ERROR], 0);
+        restore(f);
+    }
+    forget(f);
+}
+
+static void derived_files_are_mended(void **state)
+{
+    struct fixture *f = *state;
+    static struct seen s;
+    char txn[300], snapshot[300];
+    uint64_t left;
+    find_last(f, ".txnindex", txn);
+    find_last(f, ".snapshot", snapshot);
+    fixture_open(f);
+    int all = count_values(f, 0);
+    fixture_close(f);
+    flip(f, T0 ".index", 3, 1);
+    flip(f, txn, 9, 1);
+    flip(f, snapshot, 20, 1);
+    put_file(f, T0 ".log.deleted", "x");
+    assert_int_equal(mend(f, REPAIR_INDEXES, false, false, &left), 2);
+    assert_int_equal(left, 1);
+    assert_int_equal(mend(f, REPAIR_SNAPSHOTS, false, false, &left), 1);
+    assert_int_equal(mend(f, REPAIR_LEFTOVERS, false, false, &left), 1);
+    assert_int_equal(left, 0);
+    fixture_open(f);
+    assert_int_equal(count_values(f, 0), all);
+    fixture_close(f);
+    EXPECT(f, &s, CHECK_KIND_COUNT);
+}
+
+/* The file with the largest number. */
+static void newest_journal(struct fixture *f, char out[64])
+{
+    uint64_t largest = 0;
+    for (int slot = 0; slot < 10; slot++) {
+        char name[64];
+        uint8_t head[24];
+        snprintf(name, sizeof name, "journal/%08d.journal", slot);
+        FILE *file = fopen(path_of(f, name), "r");
+        if (!file)
+            continue;
+        assert_int_equal(fread(head, 1, sizeof head, file), sizeof head);
+        assert_int_equal(fclose(file), 0);
+        if (be64(head + 16) > largest) {
+            largest = be64(head + 16);
+            memcpy(out, name, sizeof name);
+        }
+    }
+    assert_true(largest > 0);
+}
+
+static void a_damaged_journal_is_set_aside(void **state)
+{
+    struct fixture *f = *state;
+    static struct seen s;
+    uint64_t left;
+    fixture_open(f);
+    for (int i = 0; i < 5; i++)
+        produce(f, "t", 0, "j", i, 1);
+    char copy[1024];
+    snprintf(copy, sizeof copy, "%s.killed", f->dir);
+    copy_tree(f->dir, copy); /* as kill -9 would leave it */
+    fixture_close(f);
+    copy_tree(copy, f->dir);
+    assert_ok(io_remove_tree(copy, &f->e), &f->e);
+    run_fsck(f, &s);
+    assert_false(s.report.clean);
+    assert_true(s.report.journal_records >= 5);
+    assert_int_equal(s.report.findings[CHECK_ERROR], 0);
+    char name[64];
+    newest_journal(f, name);
+    flip(f, name, 4096 + 70, 1);
+    assert_code(try_open(f), ERR_CORRUPT, &f->e);
+    run_fsck(f, &s);
+    assert_int_equal(s.counts[CHECK_BAD_JOURNAL], 1);
+    assert_string_equal(s.path[CHECK_BAD_JOURNAL], path_of(f, name));
+    assert_int_equal(s.last[CHECK_BAD_JOURNAL].byte, 4096);
+    assert_int_equal(mend(f, REPAIR_JOURNAL, false, false, &left), 1);
+    fixture_open(f);
+    struct buf out;
+    read_all(f, "t", 0, 40, READ_COMMITTED, &out);
+    assert_non_null(strstr((char *)out.data, "j0,j1,j2,j3,j4"));
+    buf_free(&out);
+}
+
+/* The page for 3 a.m. has a section for every finding, and the table for every repair. */
+static void every_finding_is_explained(void **state)
+{
+    struct err e;
+    char *page;
+    size_t n;
+    (void)state;
+    assert_ok(io_read_file("docs/operations.md", 1 << 20, &page, &n, &e), &e);
+    for (int k = 0; k < CHECK_KIND_COUNT; k++) {
+        const char *name = check_kind_name((enum check_kind)k);
+        bool found = false;
+        for (char *line = page; line && !found; line = strchr(line + 1, '\n')) {
+            size_t length = strcspn(line + 1, "\n");
+            const char *at = strncmp(line, "\n### ", 5) == 0 ? strstr(line, name) : NULL;
+            found = at && at <= line + length;
+        }
+        if (!found)
+            fail_msg("docs/operations.md has no section for %s", name);
+        assert_true(strlen(check_kind_meaning((enum check_kind)k)) > 10);
+    }
+    for (int r = REPAIR_NONE + 1; r < REPAIR_KINDS; r++) {
+        char row[32];
+        snprintf(row, sizeof row, "| `%s` |", check_repair_name((enum check_repair)r));
+        assert_non_null(strstr(page, row));
+    }
+    mem_free(page);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_finding_is_explained),
+        cmocka_unit_test_setup_teardown(a_sound_directory_has_no_findings, setup_filled, teardown_filled),
+        cmocka_unit_test_setup_teardown(a_directory_in_use_is_refused, setup_filled, teardown_filled),
+        cmocka_unit_test_setup_teardown(every_bit_of_a_batch_counts, setup_filled, teardown_filled),
+        cmocka_unit_test_setup_teardown(each_structure, setup_filled, teardown_filled),
+        cmocka_unit_test_setup_teardown(transactions_and_producers, setup_filled, teardown_filled),
+        cmocka_unit_test_setup_teardown(small_files, setup_filled, teardown_filled),
+        cmocka_unit_test_setup_teardown(names, setup_filled, teardown_filled),
+        cmocka_unit_test_setup_teardown(metadata_and_journal, setup_filled, teardown_filled),
+        cmocka_unit_test_setup_teardown(an_unclean_end_is_no_error, setup_filled, teardown_filled),
+        cmocka_unit_test_setup_teardown(damage_is_mended, setup_filled, teardown_filled),
+        cmocka_unit_test_setup_teardown(the_end_is_mended, setup_filled, teardown_filled),
+        cmocka_unit_test_setup_teardown(derived_files_are_mended, setup_filled, teardown_filled),
+        cmocka_unit_test_setup_teardown(a_damaged_journal_is_set_aside, setup_filled, teardown_filled),
+    };
+    return cmocka_run_group_tests_name("fsck", tests, NULL, NULL);
+}
