@@ -151,7 +151,8 @@ bool cli_parse_time(const char *text, int64_t *ms);
 
 int cmd_run(struct cli *c), cmd_validate(struct cli *c), cmd_plan(struct cli *c), cmd_schema(struct cli *c);
 int cmd_topics_list(struct cli *c), cmd_topics_create(struct cli *c), cmd_topics_describe(struct cli *c),
-    cmd_topics_delete(struct cli *c), cmd_topics_configure(struct cli *c);
+    cmd_topics_delete(struct cli *c), cmd_topics_configure(struct cli *c),
+    cmd_topics_delete_records(struct cli *c);
 int cmd_produce(struct cli *c), cmd_consume(struct cli *c);
 int cmd_groups_list(struct cli *c), cmd_groups_lag(struct cli *c), cmd_groups_reset(struct cli *c),
     cmd_groups_delete(struct cli *c);

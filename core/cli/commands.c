@@ -42,6 +42,11 @@ static const struct cli_option topics_describe_options[] = {
 static const struct cli_option topics_delete_options[] = {
     {"if-exists", 0, NULL, "a missing topic is fine", NULL},
 };
+static const struct cli_option topics_delete_records_options[] = {
+    {"partition", 'p', "N", "of this partition", NULL},
+    {"offset", 'o', "OFFSET", "those below this offset; end (or -1) for all there are", NULL},
+    {"offset-json-file", 'f', "FILE", "of the partitions that this file names", NULL},
+};
 static const struct cli_option topics_configure_options[] = {
     {"config", 'c', "NAME=VALUE", "set (repeatable)", NULL},
     {"reset", 'r', "NAME", "back to the default (repeatable)", NULL},
@@ -115,6 +120,10 @@ static const struct cli_command commands[] = {
      OPTIONS(topics_configure_options), .run = cmd_topics_configure},
     {"topics delete", "TOPIC", 1, 1, "delete a topic and its records", NULL, OPTIONS(topics_delete_options),
      .run = cmd_topics_delete},
+    {"topics delete-records", "[TOPIC]", 0, 1, "delete the oldest records of a partition",
+     "They are gone for good when the command ends. A file is that of Kafka's kafka-delete-records:\n"
+     "{\"partitions\": [{\"topic\": \"t\", \"partition\": 0, \"offset\": 3}], \"version\": 1}",
+     OPTIONS(topics_delete_records_options), .run = cmd_topics_delete_records},
     {"produce", "TOPIC", 1, 1, "write the lines of standard input as records",
      "With --format json each line is an object: partition, key, value, headers, timestamp, all optional. A "
      "value that is\n"
