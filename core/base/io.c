@@ -177,6 +177,15 @@ int io_sync_parent(const char *path, struct err *e)
     return rc;
 }
 
+void io_sync_fs(const char *dir)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    syncfs(fd); /* what it answers, the files' own syncs tell more precisely */
+    close(fd);
+}
+
 int io_allocate(int fd, int64_t offset, int64_t length, const char *path, struct err *e)
 {
     int fault = fault_check(FAULT_WRITE, path);

@@ -33,6 +33,12 @@ int io_sync(int fd, const char *path, struct err *e);      /* fsync; error is fa
 int io_sync_dir(const char *dir, struct err *e);     /* makes names in `dir` durable; error is fatal=true */
 int io_sync_parent(const char *path, struct err *e); /* makes the name `path` durable; error is fatal=true */
 
+/*
+ * Has the file system of `dir` write out all it holds back (syncfs), so that many files' own syncs find little left to do.
+ * Promises nothing by itself: each file must still be synced, and tells of its errors then.
+ */
+void io_sync_fs(const char *dir);
+
 /* Reserves space without changing the length (fallocate KEEP_SIZE). ERR_UNSUPPORTED where the file system
  * can't. */
 int io_allocate(int fd, int64_t offset, int64_t length, const char *path, struct err *e);

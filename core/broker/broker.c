@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "broker/checkpoint.h"
+#include "broker/closing.h"
 #include "broker/data_dir.h"
 #include "broker/foreign.h"
 #include "broker/meta.h"
@@ -140,49 +141,6 @@ int broker_open(struct broker **out, const struct broker_options *o, struct err 
 
 /* ---- closing ------------------------------------------------------------------------------------------------------------ */
 
-static void keep_first(int *rc, struct err *e, int code, const struct err *why)
-{
-    if (code && !*rc) {
-        *rc = code;
-        *e = *why;
-    }
-}
-
-static int close_log(struct partition *p, bool clean, struct err *e)
-{
-    struct log *log = partition_log(p);
-    if (!log)
-        return clean && partition_unsynced(p)
-                   ? err_set(e, ERR_LOG_FAILED, "%s-%d could not be opened; the next start tries again",
-                             p->topic->name, p->index)
-                   : ERR_OK;
-    int rc = clean ? partition_flush(p, e) : ERR_OK;
-    p->start_offset = log_start_offset(log);
-    p->recovery_point = log_recovery_point(log);
-    atomic_store(&p->log, NULL);
-    struct err why;
-    int closed = log_close(log, clean && !rc, &why);
-    keep_first(&rc, e, closed, &why);
-    return rc;
-}
-
-static int close_logs(struct broker *b, bool clean, struct err *e)
-{
-    size_t pos = 0, len;
-    const void *key;
-    void *value;
-    int rc = ERR_OK;
-    struct err why;
-    while (b->topics.by_name && map_next(b->topics.by_name, &pos, &key, &len, &value)) {
-        struct topic *t = value;
-        for (int32_t i = 0; i < t->count; i++)
-            keep_first(&rc, e, close_log(t->partitions[i], clean, &why), &why);
-    }
-    if (b->meta)
-        keep_first(&rc, e, log_close(b->meta, clean, &why), &why);
-    return rc;
-}
-
 static int write_clean_state(struct broker *b, struct err *e)
 {
     int rc;
@@ -223,12 +181,16 @@ static int close_all(struct broker *b, bool clean, struct err *e)
     if (b->commit) {
         commit_stop(b->commit);
         if (commit_failed(b->commit, &why)) {
-            keep_first(&rc, e, why.code, &why);
+            rc = why.code;
+            *e = why;
             clean = false;
         }
     }
-    int closed = close_logs(b, clean, &why);
-    keep_first(&rc, e, closed, &why);
+    int closed = closing_logs(b, clean, &why);
+    if (closed && !rc) {
+        rc = closed;
+        *e = why;
+    }
     if (clean && !rc)
         rc = write_clean_state(b, e);
     free_all(b);

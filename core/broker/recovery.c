@@ -9,6 +9,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "broker/checkpoint.h"
+#include "broker/each.h"
 
 /* ---- directories --------------------------------------------------------------------------------------------------- */
 
@@ -129,19 +130,10 @@ static int replay_entry(void *arg, const struct journal_entry *en, struct err *e
  * it, so that the time to start does not grow with the number of logs that were written to. A log that cannot be opened
  * stays out of service, and keeps the journal from being released.
  */
-static int recover_logs(struct broker *b, struct err *e)
+static int recover_log(struct broker *b, struct partition *p, struct err *e)
 {
-    struct partition **list;
-    size_t n;
-    int rc = topics_all(&b->topics, &list, &n, e);
-    if (rc)
-        return rc;
-    for (size_t i = 0; i < n; i++) {
-        struct log *log;
-        struct err why; /* said by partition_open */
-        partition_open(b, list[i], false, &log, &why);
-    }
-    partitions_release(&b->topics, list, n);
+    struct log *log;
+    partition_open(b, p, false, &log, e); /* which says what is wrong */
     return ERR_OK;
 }
 
@@ -157,5 +149,5 @@ int recovery_run(struct broker *b, struct err *e)
     partitions_release(&b->topics, list, n);
     if ((rc = journal_replay(b->journal, replay_entry, b, e)))
         return rc;
-    return b->clean_start ? ERR_OK : recover_logs(b, e);
+    return b->clean_start ? ERR_OK : partitions_each(b, recover_log, e);
 }
