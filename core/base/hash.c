@@ -106,3 +106,58 @@ uint64_t hash64(const void *data, size_t n)
     h *= 0xd6e8feb86659fd93u;
     return h ^ h >> 32;
 }
+
+static uint64_t le64(const uint8_t *p)
+{
+    uint64_t v;
+    memcpy(&v, p, 8);
+    return v;
+}
+
+static uint64_t rotate(uint64_t v, int bits)
+{
+    return v << bits | v >> (64 - bits);
+}
+
+static void sip_rounds(uint64_t v[4], int n)
+{
+    while (n-- > 0) {
+        v[0] += v[1];
+        v[1] = rotate(v[1], 13) ^ v[0];
+        v[0] = rotate(v[0], 32);
+        v[2] += v[3];
+        v[3] = rotate(v[3], 16) ^ v[2];
+        v[0] += v[3];
+        v[3] = rotate(v[3], 21) ^ v[0];
+        v[2] += v[1];
+        v[1] = rotate(v[1], 17) ^ v[2];
+        v[2] = rotate(v[2], 32);
+    }
+}
+
+void siphash128(const uint8_t key[16], const void *data, size_t n, uint8_t out[16])
+{
+    const uint8_t *p = data, *end = p + n - n % 8;
+    uint64_t k0 = le64(key), k1 = le64(key + 8), last = (uint64_t)n << 56;
+    uint64_t v[4] = {k0 ^ 0x736f6d6570736575u, k1 ^ 0x646f72616e646f6du ^ 0xee, k0 ^ 0x6c7967656e657261u,
+                     k1 ^ 0x7465646279746573u};
+    for (; p < end; p += 8) {
+        uint64_t m = le64(p);
+        v[3] ^= m;
+        sip_rounds(v, 2);
+        v[0] ^= m;
+    }
+    for (size_t i = 0; i < n % 8; i++)
+        last |= (uint64_t)p[i] << (8 * i);
+    v[3] ^= last;
+    sip_rounds(v, 2);
+    v[0] ^= last;
+    v[2] ^= 0xee;
+    sip_rounds(v, 4);
+    uint64_t first = v[0] ^ v[1] ^ v[2] ^ v[3];
+    v[1] ^= 0xdd;
+    sip_rounds(v, 4);
+    uint64_t second = v[0] ^ v[1] ^ v[2] ^ v[3];
+    memcpy(out, &first, 8);
+    memcpy(out + 8, &second, 8);
+}

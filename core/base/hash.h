@@ -20,6 +20,12 @@ int32_t kafka_coordinator_partition(const char *id,
                                     int32_t partitions); /* |hashCode| mod n, |INT32_MIN| = 0 */
 uint64_t hash64(const void *data, size_t n); /* FNV-1a with a final mix; not for hostile input order */
 
+/*
+ * SipHash-2-4 with 128 bits of output (Aumasson, Bernstein): with a key that nobody knows, nobody can make two inputs
+ * collide, so that the hash can stand for the input. `out` is written little-endian, as the reference does.
+ */
+void siphash128(const uint8_t key[16], const void *data, size_t n, uint8_t out[16]);
+
 /* map: open addressing, keys are copied, values are the caller's pointers (never NULL). Not thread-safe. */
 struct map;
 struct map *map_new(void);                                     /* NULL: out of memory */

@@ -97,21 +97,11 @@ static int64_t headers_size(const struct record_header *headers, int32_t count, 
     return (int64_t)size;
 }
 
-/* A length and the bytes; NULL is null. */
-static inline uint8_t *store_bytes(uint8_t *p, const void *data, size_t n)
-{
-    if (!data)
-        return varint_store(p, varint_zigzag(-1));
-    p = varint_store(p, varint_zigzag((int64_t)n));
-    memcpy(p, data, n);
-    return p + n;
-}
-
 static uint8_t *store_headers(uint8_t *p, const struct record_header *headers, int32_t count)
 {
     for (int32_t i = 0; i < count; i++) {
-        p = store_bytes(p, headers[i].key_len ? headers[i].key : "", (size_t)headers[i].key_len);
-        p = store_bytes(p, headers[i].value, headers[i].value ? (size_t)headers[i].value_len : 0);
+        p = varint_store_bytes(p, headers[i].key_len ? headers[i].key : "", (size_t)headers[i].key_len);
+        p = varint_store_bytes(p, headers[i].value, headers[i].value ? (size_t)headers[i].value_len : 0);
     }
     return p;
 }
@@ -162,8 +152,8 @@ int batch_builder_add(struct batch_builder *b, int64_t timestamp, const void *ke
     *p++ = 0; /* attributes: none is defined */
     p = varint_store(p, z_delta);
     p = varint_store(p, z_offset);
-    p = store_bytes(p, key, key_len);
-    p = store_bytes(p, value, value_len);
+    p = varint_store_bytes(p, key, key_len);
+    p = varint_store_bytes(p, value, value_len);
     p = varint_store(p, z_headers);
     store_headers(p, headers, header_count);
     b->raw.len += size;

@@ -187,6 +187,21 @@ int batch_recompress(const void *batch, size_t n, enum codec codec, int32_t leve
 /* Drops what was added. */
 void batch_builder_reset(struct batch_builder *b);
 
+/*
+ * What is left of a batch when records are taken out of it, as Kafka's cleaner writes it: base and last offset, leader
+ * epoch, producer, sequence, codec and kind of timestamp stay; base and maximum timestamp are those of the records left.
+ * With a delete horizon (-1: none) that is the base timestamp, and says so. Without records it is a header alone, which
+ * keeps the largest timestamp. One thread; buffers and encoders are kept from batch to batch.
+ */
+struct batch_rewriter;
+struct batch_rewriter *batch_rewriter_new(struct err *e); /* NULL on error */
+void batch_rewriter_free(struct batch_rewriter *w);
+void batch_rewriter_begin(struct batch_rewriter *w, const struct batch_header *of, int64_t delete_horizon_ms);
+/* A record of that batch, offsets ascending. */
+int batch_rewriter_add(struct batch_rewriter *w, const struct record *r, struct err *e);
+/* The bytes are the rewriter's, until the next batch. ERR_TOO_LARGE past BATCH_MAX_BYTES. */
+int batch_rewriter_finish(struct batch_rewriter *w, uint8_t **data, size_t *n, struct err *e);
+
 /* Transaction markers (control batches with one record). */
 #define MARKER_ABORT 0
 #define MARKER_COMMIT 1

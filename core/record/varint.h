@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 static inline uint64_t varint_zigzag(int64_t v)
 {
@@ -29,6 +30,16 @@ static inline uint8_t *varint_store(uint8_t *p, uint64_t z)
     }
     *p++ = (uint8_t)z;
     return p;
+}
+
+/* A length and the bytes; NULL is null. */
+static inline uint8_t *varint_store_bytes(uint8_t *p, const void *data, size_t n)
+{
+    if (!data)
+        return varint_store(p, varint_zigzag(-1));
+    p = varint_store(p, varint_zigzag((int64_t)n));
+    memcpy(p, data, n);
+    return p + n;
 }
 
 /* Reads one of [p, end); returns the byte after it, or NULL when it ends early or is wider than 64 bits. */

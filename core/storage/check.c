@@ -115,7 +115,7 @@ static int tell_file(struct partition_check *p, enum check_kind kind, const char
 
 static int other_file(struct partition_check *p, const char *name, struct err *e)
 {
-    static const char *const known[] = {EPOCH_FILE, METADATA_FILE, "quorum-state"};
+    static const char *const known[] = {EPOCH_FILE, METADATA_FILE, COMPACTED_FILE, "quorum-state"};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (strcmp(name, known[i]) == 0)
             return ERR_OK;
@@ -141,9 +141,9 @@ static int see_file(void *arg, const char *name, struct err *e)
         if (strcmp(suffix, suffixes[k]) == 0)
             return add_file(l, base, 1u << k, e);
     const char *last = strrchr(suffix, '.');
-    if (last && (strcmp(last, DELETED_SUFFIX) == 0 || strcmp(last, ".cleaned") == 0))
+    if (last && (strcmp(last, DELETED_SUFFIX) == 0 || strcmp(last, CLEANED_SUFFIX) == 0))
         return tell_file(l->p, CHECK_LEFTOVER, name, "a deleted or half-made file", e);
-    if (last && strcmp(last, ".swap") == 0)
+    if (last && strcmp(last, SWAP_SUFFIX) == 0)
         return tell_file(l->p, CHECK_INTERRUPTED_COMPACTION, name,
                          "a compacted segment that is not in place yet", e);
     return other_file(l->p, name, e);

@@ -215,6 +215,35 @@ int epoch_file_write(const char *path, const struct epoch_entry *list, size_t n,
     return write_text(path, rc, &b, e);
 }
 
+int compacted_file_read(const char *path, int64_t *offset, struct err *e)
+{
+    char *data;
+    struct lines l;
+    *offset = 0;
+    int rc = read_lines(path, &data, &l, e);
+    if (rc || !data)
+        return rc;
+    size_t count;
+    rc = read_head(&l, &count, e);
+    const char *line = rc == ERR_OK ? next_line(&l) : NULL;
+    if (rc == ERR_OK && (count != 1 || !line || !parse_number(line, 0, STORAGE_OFFSET_MAX, offset)))
+        rc = bad_line(&l, "one offset is expected", e);
+    if (rc == ERR_OK)
+        rc = end_of_lines(&l, e);
+    if (rc)
+        *offset = 0;
+    mem_free(data);
+    return rc;
+}
+
+int compacted_file_write(const char *path, int64_t offset, struct err *e)
+{
+    struct buf b;
+    buf_init(&b, FILE_MAX);
+    int rc = buf_printf(&b, e, "0\n1\n%lld\n", (long long)offset);
+    return write_text(path, rc, &b, e);
+}
+
 #define METADATA_HEAD "version: 0\ntopic_id: "
 
 int partition_metadata_read(const char *path, struct uuid *topic_id, struct err *e)

@@ -31,6 +31,10 @@ struct epoch_entry {
 int epoch_file_read(const char *path, struct epoch_entry **list, size_t *n, struct err *e); /* mem_free */
 int epoch_file_write(const char *path, const struct epoch_entry *list, size_t n, struct err *e);
 
+/* compacted-offset-checkpoint: one offset. A missing file is 0. */
+int compacted_file_read(const char *path, int64_t *offset, struct err *e);
+int compacted_file_write(const char *path, int64_t offset, struct err *e);
+
 /* partition.metadata. Read: ERR_NOT_FOUND when it is missing or empty (its write was cut short), ERR_CORRUPT. */
 int partition_metadata_read(const char *path, struct uuid *topic_id, struct err *e);
 int partition_metadata_write(const char *path, const struct uuid *topic_id, struct err *e); /* not synced */

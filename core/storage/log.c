@@ -21,6 +21,8 @@ struct log_config log_config_default(void)
         .retention_bytes = -1,
         .file_delete_delay_ms = 60000,
         .cleanup_delete = true,
+        .delete_retention_ms = INT64_C(24) * 3600 * 1000,
+        .max_compaction_lag_ms = INT64_MAX,
     };
 }
 
@@ -110,6 +112,7 @@ static void free_log(struct log *log)
     producers_free(log->producers);
     epochs_free(&log->epochs);
     log_dir_release(log->dir);
+    pthread_mutex_destroy(&log->shape);
     pthread_mutex_destroy(&log->flush);
     pthread_mutex_destroy(&log->append);
     pthread_mutex_destroy(&log->state);
@@ -125,6 +128,9 @@ static struct log_config bounded(const struct log_config *config)
     struct log_config c = *config;
     if (c.segment_bytes > INT32_MAX)
         c.segment_bytes = INT32_MAX;
+    /* As Kafka: what must be cleaned by then has to leave the active segment first. */
+    if (c.cleanup_compact && c.max_compaction_lag_ms > 0 && c.max_compaction_lag_ms < c.segment_ms)
+        c.segment_ms = c.max_compaction_lag_ms;
     return c;
 }
 
@@ -135,6 +141,7 @@ static struct log *new_log(const struct log_open_args *args, struct err *e)
         err_nomem(e);
         return NULL;
     }
+    mutex_init(&log->shape);
     mutex_init(&log->flush);
     mutex_init(&log->append);
     mutex_init(&log->state);
@@ -154,6 +161,15 @@ static struct log *new_log(const struct log_open_args *args, struct err *e)
         err_nomem(e);
     free_log(log);
     return NULL;
+}
+
+/* What was compacted had been synced and acknowledged, even if the owner's checkpoint was lost. */
+static void raise_points(struct log_open_args *args, int64_t compacted_end)
+{
+    if (args->recovery_point < compacted_end)
+        args->recovery_point = compacted_end;
+    if (args->durable_end >= 0 && args->durable_end < compacted_end)
+        args->durable_end = compacted_end;
 }
 
 int log_open(struct log **out, const struct log_open_args *args, struct log_recovery *report, struct err *e)
@@ -179,7 +195,12 @@ int log_open(struct log **out, const struct log_open_args *args, struct log_reco
     if (rc == ERR_OK)
         rc = load_epochs(log, e);
     if (rc == ERR_OK)
-        rc = log_recover(log, args, report, e);
+        rc = log_compacted_end(args->dir, &log->compacted_end, e);
+    if (rc == ERR_OK) {
+        struct log_open_args known = *args;
+        raise_points(&known, log->compacted_end);
+        rc = log_recover(log, &known, report, e);
+    }
     if (rc) {
         free_log(log);
         return err_wrap(e, "%s", args->name);

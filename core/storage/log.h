@@ -28,6 +28,10 @@ struct log_config {               /* the log's part of a topic's settings, under
     int64_t retention_bytes;      /* negative: no limit */
     int64_t file_delete_delay_ms; /* 1 min */
     bool cleanup_delete;          /* cleanup.policy contains delete */
+    bool cleanup_compact;         /* cleanup.policy contains compact: records need keys; see clean.h */
+    int64_t delete_retention_ms;  /* 1 d: how long a tombstone stays once it was cleaned */
+    int64_t min_compaction_lag_ms; /* 0: younger records are not cleaned */
+    int64_t max_compaction_lag_ms; /* INT64_MAX: older ones are, however little is dirty */
     bool preallocate;
 };
 struct log_config log_config_default(void);
@@ -165,7 +169,8 @@ void log_range_release(struct log_range *r);
 struct aborted_txn {
     int64_t producer_id;
     int64_t first_offset;
-    int64_t last_offset; /* of the marker */
+    int64_t last_offset;        /* of the marker */
+    int64_t last_stable_offset; /* once the marker was there */
 };
 /* Aborted transactions that overlap [from, to). `*list` is the caller's (mem_free), may be NULL if `*n` is 0.
  */
@@ -192,6 +197,12 @@ int log_flush(struct log *log, struct err *e);
 
 /* Starts a new segment if segment_ms says so of the records that are there or `force`; writes a producer snapshot. */
 int log_roll(struct log *log, bool force, struct err *e);
+
+/*
+ * Of a log that is not open: the offset below which segments may have been replaced by log_clean, 0 if none were. All of
+ * that is synced, and what a journal has of it must not be put back: it stands elsewhere now.
+ */
+int log_compacted_end(const char *dir, int64_t *end, struct err *e);
 
 /*
  * Deletes whole segments by retention_ms, retention_bytes and the start offset, none that reaches beyond `below`: what the

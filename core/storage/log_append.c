@@ -39,6 +39,7 @@ struct append {
     struct buf scratch;  /* for inflating while a batch is validated */
     struct buf snapshot; /* producers as they were before, if the segment is rolled */
     int64_t max_timestamp;
+    bool keyed; /* every record must have a key */
 };
 
 /* ---- what the batches are ---- */
@@ -83,6 +84,21 @@ static int check_timestamps(struct append *a, const struct item *it, struct err 
     return rc == ERR_END ? ERR_OK : rc;
 }
 
+/* The cleaner knows records by their keys, so Kafka takes none without into a log that is compacted. */
+static int check_keys(struct append *a, const struct item *it, struct err *e)
+{
+    struct batch_iter iter;
+    struct record r;
+    int rc = batch_iter_init(&iter, a->data + it->at, batch_size(&it->h), &a->scratch, e);
+    while (rc == ERR_OK && (rc = batch_iter_next(&iter, &r, e)) == ERR_OK)
+        if (!r.key)
+            rc = err_set(e, ERR_INVALID_RECORD,
+                         "%s is compacted and takes no record without a key, as record %" PRId64
+                         " of the batch is",
+                         a->log->name, r.offset - iter.header.base_offset);
+    return rc == ERR_END ? ERR_OK : rc;
+}
+
 static int check_client_batch(struct append *a, struct item *it, struct err *e)
 {
     int rc = batch_validate(a->data + it->at, a->n - it->at, true, &a->scratch, &it->h, e);
@@ -120,8 +136,14 @@ static int read_item(struct append *a, struct item *it, struct err *e)
     if (batch_size(&it->h) > a->n - it->at)
         return err_set(e, ERR_TRUNCATED, "a batch of %zu bytes ends beyond the append", batch_size(&it->h));
     it->control = (it->h.attributes & BATCH_CONTROL) && it->h.producer_id >= 0;
-    if (it->control)
+    if (it->control && it->h.record_count == 0) { /* a leader's that was emptied by compaction */
+        it->marker_type = MARKER_COMMIT;
+        it->coordinator_epoch = -1;
+    } else if (it->control) {
         rc = marker_decode(a->data + it->at, batch_size(&it->h), &it->marker_type, &it->coordinator_epoch, e);
+    } else if (a->keyed && a->args->origin != LOG_FROM_LEADER) {
+        rc = check_keys(a, it, e);
+    }
     return rc;
 }
 
@@ -396,6 +418,9 @@ int log_append(struct log *log, void *data, size_t n, const struct log_append_ar
     buf_init(&a.scratch, BATCH_MAX_INFLATED);
     buf_init(&a.snapshot, SNAPSHOT_MAX);
     *out = (struct log_appended){.base_offset = -1, .last_offset = -1, .append_time = -1};
+    pthread_mutex_lock(&log->state);
+    a.keyed = log->config.cleanup_compact;
+    pthread_mutex_unlock(&log->state);
     int rc = read_items(&a, e);
     if (rc == ERR_OK) {
         pthread_mutex_lock(&log->append);

@@ -1,7 +1,8 @@
 /*
  * log_internal: what the files of one partition's log share.
  *
- * Locks, outermost first: `flush` (one flush at a time; held over syncs), `append` (serialises everything that changes the
+ * Locks, outermost first: `shape` (removing and replacing sealed segments; held over the syncs of a swap), `flush` (one
+ * flush at a time; held over syncs), `append` (serialises everything that changes the
  * log; held over writes and never over a sync, but for truncation and closing), `state` (what is in memory; never held
  * over I/O), a segment's own lock.
  */
@@ -22,6 +23,7 @@
 #define SNAPSHOT_LAG (1 << 20) /* a flush writes a snapshot once so much was appended */
 #define METADATA_FILE "partition.metadata"
 #define EPOCH_FILE "leader-epoch-checkpoint"
+#define COMPACTED_FILE "compacted-offset-checkpoint"
 
 /* Where a reader stopped: the next sequential read starts here without a look at the index. */
 struct read_hint {
@@ -35,6 +37,7 @@ struct log {
     char *name;
     struct uuid topic_id;
 
+    pthread_mutex_t shape;
     pthread_mutex_t flush;
     pthread_mutex_t append;
 
@@ -49,7 +52,8 @@ struct log {
     size_t count, cap;
     int64_t start, end, watermark, first_unstable, recovery_point;
     int64_t bytes;
-    uint64_t cuts; /* truncations so far: a reader that meets nonsense looks whether it raced with one */
+    uint64_t
+        cuts; /* truncations and swaps so far: a reader that meets nonsense looks whether it raced with one */
     struct read_hint hints[LOG_HINTS];
     unsigned next_hint;
     struct segment *warm; /* sealed segment that was read last, referenced; or NULL */
@@ -58,6 +62,9 @@ struct log {
 
     _Atomic(int64_t)
         next_removal; /* clock_mono_ms when files of a deleted segment are due; INT64_MAX: none are */
+    /* shape lock */
+    int64_t compacted_end; /* as on disk: segments below may have been replaced */
+    bool half_swapped;     /* names could not be brought to an end; the next opening does */
 
     /* append lock */
     struct segment *deleted; /* out of the log, whose files are not removed yet */
@@ -115,6 +122,13 @@ int log_replay_batch(struct producers *p, const struct batch_header *h, const vo
  */
 int log_replay(struct log *log, struct producers *p, int64_t from, int64_t to, int64_t watermark,
                struct segment *index, struct err *e);
+
+/* ---- clean_names.c: what cleaning leaves in a directory ---- */
+
+/* Finishes or drops what an interrupted swap left, as Kafka does. Before the segments are looked for; one thread. */
+int log_finish_swaps(struct log *log, struct err *e);
+/* Raises or lowers compacted_end, durably. Shape lock held. */
+int log_set_compacted_end(struct log *log, int64_t offset, struct err *e);
 
 /* ---- log_recover.c ---- */
 int log_recover(struct log *log, const struct log_open_args *args, struct log_recovery *report,

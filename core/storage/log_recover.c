@@ -30,6 +30,7 @@ struct listing {
     struct log *log;
     struct found *list;
     size_t n;
+    bool interrupted; /* files of the cleaner were met */
 };
 
 static int remove_file(struct log *log, const char *name, struct err *e)
@@ -49,12 +50,9 @@ static int found_file(void *arg, const char *name, struct err *e)
     if (!storage_name_parse(name, &base, &suffix))
         return ERR_OK;
     const char *last = strrchr(suffix, '.');
-    if (last && (strcmp(last, DELETED_SUFFIX) == 0 || strcmp(last, ".cleaned") == 0))
+    if (last && strcmp(last, DELETED_SUFFIX) == 0)
         return remove_file(l->log, name, e);
-    if (last && strcmp(last, ".swap") == 0)
-        return err_set(e, ERR_UNSUPPORTED,
-                       "%s/%s was left by an interrupted compaction of Kafka; let Kafka finish it",
-                       l->log->dir->path, name);
+    l->interrupted |= last && (strcmp(last, CLEANED_SUFFIX) == 0 || strcmp(last, SWAP_SUFFIX) == 0);
     for (unsigned k = 0; k < 4; k++) {
         if (strcmp(suffix, suffixes[k]) != 0)
             continue;
@@ -133,6 +131,12 @@ static int add_segment(struct log *log, const struct found *f, struct err *e)
 static int find_segments(struct log *log, struct listing *l, struct err *e)
 {
     int rc = io_list(log->dir->path, found_file, l, e);
+    if (rc == ERR_OK && l->interrupted) {
+        l->n = 0;
+        rc = log_finish_swaps(log, e);
+        if (rc == ERR_OK)
+            rc = io_list(log->dir->path, found_file, l, e);
+    }
     merge(l);
     size_t n = 0;
     for (size_t i = 0; i < l->n && rc == ERR_OK; i++) {

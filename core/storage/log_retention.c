@@ -200,17 +200,20 @@ static int drop_expired(struct log *log, int64_t now_ms, int64_t below, int *del
 int log_apply_retention(struct log *log, int64_t now_ms, int64_t below, int *deleted, struct err *e)
 {
     *deleted = 0;
+    pthread_mutex_lock(&log->shape);
     pthread_mutex_lock(&log->append);
     int rc = log_check_usable(log, e);
     if (rc == ERR_OK)
         rc = drop_expired(log, now_ms, below, deleted, e);
     pthread_mutex_unlock(&log->append);
+    pthread_mutex_unlock(&log->shape);
     return rc;
 }
 
 int log_set_start_offset(struct log *log, int64_t offset, struct err *e)
 {
     int deleted = 0;
+    pthread_mutex_lock(&log->shape);
     pthread_mutex_lock(&log->append);
     int rc = log_check_usable(log, e);
     if (rc == ERR_OK) {
@@ -232,5 +235,6 @@ int log_set_start_offset(struct log *log, int64_t offset, struct err *e)
     if (rc == ERR_OK && deleted)
         rc = log_trim_snapshots(log, log->segments[0]->base, INT64_MAX, e);
     pthread_mutex_unlock(&log->append);
+    pthread_mutex_unlock(&log->shape);
     return rc;
 }

@@ -102,9 +102,10 @@ int log_replay_batch(struct producers *p, const struct batch_header *h, const vo
             producers_apply_data(p, h, NULL);
         return rc;
     }
-    int16_t type;
-    int32_t coordinator_epoch;
-    int rc = marker_decode(data, batch_size(h), &type, &coordinator_epoch, e);
+    int16_t type = MARKER_COMMIT;
+    int32_t coordinator_epoch = -1;
+    /* One that was emptied by compaction ended something that is gone; it tells the producer's epoch. */
+    int rc = h->record_count == 0 ? ERR_OK : marker_decode(data, batch_size(h), &type, &coordinator_epoch, e);
     if (rc)
         return err_set(e, ERR_CORRUPT, "control batch at offset %" PRId64 ": %s", h->base_offset, e->text);
     rc = producers_check_marker(p, h, type, coordinator_epoch, PRODUCER_TRUST, end, e);

@@ -13,23 +13,26 @@ struct look {
     uint64_t cuts;
 };
 
-/* Segment number `i` of those that hold offsets >= start; false behind the last one. */
-static bool look_at(struct log *log, size_t i, struct look *v)
+/*
+ * The segment with `offset`, or the first one behind it that is left. By offset and not by number: segments come and go
+ * between two looks. False behind the last one.
+ */
+static bool look_at(struct log *log, int64_t offset, struct look *v)
 {
+    if (offset == INT64_MAX)
+        return false;
     pthread_mutex_lock(&log->state);
-    i += log_segment_index(log, log->start);
-    bool there = i < log->count;
-    if (there)
-        *v = (struct look){
-            .segment = segment_ref(log->segments[i]),
-            .size = log->segments[i]->size,
-            .next_base = i + 1 < log->count ? log->segments[i + 1]->base : INT64_MAX,
-            .start = log->start,
-            .watermark = log->watermark,
-            .cuts = log->cuts,
-        };
+    size_t i = log_segment_index(log, offset > log->start ? offset : log->start);
+    *v = (struct look){
+        .segment = segment_ref(log->segments[i]),
+        .size = log->segments[i]->size,
+        .next_base = i + 1 < log->count ? log->segments[i + 1]->base : INT64_MAX,
+        .start = log->start,
+        .watermark = log->watermark,
+        .cuts = log->cuts,
+    };
     pthread_mutex_unlock(&log->state);
-    return there;
+    return true;
 }
 
 /* First record of the batch with timestamp >= `timestamp` and offset in [start, watermark). *offset stays -1 if none. */
@@ -119,13 +122,13 @@ int log_offset_for_time(struct log *log, int64_t timestamp, int64_t *offset, int
     int rc = log_enter(log, e);
     if (rc)
         return rc;
-    for (size_t i = 0; rc == ERR_OK && *offset < 0 && look_at(log, i, &v); i++) {
+    for (int64_t at = 0; rc == ERR_OK && *offset < 0 && look_at(log, at, &v); at = v.next_base) {
         rc = search_segment(&v, timestamp, offset, found_ts, e);
         segment_release(v.segment);
         if (rc && was_cut(log, v.cuts)) {
             rc = ERR_OK; /* a truncation raced: once more */
             *offset = *found_ts = -1;
-            i = (size_t)-1;
+            v.next_base = 0;
         }
     }
     log_leave(log);
@@ -167,7 +170,7 @@ int log_max_timestamp(struct log *log, int64_t *offset, int64_t *timestamp, stru
     int rc = log_enter(log, e);
     if (rc)
         return rc;
-    for (size_t i = 0; rc == ERR_OK && look_at(log, i, &v); i++) {
+    for (int64_t at = 0; rc == ERR_OK && look_at(log, at, &v); at = v.next_base) {
         rc = newest_of(&v, &ts, e);
         if (rc == ERR_OK && ts > newest)
             newest = ts;

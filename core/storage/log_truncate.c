@@ -122,6 +122,7 @@ static int truncate_locked(struct log *log, int64_t offset, struct err *e)
 
 int log_truncate_to(struct log *log, int64_t offset, struct err *e)
 {
+    pthread_mutex_lock(&log->shape);
     pthread_mutex_lock(&log->flush);
     pthread_mutex_lock(&log->append);
     int rc = log_check_usable(log, e);
@@ -129,6 +130,9 @@ int log_truncate_to(struct log *log, int64_t offset, struct err *e)
         rc = err_set(e, ERR_OFFSET_OUT_OF_RANGE,
                      "%s: cannot truncate to %" PRId64 ", the log starts at %" PRId64, log->name, offset,
                      log->start);
+    /* What is appended in place of what goes is not synced any more than other appends. */
+    if (rc == ERR_OK && offset < log->compacted_end)
+        rc = log_set_compacted_end(log, offset, e);
     if (rc == ERR_OK && offset < log->end) {
         rc = truncate_locked(log, offset, e);
         if (rc)
@@ -136,5 +140,6 @@ int log_truncate_to(struct log *log, int64_t offset, struct err *e)
     }
     pthread_mutex_unlock(&log->append);
     pthread_mutex_unlock(&log->flush);
+    pthread_mutex_unlock(&log->shape);
     return rc;
 }

@@ -21,6 +21,8 @@
 #define TXN_SUFFIX ".txnindex"
 #define SNAPSHOT_SUFFIX ".snapshot"
 #define DELETED_SUFFIX ".deleted"
+#define CLEANED_SUFFIX ".cleaned" /* being made by the cleaner */
+#define SWAP_SUFFIX ".swap"       /* complete, to take the place of what it was made from */
 
 /* "<dir>/<20 digits><suffix><more>"; `out` has STORAGE_PATH_MAX bytes and `dir` at most STORAGE_DIR_MAX. */
 static inline const char *storage_path(char *out, const char *dir, int64_t offset, const char *suffix,

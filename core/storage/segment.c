@@ -13,6 +13,12 @@
 #include "base/thread.h"
 
 static const char *const suffixes[FILE_KINDS] = {LOG_SUFFIX, INDEX_SUFFIX, TIME_SUFFIX, TXN_SUFFIX};
+static const char *const stages[] = {
+    [SEGMENT_LIVE] = "",
+    [SEGMENT_CLEANED] = CLEANED_SUFFIX,
+    [SEGMENT_SWAP] = SWAP_SUFFIX,
+    [SEGMENT_DELETED] = DELETED_SUFFIX,
+};
 
 struct log_dir *log_dir_new(const char *path, struct err *e)
 {
@@ -48,6 +54,7 @@ struct segment *segment_new(struct log_dir *dir, int64_t base, int32_t interval,
     atomic_fetch_add(&dir->refs, 1);
     s->base = base;
     s->interval = interval;
+    atomic_init(&s->stage, SEGMENT_LIVE);
     atomic_init(&s->refs, 1);
     atomic_init(&s->warm, false);
     s->max_ts = s->max_ts_offset = s->first_ts = -1;
@@ -73,24 +80,36 @@ static void close_files(struct segment *s)
     }
 }
 
-static void remove_files(struct segment *s)
+void segment_unpin(struct segment *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->pinned = false;
+    pthread_mutex_unlock(&s->lock);
+}
+
+int segment_remove(struct segment *s, struct err *e)
 {
     char path[STORAGE_PATH_MAX];
-    struct err e;
+    struct err why;
+    int rc = ERR_OK;
     for (int i = 0; i < FILE_KINDS; i++) {
-        int rc = io_unlink(segment_path(s, (enum segment_file)i, path), &e);
-        if (rc != ERR_OK && rc != ERR_NOT_FOUND)
-            diag_warn("storage", "%s; the next start tries again", e.text);
+        int one = io_unlink(segment_path(s, (enum segment_file)i, path), &why);
+        if (one != ERR_OK && one != ERR_NOT_FOUND && rc == ERR_OK) {
+            rc = one;
+            *e = why;
+        }
     }
+    return rc;
 }
 
 void segment_unref(struct segment *s)
 {
+    struct err e;
     if (!s || atomic_fetch_sub(&s->refs, 1) != 1)
         return;
     close_files(s);
-    if (s->deleted)
-        remove_files(s);
+    if (atomic_load(&s->stage) == SEGMENT_DELETED && segment_remove(s, &e) != ERR_OK)
+        diag_warn("storage", "%s; the next start tries again", e.text);
     index_free(&s->offsets);
     index_free(&s->times);
     pthread_mutex_destroy(&s->lock);
@@ -104,7 +123,8 @@ void segment_release(struct segment *s)
         return;
     pthread_mutex_lock(&s->lock);
     /* Whoever comes in from here on waits for the lock, and opens what it needs anew. */
-    if (atomic_load(&s->refs) == 2 && !atomic_load(&s->warm) && !atomic_load(&s->data_dirty) && !s->deleted)
+    if (atomic_load(&s->refs) == 2 && !atomic_load(&s->warm) && !atomic_load(&s->data_dirty) &&
+        atomic_load(&s->stage) != SEGMENT_DELETED && !s->pinned)
         close_files(s);
     pthread_mutex_unlock(&s->lock);
     segment_unref(s);
@@ -112,7 +132,7 @@ void segment_release(struct segment *s)
 
 const char *segment_path(struct segment *s, enum segment_file kind, char *out)
 {
-    return storage_path(out, s->dir->path, s->base, suffixes[kind], s->deleted ? DELETED_SUFFIX : "");
+    return storage_path(out, s->dir->path, s->base, suffixes[kind], stages[atomic_load(&s->stage)]);
 }
 
 int segment_fd_locked(struct segment *s, enum segment_file kind, int flags, int *fd, struct err *e)
@@ -141,7 +161,7 @@ void segment_cool(struct segment *s)
     if (s->data_dirty || s->index_dirty || s->txn_dirty)
         return; /* a sync must go through the descriptor that was written through, to learn of its errors */
     pthread_mutex_lock(&s->lock);
-    if (atomic_load(&s->refs) == 1 && !s->deleted) {
+    if (atomic_load(&s->refs) == 1 && atomic_load(&s->stage) != SEGMENT_DELETED && !s->pinned) {
         close_files(s);
         index_release_tail(&s->offsets);
         index_release_tail(&s->times);
@@ -182,25 +202,62 @@ int segment_create(struct segment *s, struct err *e)
     return rc;
 }
 
+/* Not every segment has every file. */
+static int rename_file(struct segment *s, int kind, enum segment_stage from, enum segment_stage to,
+                       struct err *e)
+{
+    char before[STORAGE_PATH_MAX], after[STORAGE_PATH_MAX];
+    storage_path(before, s->dir->path, s->base, suffixes[kind], stages[from]);
+    storage_path(after, s->dir->path, s->base, suffixes[kind], stages[to]);
+    int rc = io_rename(before, after, e);
+    return rc == ERR_NOT_FOUND ? ERR_OK : rc;
+}
+
 int segment_mark_deleted(struct segment *s, struct err *e)
 {
-    char from[STORAGE_PATH_MAX], to[STORAGE_PATH_MAX];
-    int rc = ERR_OK;
     pthread_mutex_lock(&s->lock);
+    const enum segment_stage from = atomic_load(&s->stage);
     /* The log first: without it the rest is nothing, and is removed by the next start. */
-    for (int i = 0; i < FILE_KINDS && rc == ERR_OK; i++) {
-        storage_path(from, s->dir->path, s->base, suffixes[i], "");
-        storage_path(to, s->dir->path, s->base, suffixes[i], DELETED_SUFFIX);
-        rc = io_rename(from, to, e);
-        if (rc == ERR_NOT_FOUND)
-            rc = ERR_OK;
-        if (i == FILE_LOG && rc == ERR_OK)
-            s->deleted = true;
-        else if (rc != ERR_OK && s->deleted) {
-            diag_warn("storage", "%s; the next start removes it", e->text);
-            rc = ERR_OK;
-        }
+    int rc = rename_file(s, FILE_LOG, from, SEGMENT_DELETED, e);
+    if (rc == ERR_OK) {
+        atomic_store(&s->stage, SEGMENT_DELETED);
+        for (int i = FILE_LOG + 1; i < FILE_KINDS; i++)
+            if (rename_file(s, i, from, SEGMENT_DELETED, e) != ERR_OK)
+                diag_warn("storage", "%s; the next start removes it", e->text);
     }
+    pthread_mutex_unlock(&s->lock);
+    return rc;
+}
+
+int segment_set_stage(struct segment *s, enum segment_stage stage, struct err *e)
+{
+    int rc = ERR_OK, done = 0, undone = ERR_OK;
+    struct err undo;
+    pthread_mutex_lock(&s->lock);
+    const enum segment_stage from = atomic_load(&s->stage);
+    while (rc == ERR_OK && done < FILE_KINDS) {
+        rc = rename_file(s, done, from, stage, e);
+        done += rc == ERR_OK;
+    }
+    while (rc != ERR_OK && done-- > 0) {
+        undone = rename_file(s, done, stage, from, &undo);
+        e->fatal |= undone != ERR_OK;
+    }
+    if (rc == ERR_OK ||
+        undone != ERR_OK) /* the log is the first to be renamed, and the last to be renamed back */
+        atomic_store(&s->stage, stage);
+    pthread_mutex_unlock(&s->lock);
+    return rc;
+}
+
+int segment_pin(struct segment *s, struct err *e)
+{
+    int rc = ERR_OK, fd;
+    pthread_mutex_lock(&s->lock);
+    s->pinned = true;
+    for (int i = 0; i < FILE_KINDS && rc == ERR_OK; i++)
+        if (i != FILE_TXN || s->txn_entries)
+            rc = segment_fd_locked(s, (enum segment_file)i, 0, &fd, e);
     pthread_mutex_unlock(&s->lock);
     return rc;
 }

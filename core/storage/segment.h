@@ -28,6 +28,9 @@ void log_dir_release(struct log_dir *d);
 
 enum segment_file { FILE_LOG, FILE_INDEX, FILE_TIME, FILE_TXN, FILE_KINDS };
 
+/* What is behind the names of a segment's files. */
+enum segment_stage { SEGMENT_LIVE, SEGMENT_CLEANED, SEGMENT_SWAP, SEGMENT_DELETED };
+
 struct segment {
     struct log_dir *dir;
     int64_t base;
@@ -38,7 +41,8 @@ struct segment {
 
     pthread_mutex_t lock;
     int fd[FILE_KINDS];
-    bool deleted;
+    _Atomic(enum segment_stage) stage;
+    bool pinned;           /* files stay open, whoever comes and goes */
     bool sealed;           /* not the active one: a reader may rebuild its indexes */
     bool loaded;           /* indexes and max_ts are known */
     int32_t interval;      /* bytes between index entries */
@@ -91,6 +95,19 @@ int segment_create(struct segment *s, struct err *e);
 /* Renames the files to .deleted; they go with the last reference. */
 int segment_mark_deleted(struct segment *s, struct err *e);
 
+/*
+ * Renames all files. After an error they have the old names; where that could not be had (e->fatal) the stage tells the
+ * log's, and the others are found only while they are open.
+ */
+int segment_set_stage(struct segment *s, enum segment_stage stage, struct err *e);
+
+/* Opens all files, and keeps them open while `pinned`. */
+int segment_pin(struct segment *s, struct err *e);
+void segment_unpin(struct segment *s);
+
+/* Removes its files, the log first; goes on after an error, which it returns. */
+int segment_remove(struct segment *s, struct err *e);
+
 /* Cuts the files behind `size` bytes; index entries at or beyond `offset` go too. */
 int segment_truncate(struct segment *s, int64_t size, int64_t offset, struct err *e);
 
@@ -117,12 +134,15 @@ void segment_note_batch(struct segment *s, const struct batch_header *h, int64_t
 /* Writes entries that wait in memory, with `final` also the last entry of the time index. */
 int segment_flush_indexes(struct segment *s, bool final, struct err *e);
 
+int64_t segment_index_entries(struct segment *s); /* of a loaded one, in its offset index */
 /* Has one of the indexes reached `max_bytes`? */
 bool segment_index_full(struct segment *s, int64_t max_bytes);
 /* Makes sure that first_ts is known. Append lock held. */
 int segment_first_timestamp(struct segment *s, struct err *e);
 /* How long a segment waits to be rolled, by a record with `timestamp`: Kafka's timeWaitedForRoll. first_ts is known. */
 int64_t segment_waited(const struct segment *s, int64_t timestamp, int64_t now_ms);
+/* Largest timestamp of the first batch of a sealed segment; -1: none or damaged. Any thread. */
+int segment_read_first_timestamp(struct segment *s, int64_t size, int64_t *timestamp, struct err *e);
 /* Largest timestamp and the last offset of its batch, of a loaded segment. */
 void segment_max_timestamp(struct segment *s, int64_t *timestamp, int64_t *offset);
 /* No more appends: readers may rebuild its indexes. Or the other way round. */

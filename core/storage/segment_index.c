@@ -283,6 +283,14 @@ int segment_find_time(struct segment *s, int64_t timestamp, int64_t *offset, str
 
 /* ---- for appends and recovery ---- */
 
+int64_t segment_index_entries(struct segment *s)
+{
+    pthread_mutex_lock(&s->lock);
+    int64_t n = index_count(&s->offsets);
+    pthread_mutex_unlock(&s->lock);
+    return n;
+}
+
 bool segment_index_full(struct segment *s, int64_t max_bytes)
 {
     pthread_mutex_lock(&s->lock);
@@ -293,28 +301,34 @@ bool segment_index_full(struct segment *s, int64_t max_bytes)
     return full;
 }
 
-int segment_first_timestamp(struct segment *s, struct err *e)
+int segment_read_first_timestamp(struct segment *s, int64_t size, int64_t *timestamp, struct err *e)
 {
     char path[STORAGE_PATH_MAX];
     uint8_t window[BATCH_HEADER_SIZE];
     struct batch_header h;
     struct scan scan;
     int fd;
-    if (s->first_ts >= 0 || s->size == 0)
+    *timestamp = -1;
+    if (size == 0)
         return ERR_OK;
     int rc = segment_fd(s, FILE_LOG, false, &fd, e);
     if (rc)
         return rc;
-    scan_init(&scan, fd, segment_path(s, FILE_LOG, path), 0, s->size, s->base, window, sizeof window);
+    scan_init(&scan, fd, segment_path(s, FILE_LOG, path), 0, size, s->base, window, sizeof window);
     rc = scan_header(&scan, &h, e);
     if (rc == ERR_OK)
-        s->first_ts = h.max_timestamp;
+        *timestamp = h.max_timestamp;
     return rc == ERR_CORRUPT ? ERR_OK : rc; /* a damaged first batch tells no time: no roll by time then */
 }
 
 int64_t segment_waited(const struct segment *s, int64_t timestamp, int64_t now_ms)
 {
     return s->first_ts >= 0 && timestamp >= 0 ? timestamp - s->first_ts : now_ms - s->created_ms;
+}
+
+int segment_first_timestamp(struct segment *s, struct err *e)
+{
+    return s->first_ts >= 0 ? ERR_OK : segment_read_first_timestamp(s, s->size, &s->first_ts, e);
 }
 
 void segment_max_timestamp(struct segment *s, int64_t *timestamp, int64_t *offset)

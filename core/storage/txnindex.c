@@ -76,6 +76,7 @@ int txnindex_decode(const uint8_t *d, int64_t i, const char *path, struct aborte
         .producer_id = (int64_t)be64(d + 2),
         .first_offset = (int64_t)be64(d + 10),
         .last_offset = (int64_t)be64(d + 18),
+        .last_stable_offset = (int64_t)be64(d + 26),
     };
     if (be16(d) != TXN_VERSION || t->producer_id < 0 || t->first_offset < 0 ||
         t->last_offset < t->first_offset)
@@ -143,7 +144,7 @@ int txnindex_collect(struct segment *s, int64_t from, int64_t to, struct aborted
         if (rc == ERR_OK && t.first_offset < to)
             rc = add(list, n, &t, e);
         /* What is completed after this marker began at or behind the stable offset of then. */
-        *complete = rc == ERR_OK && (int64_t)be64(d + 26) >= to;
+        *complete = rc == ERR_OK && t.last_stable_offset >= to;
     }
     return rc;
 }
