@@ -109,3 +109,22 @@ int s3_settings_read(const struct leat_host *h, const struct leat_config *c, str
     s->filer.complete_on_stop = h->get_bool(c, "flush.on.stop");
     return ERR_OK;
 }
+
+const char *s3_not_exact(const struct leat_host *h, const struct leat_config *c)
+{
+    struct s3_settings s;
+    struct err e;
+    const struct filer_config *f = &s.filer;
+
+    if (s3_settings_read(h, c, &s, &e))
+        return NULL;
+    if (f->rotation.schedule_ms > 0)
+        return "rotate.schedule.interval.ms completes objects by the wall clock; after a crash records may "
+               "be in two "
+               "objects";
+    if (partitioner_goes_by_clock(&f->partitioner))
+        return "timestamp.extractor Wallclock names directories by the wall clock; after a crash records may "
+               "be in "
+               "two objects";
+    return NULL;
+}

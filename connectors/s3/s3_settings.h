@@ -31,4 +31,7 @@ struct s3_settings {
 int s3_settings_read(const struct leat_host *h, const struct leat_config *c, struct s3_settings *out,
                      struct err *e);
 
+/* As leat_connector has it: whether objects follow from the records, or from the clock. Options that cannot be read are told elsewhere. */
+const char *s3_not_exact(const struct leat_host *h, const struct leat_config *c);
+
 #endif

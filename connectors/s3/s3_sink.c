@@ -29,7 +29,8 @@ struct s3_sink {
     struct s3_api *api;
     struct s3_target *target;
     struct filer *filer;
-    bool idle; /* nothing was put since the last flush */
+    bool by_clock; /* a replay may make other objects */
+    bool idle;     /* nothing was put since the last flush */
     /* read by the uploader's thread, too: */
     _Atomic int64_t stop_seen_ms; /* when the wish to stop was first seen; 0: not yet */
     atomic_bool final;            /* the last flush: it may take its time */
@@ -183,7 +184,7 @@ static int start_writing(struct s3_sink *s, const struct leat_offset *assigned, 
     if (s3_target_new(&c, &s->target, e) ||
         filer_new(&s->settings.filer, &s->view, &s3_filer_target, s->target, &s->filer, e))
         return e->code;
-    s3_target_set_conditional(s->target, s->settings.conditional && !filer_is_deterministic(s->filer));
+    s3_target_set_conditional(s->target, s->settings.conditional && s->by_clock);
     for (size_t i = 0; i < n; i++)
         if (filer_assign(s->filer, assigned[i].topic, assigned[i].partition, -1, e))
             return e->code;
@@ -215,6 +216,7 @@ static int new_sink(struct leat_task *t, const struct leat_host *h, const struct
     s->host = h;
     s->task = t;
     record_view_init(&s->view, h, t);
+    s->by_clock = s3_not_exact(h, c) != NULL;
     return s3_settings_read(h, c, &s->settings, e);
 }
 

@@ -13,6 +13,11 @@ static bool wanted(const struct cli *c, const struct leat_connector *k)
     return !kind || strcmp(kind, k->kind == LEAT_SOURCE ? "source" : "sink") == 0;
 }
 
+static const char *exactness(const struct leat_connector *k)
+{
+    return connector_exact_by_options(k) ? "by options" : k->exact ? "yes" : "no";
+}
+
 static json_t *connector_json(const struct leat_connector *k)
 {
     json_t *aliases = json_array(), *options = json_array();
@@ -26,9 +31,10 @@ static json_t *connector_json(const struct leat_connector *k)
                       "default", o->default_value, "choices", o->choices, "example", o->example);
         json_array_append_new(options, j);
     }
-    return json_pack("{s:s, s:s, s:s, s:b, s:o, s:o}", "type", k->type, "kind",
+    return json_pack("{s:s, s:s, s:s, s:b, s:b, s:o, s:o}", "type", k->type, "kind",
                      k->kind == LEAT_SOURCE ? "source" : "sink", "summary", k->summary, "exact", k->exact,
-                     "aliases", aliases, "options", options);
+                     "exact_by_options", connector_exact_by_options(k), "aliases", aliases, "options",
+                     options);
 }
 
 static json_t *plugin_json(const struct cli *c, const struct plugin_info *p)
@@ -57,7 +63,7 @@ int cmd_plugins_list(struct cli *c)
         for (size_t k = 0; t && k < p.connector_count; k++)
             if (wanted(c, p.connectors[k]))
                 table_row(t, p.connectors[k]->type, p.connectors[k]->kind == LEAT_SOURCE ? "source" : "sink",
-                          p.connectors[k]->exact ? "yes" : "no", p.version, p.connectors[k]->summary);
+                          exactness(p.connectors[k]), p.version, p.connectors[k]->summary);
     }
     if (t)
         table_print(t);

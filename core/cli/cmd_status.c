@@ -21,6 +21,19 @@ static void print_errors(const json_t *tasks)
     }
 }
 
+/* Connectors that might deliver once, but not with their options. */
+static void print_inexact(const json_t *tasks)
+{
+    size_t i;
+    json_t *t;
+    json_array_foreach(tasks, i, t)
+    {
+        if (member_int(t, "task") == 0 && json_object_get(t, "not_exact"))
+            printf("\n%s: at least once, not exactly: %s\n", member_text(t, "connector"),
+                   member_text(t, "not_exact"));
+    }
+}
+
 static void print_status(const json_t *s)
 {
     static const char *const titles[] = {"PIPELINE", "CONNECTOR", "TYPE",    "TASK", "STATE",
@@ -55,6 +68,7 @@ static void print_status(const json_t *s)
                   show_ago(member_int(task, "last_activity_ms")));
     }
     table_print(t);
+    print_inexact(json_object_get(s, "tasks"));
     print_errors(json_object_get(s, "tasks"));
 }
 

@@ -151,6 +151,9 @@ int config_load_hub(const char *path, struct hub_config *out, struct problems *p
 void hub_config_free(struct hub_config *h);
 void config_free(struct config *c);
 
+/* Whether an exact connector may be made inexact by its options: it has `not_exact`, which older plugins have not. */
+bool connector_exact_by_options(const struct leat_connector *c);
+
 bool connector_config_equal(const struct connector_config *a, const struct connector_config *b);
 bool pipeline_config_equal(const struct pipeline_config *a, const struct pipeline_config *b);
 

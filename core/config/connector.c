@@ -2,6 +2,7 @@
  * connector: a `source:` mapping or an item of `sinks:`, checked against the common options and those of its connector,
  * which its `type` finds in the catalog. One thread.
  */
+#include <stddef.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -33,6 +34,12 @@ void connector_config_free(struct connector_config *c)
     mem_free(c->name);
     mem_free(c->file);
     mem_free(c);
+}
+
+bool connector_exact_by_options(const struct leat_connector *c)
+{
+    return c->exact && c->struct_size >= offsetof(struct leat_connector, not_exact) + sizeof(c->not_exact) &&
+           c->not_exact;
 }
 
 /* ---- the type ------------------------------------------------------------------------------------------------------ */

@@ -243,10 +243,14 @@ int config_docs_connector(const struct leat_connector *c, struct buf *out, struc
         rc = buf_printf(out, e, "\n%.*s\n", (int)len, c->doc);
     }
     if (rc == ERR_OK)
-        rc = buf_str(out,
-                     c->exact ? "\nExact: a crash neither loses nor repeats a record.\n"
-                              : "\nAt least once: after a crash records may come again.\n",
-                     e);
+        rc = buf_str(
+            out,
+            connector_exact_by_options(c)
+                ? "\nExact: a crash neither loses nor repeats a record, unless options say otherwise; "
+                  "`leat status` tells.\n"
+            : c->exact ? "\nExact: a crash neither loses nor repeats a record.\n"
+                       : "\nAt least once: after a crash records may come again.\n",
+            e);
     rc = rc ? rc : aliases(c, out, e);
     if (rc == ERR_OK && c->example) {
         rc = buf_str(out, "\nThe least that is needed:\n\n", e);

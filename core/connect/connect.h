@@ -79,7 +79,10 @@ struct task_status {
     char *type;
     int index;
     enum task_state state;
-    bool held; /* was paused by worker_pause, and stays so over restarts */
+    bool exact; /* a crash neither loses nor repeats a record */
+    const char
+        *not_exact; /* why not, where the connector's options are the reason; stays until plugins_close */
+    bool held;      /* was paused by worker_pause, and stays so over restarts */
     uint64_t records, bytes;
     double records_per_s, bytes_per_s; /* over the last seconds */
     int64_t lag_records;               /* sinks: behind the end of their partitions; -1 for sources */

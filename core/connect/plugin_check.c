@@ -176,9 +176,10 @@ static int check_ops(const struct leat_connector *c, struct err *e)
 
 static int check_connector(const struct leat_connector *c, struct err *e)
 {
-    if (c->struct_size < sizeof(struct leat_connector))
+    size_t least = offsetof(struct leat_connector, not_exact); /* what came later may be missing */
+    if (c->struct_size < least)
         return err_set(e, ERR_PLUGIN, "its descriptor has %u bytes, fewer than the %zu of ABI version %u",
-                       c->struct_size, sizeof(struct leat_connector), LEAT_ABI_VERSION);
+                       c->struct_size, least, LEAT_ABI_VERSION);
     if (c->kind != LEAT_SOURCE && c->kind != LEAT_SINK)
         return err_set(e, ERR_PLUGIN, "it is neither a source nor a sink but %d", (int)c->kind);
     if (blank(c->type) || has_control(c->type) || strpbrk(c->type, " /:#") != NULL)

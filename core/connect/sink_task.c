@@ -157,7 +157,7 @@ static int flush(struct leat_task *t, struct sink_run *s, void *self, bool final
     if (rc != LEAT_OK)
         return rc;
     if (!final && early > 0 &&
-        !t->set->config->connector->exact) { /* to be called again then, if there is something to commit */
+        !t->set->exact) { /* to be called again then, if there is something to commit */
         bool moved = false;
         for (size_t i = 0; i < s->share_count; i++)
             moved = moved || s->offsets[i].offset > s->committed[i];

@@ -36,6 +36,8 @@ struct task_set {
     struct shared_config *shared; /* keeps both alive */
     struct client *client;
     struct assignment *assignment; /* of a sink: who reads what */
+    bool exact;                    /* as it is configured */
+    const char *not_exact;         /* why it is not, although it could be; the plugin's text */
     struct leat_task **tasks;
     int count;
     void (*changed)(void *arg); /* a task's state changed; called without locks */

@@ -65,6 +65,9 @@ int set_new(struct worker *w, struct shared_config *shared, const struct pipelin
                              .client = w->client,
                              .changed = task_changed,
                              .changed_arg = w};
+    if (connector_exact_by_options(c->connector))
+        set->not_exact = c->connector->not_exact(&task_host, c->options);
+    set->exact = c->connector->exact && set->not_exact == NULL;
     set->tasks = mem_calloc((size_t)count, sizeof(struct leat_task *));
     if (set->tasks == NULL) {
         err_nomem(e);

@@ -74,6 +74,8 @@ static int fill(struct worker *w, struct leat_task *t, struct task_status *s, st
     size_t read_count;
     s->kind = c->connector->kind;
     s->index = t->index;
+    s->exact = t->set->exact;
+    s->not_exact = t->set->not_exact;
     s->lag_records = -1;
     s->pipeline = mem_strdup(t->set->pipeline->name);
     s->connector = mem_strdup(c->name);

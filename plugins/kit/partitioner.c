@@ -323,6 +323,11 @@ bool partitioner_is_time_based(const struct partitioner *p)
     return p->kind == PARTITION_TIME || p->kind == PARTITION_DAILY || p->kind == PARTITION_HOURLY;
 }
 
+bool partitioner_goes_by_clock(const struct partitioner_config *c)
+{
+    return c->kind != PARTITION_DEFAULT && c->kind != PARTITION_FIELD && c->clock == CLOCK_WALL;
+}
+
 bool partitioner_is_deterministic(const struct partitioner *p)
 {
     return !partitioner_is_time_based(p) || p->clock != CLOCK_WALL;

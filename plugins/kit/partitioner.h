@@ -65,6 +65,8 @@ int64_t partitioner_last_time(const struct partitioner *p);
 
 /* Time, daily and hourly: rotate.interval.ms needs one of these. */
 bool partitioner_is_time_based(const struct partitioner *p);
+/* As !partitioner_is_deterministic, before there is one. */
+bool partitioner_goes_by_clock(const struct partitioner_config *c);
 /* True if the same records always give the same directories: not with CLOCK_WALL under a time-based kind. */
 bool partitioner_is_deterministic(const struct partitioner *p);
 const struct zone *partitioner_zone(const struct partitioner *p);

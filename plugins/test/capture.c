@@ -213,6 +213,11 @@ static int flush(void *self, bool final, struct leat_offset *assigned, size_t n,
     return LEAT_OK;
 }
 
+static const char *not_exact(const struct leat_host *h, const struct leat_config *c)
+{
+    return h->get_bool(c, "typed") ? "typed: for the test" : NULL;
+}
+
 static const struct leat_sink_ops ops = {open_sink, put, flush, close_sink};
 
 static const struct leat_connector capture = {.struct_size = sizeof(capture),
@@ -223,7 +228,9 @@ static const struct leat_connector capture = {.struct_size = sizeof(capture),
                                               .example = "type: capture\npath: /tmp/out",
                                               .options = options,
                                               .option_count = sizeof(options) / sizeof(options[0]),
-                                              .sink = &ops};
+                                              .exact = true,
+                                              .sink = &ops,
+                                              .not_exact = not_exact};
 
 static const struct leat_connector *const connectors[] = {&capture};
 

@@ -305,13 +305,19 @@ struct leat_connector {
     const char *example;        /* YAML of a minimal use: the lines below `source:` or one item of `sinks:` */
     const struct leat_option *options;
     size_t option_count;
-    bool exact; /* sink: a record is delivered once even over crashes; source: positions are exact */
+    bool
+        exact; /* sink: a record is delivered once even over crashes; source: positions are exact. See not_exact */
     /* Beyond the table: combinations and contents. Says what is wrong with host->fail. May be NULL. Must not touch the outside. */
     int (*validate)(struct leat_task *t, const struct leat_host *h, const struct leat_config *c);
     /* Tries the outside world (leat validate --connect, and before a run). May be NULL. */
     int (*check)(struct leat_task *t, const struct leat_host *h, const struct leat_config *c);
     const struct leat_source_ops *source;
     const struct leat_sink_ops *sink;
+    /*
+     * Of an `exact` one: why it is not so with these options, in a text that stays ("rotate.by.clock: after a crash ...").
+     * NULL: it is exact. May be NULL, and need not be there: plugins may be built without it.
+     */
+    const char *(*not_exact)(const struct leat_host *h, const struct leat_config *c);
 };
 
 struct leat_plugin {

@@ -316,6 +316,23 @@ static void test_more_tasks_than_partitions(void **state)
     mem_free(events);
 }
 
+/* By the connector, and by its options; a source of an older plugin is what it says. */
+static void test_exactness(void **state)
+{
+    struct hub *h = *state;
+    hub_apply(h,
+              "pipelines: [{name: p, source: {type: generator}, topic: t, sinks: [\n"
+              "  {name: a, type: capture, path: @/a}, {name: b, type: capture, path: @/b, typed: true}]}]");
+    struct task_status *a = hub_status(h, "p-a", 0), *b = hub_status(h, "p-b", 0), *p = hub_status(h, "p", 0);
+    assert_true(p->exact && a->exact && !b->exact);
+    assert_null(p->not_exact);
+    assert_null(a->not_exact);
+    assert_string_equal(b->not_exact, "typed: for the test");
+    task_status_free(a, 1);
+    task_status_free(b, 1);
+    task_status_free(p, 1);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, hub_setup, hub_teardown)
@@ -330,6 +347,7 @@ int main(void)
         T(test_waiting_for_a_topic),
         T(test_shares_of_partitions),
         T(test_more_tasks_than_partitions),
+        T(test_exactness),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -158,6 +158,56 @@ static void test_offsets_wait_for_objects(void **state)
     run_free(&r);
 }
 
+/* Whether it is exact depends on the clock alone. */
+static void test_exactness(void **state)
+{
+    static const struct {
+        const char *name, *value, *more, *more_value, *why;
+    } cases[] = {
+        {"flush.on.stop", "true", "rotate.size", "1MiB", NULL},
+        {"rotate.schedule.interval.ms", "1m", "flush.size", "5", "rotate.schedule.interval.ms"},
+        {"partitioner.class", "hourly", "timestamp.extractor", "Record", NULL},
+        {"partitioner.class", "hourly", "timestamp.extractor", "Wallclock", "timestamp.extractor"},
+        {"partitioner.class", "default", "timestamp.extractor", "Wallclock", NULL},
+        {"directory.delim", "", "rotate.schedule.interval.ms", "1m", NULL}, /* told as an error elsewhere */
+    };
+
+    (void)state;
+    assert_true(fake_connector()->exact);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *why;
+        struct run r;
+
+        run_init(&r, NULL);
+        config_set(&r.config, cases[i].name, cases[i].value);
+        config_set(&r.config, cases[i].more, cases[i].more_value);
+        why = fake_connector()->not_exact(&fake_host, &r.config);
+        assert_int_equal(why != NULL, cases[i].why != NULL);
+        if (why)
+            assert_non_null(strstr(why, cases[i].why));
+        run_free(&r);
+    }
+}
+
+/* What a clean stop completed and did not report is replaced by what a replay makes of it, not written beside it. */
+static void test_replay_of_a_stop(void **state)
+{
+    struct run r;
+
+    (void)state;
+    run_init(&r, &server);
+    config_set(&r.config, "flush.on.stop", "true");
+    assert_int_equal(run_open(&r), LEAT_OK);
+    assert_int_equal(run_put(&r, 0, 0, 7, 7), LEAT_OK);
+    assert_int_equal(run_flush(&r, true), LEAT_OK);
+    run_close(&r);
+    r.assigned[0].offset = 0; /* a crash before the offset was stored */
+    assert_int_equal(run_all(&r, 10, 5), 1);
+    assert_int_equal(object_count(&server), 1);
+    assert_object(&r, P0 "t+0+0000000000.json", 0, 10, 2);
+    run_free(&r);
+}
+
 static void test_many_small_objects(void **state)
 {
     struct run r;
@@ -559,6 +609,8 @@ int main(void)
         TEST(test_parts_are_built_beside_uploads),
         TEST(test_offsets_wait_for_objects),
         TEST(test_many_small_objects),
+        TEST(test_exactness),
+        TEST(test_replay_of_a_stop),
         TEST(test_part_boundary),
         TEST(test_unfinished_uploads),
         TEST(test_cleaning_not_allowed),
