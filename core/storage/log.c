@@ -55,13 +55,18 @@ void log_fail(struct log *log, const struct err *why)
 
 /* ---- opening ---- */
 
-static int check_metadata(struct log *log, struct err *e)
+/* It is synced with the first flush only: after a crash it may be torn, and then says nothing. */
+static int check_metadata(struct log *log, bool clean, struct err *e)
 {
     struct uuid id;
     char *path = mem_printf("%s/" METADATA_FILE, log->dir->path);
     if (!path)
         return err_nomem(e);
     int rc = partition_metadata_read(path, &id, e);
+    if (rc == ERR_CORRUPT && !clean && !uuid_is_zero(&log->topic_id)) {
+        diag_warn("storage", "%s; it is written anew", e->text);
+        rc = ERR_NOT_FOUND;
+    }
     if (rc == ERR_OK && !uuid_is_zero(&log->topic_id) && memcmp(&id, &log->topic_id, sizeof id) != 0) {
         char has[UUID_TEXT_SIZE], wanted[UUID_TEXT_SIZE];
         rc = err_set(e, ERR_CORRUPT, "%s says topic id %s, %s is expected", path, uuid_text(&id, has),
@@ -191,7 +196,7 @@ int log_open(struct log **out, const struct log_open_args *args, struct log_reco
         log->parent_dirty = log->names_dirty = true;
     }
     if (rc == ERR_OK)
-        rc = check_metadata(log, e);
+        rc = check_metadata(log, args->clean, e);
     if (rc == ERR_OK)
         rc = load_epochs(log, e);
     if (rc == ERR_OK)

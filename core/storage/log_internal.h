@@ -101,7 +101,8 @@ int log_encode_snapshot(struct log *log, struct buf *out, struct err *e); /* tak
 int log_write_snapshot(struct log *log, int64_t offset, const struct buf *bytes, bool sync, struct err *e);
 /*
  * Newest readable snapshot with offset <= `limit` into the empty `p`; *offset is -1 if there is none. Broken ones are
- * reported and passed over.
+ * reported and passed over, and so are those from before the first segment: what ended the transactions that they say are
+ * open may be deleted.
  */
 int log_load_snapshot(struct log *log, int64_t limit, struct producers *p, int64_t *offset, struct err *e);
 /*

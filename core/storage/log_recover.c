@@ -271,11 +271,15 @@ static int walk_segment(struct recovery *r, struct segment *s, int64_t position,
     return rc == ERR_END || rc == ERR_CORRUPT || rc == ERR_TRUNCATED ? ERR_OK : rc;
 }
 
-/* Cuts the segment behind `good`, and everything after it. */
-static int cut(struct recovery *r, size_t i, int64_t good, const char *why, struct err *e)
+/*
+ * Cuts the segment behind `good`, and everything after it; for good, as another loss of power must not bring what was cut
+ * back behind what is appended from now on.
+ */
+static int cut(struct recovery *r, size_t i, int64_t good, const struct err *because, struct err *e)
 {
     struct log *log = r->log;
     struct segment *s = log->segments[i];
+    struct err why = *because; /* what follows may use `e` */
     int64_t bytes = s->size - good;
     int rc = ERR_OK;
     while (rc == ERR_OK && log->count > i + 1) {
@@ -284,6 +288,10 @@ static int cut(struct recovery *r, size_t i, int64_t good, const char *why, stru
     }
     if (rc == ERR_OK)
         rc = segment_truncate(s, good, r->next, e);
+    if (rc == ERR_OK)
+        rc = segment_sync(s, false, e);
+    if (rc == ERR_OK)
+        rc = io_sync_dir(log->dir->path, e);
     if (rc)
         return rc;
     log->bytes -= s->size - good;
@@ -291,7 +299,7 @@ static int cut(struct recovery *r, size_t i, int64_t good, const char *why, stru
     r->report->cut_bytes += bytes;
     r->report->cut_from_offset = r->next;
     diag_warn("storage", "%s: cut %" PRId64 " bytes from offset %" PRId64 " on: %s", log->name, bytes,
-              r->next, why);
+              r->next, why.text);
     return ERR_OK;
 }
 
@@ -303,6 +311,8 @@ static int prepare_first(struct recovery *r, struct segment *s, unsigned has, in
     int64_t end = r->args->clean ? INT64_MAX : r->point;
     bool rebuilt;
     int rc = segment_open_indexes(s, end > s->base ? end : s->base, s->size, position, &rebuilt, e);
+    if (rc == ERR_OK && !r->args->clean)
+        rc = segment_even_indexes(s, position, e);
     bool missing = s->size && s->base < end && (!(has & HAS_INDEX) || !(has & HAS_TIME));
     if (rc == ERR_OK && (rebuilt || missing))
         r->report->indexes_rebuilt++;
@@ -375,16 +385,29 @@ static int recover_segment(struct recovery *r, size_t i, int64_t position, bool 
         return ERR_OK;
     *stop = r->next >= r->point;
     if (*stop)
-        return cut(r, i, good, e->text, e);
+        return cut(r, i, good, e, e);
     diag_error("storage", "%s: damage below the recovery point %" PRId64 ", not served: %s", log->name,
                r->point, e->text);
     return ERR_OK;
 }
 
+/*
+ * Where reading starts. A segment that ends at the recovery point may have been the active one when that was written: its
+ * data is synced, its indexes are not.
+ */
+static size_t first_segment(const struct recovery *r)
+{
+    const struct log *log = r->log;
+    if (r->args->clean)
+        return log->count - 1;
+    size_t i = log_segment_index(log, r->point);
+    return i > 0 && log->segments[i]->base >= r->point ? i - 1 : i;
+}
+
 static int recover_segments(struct recovery *r, const struct listing *l, struct err *e)
 {
     struct log *log = r->log;
-    size_t first = r->args->clean ? log->count - 1 : log_segment_index(log, r->point);
+    size_t first = first_segment(r);
     int rc = ERR_OK;
     for (size_t i = 0; i < first && rc == ERR_OK; i++)
         rc = prepare_sealed(r, log->segments[i], l->list[i].has, log->segments[i + 1]->base, e);

@@ -54,8 +54,9 @@ int log_load_snapshot(struct log *log, int64_t limit, struct producers *p, int64
     size_t n;
     *offset = -1;
     int rc = storage_list(log->dir->path, SNAPSHOT_SUFFIX, &list, &n, e);
+    int64_t first = log->segments[0]->base;
     for (size_t i = n; i-- > 0 && rc == ERR_OK && *offset < 0;) {
-        if (list[i] > limit)
+        if (list[i] > limit || list[i] < first)
             continue;
         rc = read_snapshot(log, list[i], p, e);
         if (rc == ERR_OK) {

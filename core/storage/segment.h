@@ -155,6 +155,11 @@ void segment_set_interval(struct segment *s, int32_t interval);
  */
 int segment_open_indexes(struct segment *s, int64_t offset_end, int64_t size, int64_t *position,
                          bool *rebuilt, struct err *e);
+/*
+ * After a crash: the time index may have lost the entries that came with those of the offset index. Cuts the offset index,
+ * and with it *position, back to what both know of.
+ */
+int segment_even_indexes(struct segment *s, int64_t *position, struct err *e);
 
 /* ---- txnindex.c: Kafka's .txnindex, 34 bytes an aborted transaction ---- */
 

@@ -394,3 +394,19 @@ int segment_open_indexes(struct segment *s, int64_t offset_end, int64_t size, in
     pthread_mutex_unlock(&s->lock);
     return rc;
 }
+
+int segment_even_indexes(struct segment *s, int64_t *position, struct err *e)
+{
+    char path[STORAGE_PATH_MAX];
+    int fd, rc = ERR_OK;
+    pthread_mutex_lock(&s->lock);
+    if (s->offsets.on_disk && s->times.on_disk && s->offsets.last.key > s->times.last.value) {
+        rc = segment_fd_locked(s, FILE_INDEX, 0, &fd, e);
+        if (rc == ERR_OK)
+            rc = index_truncate(&s->offsets, fd, s->times.last.value + 1, segment_path(s, FILE_INDEX, path),
+                                e);
+        *position = s->offsets.on_disk ? s->offsets.last.value : 0;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return rc;
+}
