@@ -91,6 +91,7 @@ size_t append_prepare(struct append *a, struct partition *p, void *data, size_t 
     a->bytes = bytes;
     a->origin = origin;
     a->journal = topic_settings(p->topic)->synced;
+    a->flush = false;
     return a->journal ? bytes + COMMIT_ENTRY_OVERHEAD : 0;
 }
 
@@ -158,8 +159,6 @@ static int append_one(struct broker *b, struct append *a, struct err *e)
     }
     if (a->item.journaled)
         atomic_store(&p->journaled, true);
-    if (!a->appended.duplicate)
-        atomic_fetch_add(&p->unflushed, a->item.end_offset - a->appended.base_offset);
     return ERR_OK;
 }
 
@@ -208,9 +207,12 @@ static int append_all(struct broker *b, struct append *appends, size_t n, size_t
     return rc;
 }
 
+/* Told by the recovery point, which moves when a sync is done: others may be flushing at the same time. */
 static int flush_if_due(struct partition *p, struct err *e)
 {
-    if (atomic_load(&p->unflushed) < topic_settings(p->topic)->flush_messages)
+    int64_t most = topic_settings(p->topic)->flush_messages;
+    struct log *log = partition_log(p);
+    if (most == INT64_MAX || log_end_offset(log) - log_recovery_point(log) < most)
         return ERR_OK;
     return partition_flush(p, e);
 }
@@ -245,6 +247,35 @@ static void count(struct broker *b, const struct append *appends, size_t n)
     }
 }
 
+/* What may have to be flushed is held once more: a staged append's own hold goes with its completion. */
+static void hold_for_flush(struct append *appends, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct append *a = &appends[i];
+        a->flush = !a->journal && topic_settings(a->item.p->topic)->flush_messages != INT64_MAX;
+        if (a->flush)
+            partition_hold(a->item.p);
+    }
+}
+
+static void let_go(struct broker *b, struct append *appends, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (appends[i].flush)
+            partition_release(&b->topics, appends[i].item.p);
+        appends[i].flush = false;
+    }
+}
+
+int group_flush(struct broker *b, struct append *appends, size_t n, struct err *e)
+{
+    int rc = ERR_OK;
+    for (size_t i = 0; !rc && i < n; i++)
+        rc = appends[i].flush ? flush_if_due(appends[i].item.p, e) : ERR_OK;
+    let_go(b, appends, n);
+    return rc;
+}
+
 int group_append(struct broker *b, struct append *appends, size_t n, size_t reserved, struct commit_op *op,
                  struct err *e)
 {
@@ -254,6 +285,7 @@ int group_append(struct broker *b, struct append *appends, size_t n, size_t rese
         commit_unreserve(b->commit, reserved);
         return rc;
     }
+    hold_for_flush(appends, n);
     ordered_lock(&o);
     rc = append_all(b, appends, n, reserved, op, &o, e);
     ordered_unlock(&o);
@@ -262,8 +294,10 @@ int group_append(struct broker *b, struct append *appends, size_t n, size_t rese
         !rc && appends[0].staged; /* the caller's own part of the op keeps them until it finishes that */
     if (!rc)
         count(b, appends, n);
-    if (!staged)
+    if (!staged) {
+        let_go(b, appends, n);
         commit_unreserve(b->commit, reserved);
+    }
     if (!rc && !staged)
         rc = complete_now(b, appends, n, e);
     return rc;

@@ -17,6 +17,7 @@ struct append {
     void *owner;  /* the caller's */
     int64_t old_end;
     bool staged; /* out: its completion comes through the op */
+    bool flush;  /* out: group_flush has something to look at; held once more until then */
     struct log_appended appended;
 };
 
@@ -34,5 +35,11 @@ enum log_origin append_origin_built_here(const struct partition *p);
  */
 int group_append(struct broker *b, struct append *appends, size_t n, size_t reserved, struct commit_op *op,
                  struct err *e);
+
+/*
+ * flush.messages, for the page-cache topics in a group that was staged: to be called after group_append, before the caller
+ * gives its own part of the op back, holding nothing. Waits for syncs.
+ */
+int group_flush(struct broker *b, struct append *appends, size_t n, struct err *e);
 
 #endif

@@ -100,16 +100,11 @@ int partition_flush(struct partition *p, struct err *e)
     struct log *log = partition_log(p);
     if (!log)
         return ERR_OK;
-    int64_t records = atomic_load(&p->unflushed);
     bool dirty = atomic_exchange(&p->dirty, false); /* an append from now on sets it again */
     int rc = log_flush(log, e);
-    if (rc) {
-        if (dirty)
-            atomic_store(&p->dirty, true);
-        return rc;
-    }
-    atomic_fetch_sub(&p->unflushed, records);
-    return ERR_OK;
+    if (rc && dirty)
+        atomic_store(&p->dirty, true);
+    return rc;
 }
 
 void partition_notify(struct partition *p)

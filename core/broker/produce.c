@@ -303,6 +303,17 @@ static struct produce_op *op_new(struct broker *b, struct produce_request *reque
     return op;
 }
 
+/* What flush.messages asks for, before any of it is acknowledged. */
+static void flush_staged(struct broker *b, struct produce_op *op)
+{
+    for (size_t i = 0; i < op->used; i++) {
+        struct produce_request *r = op->appends[i].owner;
+        struct err e;
+        if (group_flush(b, &op->appends[i], 1, &e) && !r->error.code)
+            r->error = e;
+    }
+}
+
 static bool all_well(const struct produce_request *requests, size_t n, struct err *e)
 {
     for (size_t i = 0; i < n; i++)
@@ -337,6 +348,7 @@ static void produce_append(struct broker *b, struct produce_op *op, bool atomic,
     else if (op->n > 0 && all_well(op->requests, op->n, &e))
         produce_group(b, op, contents);
     let_go(b, op->requests, op->n, contents);
+    flush_staged(b, op);
 }
 
 void broker_produce_async(struct broker *b, struct produce_request *requests, size_t n, bool atomic,

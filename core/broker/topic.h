@@ -86,7 +86,6 @@ struct partition {
     atomic_bool dirty;            /* appended since the last flush */
     atomic_bool journaled;        /* since the start or before it, whatever the topic's durability is now */
     _Atomic(int64_t) dirty_since; /* clock_mono_ms */
-    _Atomic(int64_t) unflushed;   /* records appended since the last flush */
 
     pthread_mutex_t watch_lock; /* leaf */
     _Atomic(struct watch *) watches;

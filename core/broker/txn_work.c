@@ -343,14 +343,19 @@ int txn_work_run(struct txn_work *w, struct err *e)
         rc = append(w, reserved, e);
     pthread_mutex_unlock(&w->t->lock);
     end_admission(w);
+    struct err sync, flush;
+    int flushed = group_flush(w->b, w->appends, w->append_count, &flush);
     if (no_wait) {
         if (rc)
             w->done = NULL; /* nothing is staged: the caller is told by the return */
-        commit_op_finish(&w->wait.op, NULL);
+        commit_op_finish(&w->wait.op, flushed ? &flush : NULL);
         return rc;
     }
-    struct err sync;
     int waited = commit_wait_for(w->b->commit, &w->wait, &sync);
+    if (!waited && flushed) {
+        sync = flush;
+        waited = flushed;
+    }
     if (!rc && waited) {
         *e = sync;
         rc = waited;
