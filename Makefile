@@ -3,7 +3,7 @@
 #   SANITIZE=address|thread   (address includes undefined)   CC=gcc|clang   BUILD=dir   V=1
 
 CC       := $(if $(filter default,$(origin CC)),gcc,$(CC))
-BUILD    ?= build$(if $(findstring clang,$(CC)),-clang)$(if $(SANITIZE),-$(SANITIZE))
+BUILD    ?= build$(if $(findstring clang,$(CC)),-clang)$(if $(SANITIZE),-$(SANITIZE))$(if $(POWER),-power)
 PREFIX   ?= /usr/local
 DESTDIR  ?=
 VERSION  := 0.1.0
@@ -14,4 +14,5 @@ PACKAGES := zlib liblz4 libzstd snappy libisal openssl jansson libcyaml yaml-0.1
 
 .DEFAULT_GOAL := all
 include deploy/build.mk
+include tests/power/rules.mk
 include deploy/targets.mk

@@ -1,0 +1,189 @@
+/*
+ * model: see model.h.
+ */
+#include "tests/power/model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/power/rng.h"
+
+void model_init(struct model *m)
+{
+    memset(m, 0, sizeof *m);
+    for (int g = 0; g < MODEL_GROUPS; g++)
+        for (int t = 0; t < MODEL_TOPICS; t++)
+            m->offsets[g][t] = (struct model_offset){-1, -2, -1};
+    for (int i = 0; i < MODEL_IDS; i++)
+        m->ids[i].producer = m->ids[i].txn = -1;
+    for (int i = 0; i < MODEL_PRODUCERS; i++)
+        m->producers[i] = -1;
+    m->largest_producer = -1;
+}
+
+void model_free(struct model *m)
+{
+    for (int t = 0; t < MODEL_TOPICS; t++)
+        for (int p = 0; p < MODEL_PARTITIONS; p++)
+            free(m->topics[t].parts[p].list);
+    free(m->txns);
+}
+
+struct entry *model_append(struct model_partition *p, const struct entry *e)
+{
+    if (p->n == p->cap) {
+        p->cap = p->cap ? p->cap * 2 : 16;
+        p->list = realloc(p->list, p->cap * sizeof *p->list);
+        if (!p->list)
+            abort();
+    }
+    p->list[p->n] = *e;
+    return &p->list[p->n++];
+}
+
+void model_drop_entry(struct model_partition *p, size_t i)
+{
+    memmove(&p->list[i], &p->list[i + 1], (--p->n - i) * sizeof *p->list);
+}
+
+int32_t model_txn_new(struct model *m, int id, int64_t producer, int16_t epoch)
+{
+    if (m->txn_count == m->txn_cap) {
+        m->txn_cap = m->txn_cap ? m->txn_cap * 2 : 16;
+        m->txns = realloc(m->txns, m->txn_cap * sizeof *m->txns);
+        if (!m->txns)
+            abort();
+    }
+    struct model_txn *t = &m->txns[m->txn_count];
+    *t = (struct model_txn){.outcome = TXN_OPEN, .id = id, .producer = producer, .epoch = epoch, .unit = -1};
+    for (int g = 0; g < MODEL_GROUPS; g++)
+        for (int i = 0; i < MODEL_TOPICS; i++)
+            t->offsets[g][i] = -1;
+    return (int32_t)m->txn_count++;
+}
+
+int64_t model_end(const struct model_partition *p)
+{
+    for (size_t i = p->n; i-- > 0;)
+        if (p->list[i].base >= 0)
+            return p->list[i].base + p->list[i].count;
+    return 0;
+}
+
+void model_topic_clear(struct model *m, int topic)
+{
+    struct model_topic *t = &m->topics[topic];
+    for (int p = 0; p < MODEL_PARTITIONS; p++) {
+        free(t->parts[p].list);
+        t->parts[p] = (struct model_partition){0};
+    }
+    for (int i = 0; i < MODEL_IDS; i++)
+        memset(m->ids[i].sequence[topic], 0, sizeof m->ids[i].sequence[topic]);
+    for (size_t i = 0; i < m->txn_count; i++)
+        for (int p = 0; p < MODEL_PARTITIONS; p++)
+            m->txns[i].joined_surely[topic][p] = false; /* one of the same name may get a marker */
+    *t = (struct model_topic){.presence = ABSENT};
+}
+
+static void allow_one(const struct model_settings *s, struct model_partition *p, int64_t now_ms)
+{
+    int64_t after = 0; /* bytes that stay if everything up to here goes */
+    for (size_t i = 0; i < p->n; i++)
+        if (p->list[i].base < 0 || p->list[i].base >= p->start_max)
+            after += p->list[i].bytes;
+    for (size_t i = 0; i < p->n && p->list[i].base >= 0; i++) {
+        const struct entry *e = &p->list[i];
+        if (e->base < p->start_max)
+            continue;
+        after -= e->bytes;
+        /* With LogAppendTime a record is as old as its append, which is not kept here. */
+        bool old = s->append_time || now_ms - (e->timestamp + e->count - 1) > s->retention_ms;
+        if (!(s->retention_bytes >= 0 && after >= s->retention_bytes) && !(s->retention_ms >= 0 && old))
+            break;
+        p->start_max = e->base + e->count;
+    }
+}
+
+void model_allow_retention(struct model_topic *t, int64_t now_ms)
+{
+    for (int p = 0; p < MODEL_PARTITIONS; p++) {
+        allow_one(&t->settings, &t->parts[p], now_ms);
+        if (t->changing)
+            allow_one(&t->next, &t->parts[p], now_ms);
+    }
+}
+
+void model_note_flush_messages(const struct model_topic *t, struct model_partition *p)
+{
+    int64_t end = model_end(p);
+    if (!t->settings.page_cache || !t->settings.flush_messages)
+        return;
+    /* Fewer records than that are unsynced, and what is synced ends with a batch. */
+    for (size_t i = 0; i < p->n; i++) {
+        const struct entry *e = &p->list[i];
+        if (e->base >= 0 && end - e->base < t->settings.flush_messages) {
+            if (e->base > p->synced)
+                p->synced = e->base;
+            return;
+        }
+    }
+    p->synced = end;
+}
+
+void model_lose_power(struct model *m)
+{
+    for (int t = 0; t < MODEL_TOPICS; t++)
+        for (int p = 0; m->topics[t].settings.page_cache && p < MODEL_PARTITIONS; p++) {
+            struct model_partition *part = &m->topics[t].parts[p];
+            for (size_t i = 0; i < part->n; i++)
+                if (part->list[i].base < 0 || part->list[i].base + part->list[i].count > part->synced)
+                    part->list[i].sure = UNSURE;
+        }
+    for (int i = 0; i < MODEL_IDS; i++)
+        m->ids[i].producer = -1;
+    for (size_t i = 0; i < m->txn_count; i++) /* joining waits for no sync */
+        memset(m->txns[i].joined_surely, 0, sizeof m->txns[i].joined_surely);
+}
+
+/* ---- records ------------------------------------------------------------------------------------------------------- */
+
+static struct rng about(uint64_t number)
+{
+    return (struct rng){number * UINT64_C(0x2545f4914f6cdd1d) + 17};
+}
+
+size_t record_key(uint64_t number, char key[RECORD_KEY_MAX])
+{
+    struct rng r = about(number);
+    if (rng_once_in(&r, 4))
+        return 0;
+    return (size_t)snprintf(key, RECORD_KEY_MAX, "key-%llu", (unsigned long long)rng_below(&r, 12));
+}
+
+size_t record_value(uint64_t number, uint8_t *value)
+{
+    struct rng r = about(~number);
+    size_t n = 8 + rng_below(&r, 120);
+    if (rng_once_in(&r, 8))
+        n += rng_below(&r, 6000);
+    if (rng_once_in(&r, 200))
+        n += rng_below(&r, 30000);
+    for (int i = 0; i < 8; i++)
+        value[i] = (uint8_t)(number >> (56 - 8 * i));
+    uint64_t word = 0;
+    for (size_t i = 8; i < n; i++) {
+        if (i % 8 == 0)
+            word = rng_next(&r);
+        value[i] = (uint8_t)(word >> (i % 8 * 8));
+    }
+    return n;
+}
+
+bool record_number(const uint8_t *value, size_t n, uint64_t *number)
+{
+    *number = 0;
+    for (size_t i = 0; i < 8 && i < n; i++)
+        *number = *number << 8 | value[i];
+    return n >= 8;
+}

@@ -1,0 +1,142 @@
+/*
+ * model: what must be in the store. Written by what the schedule tries and by what the store answers; knows nothing of
+ * how the store works, only what it promises. After a power loss it is compared with what is there (check.c), and then
+ * goes on from that: what was found counts as sure, what was not found must never come back.
+ */
+#ifndef LEAT_TESTS_POWER_MODEL_H
+#define LEAT_TESTS_POWER_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    MODEL_TOPICS = 5,
+    MODEL_PARTITIONS = 3,
+    MODEL_GROUPS = 2,    /* consumer groups */
+    MODEL_IDS = 2,       /* transactional ids */
+    MODEL_PRODUCERS = 2, /* idempotent ones */
+};
+
+enum entry_kind { ENTRY_DATA, ENTRY_COMMIT, ENTRY_ABORT };
+
+enum certainty {
+    SURE,   /* acknowledged: must be there */
+    UNSURE, /* power failed meanwhile: there or not */
+    OPTIONAL, /* a marker for a partition that may not have joined: there or not, and others may follow in any case */
+};
+
+/* One batch of a partition's log. */
+struct entry {
+    enum entry_kind kind;
+    enum certainty sure;
+    int64_t base;      /* -1: not known */
+    int32_t count;     /* offsets */
+    uint64_t first;    /* number of its first record */
+    int64_t timestamp; /* of the first record; each further one is 1 ms later */
+    int64_t bytes;
+    int32_t unit; /* what is there as a whole or not at all; -1: alone */
+    int32_t txn;  /* -1: none */
+    int64_t producer;
+    int32_t sequence;
+    bool found; /* by the last check */
+};
+
+struct model_partition {
+    struct entry *list;
+    size_t n, cap;
+    int64_t start_min, start_max; /* deleted up to here for certain; at most */
+    int64_t synced;               /* a page-cache topic's: durable up to here for certain */
+};
+
+struct model_settings {
+    bool page_cache;
+    bool append_time;
+    int64_t flush_messages;                /* 0: not set */
+    int64_t flush_ms;                      /* -1: not set */
+    int64_t retention_bytes, retention_ms; /* -1: no limit */
+    int32_t segment_entries;               /* a segment takes so many batches; 0: no limit */
+    int64_t segment_ms;                    /* 0: not set */
+};
+
+enum presence { ABSENT, PRESENT, COMING, GOING }; /* the last two: power failed meanwhile */
+
+struct model_topic {
+    enum presence presence;
+    uint8_t id[16];
+    bool id_known;
+    int32_t partitions, partitions_max; /* the second: a change that power failed in may have been made */
+    struct model_settings settings, next;
+    bool changing;
+    bool once_page_cache; /* what transactions left in it may be in pieces: the setting's price */
+    struct model_partition parts[MODEL_PARTITIONS];
+};
+
+enum txn_outcome { TXN_OPEN, TXN_COMMITTED, TXN_ABORTED, TXN_COMMITTING, TXN_ABORTING };
+
+struct model_txn {
+    enum txn_outcome outcome;
+    int id; /* which transactional id */
+    int64_t producer;
+    int16_t epoch;
+    int32_t unit; /* of its end */
+    bool joined[MODEL_TOPICS][MODEL_PARTITIONS];
+    bool joined_surely[MODEL_TOPICS][MODEL_PARTITIONS];
+    int64_t offsets[MODEL_GROUPS][MODEL_TOPICS]; /* of partition 0; -1: none */
+    bool offsets_surely;
+};
+
+struct model_offset {
+    int64_t sure;  /* -1: none */
+    int64_t maybe; /* -2: no change was under way */
+    int32_t txn;   /* whose outcome decides on `maybe`; -1: none */
+};
+
+struct model_id {
+    int64_t producer; /* -1: not initialised since the last start */
+    int16_t epoch;
+    int32_t txn; /* open; -1: none */
+    int32_t sequence[MODEL_TOPICS][MODEL_PARTITIONS];
+};
+
+struct model {
+    struct model_topic topics[MODEL_TOPICS];
+    struct model_txn *txns;
+    size_t txn_count, txn_cap;
+    struct model_offset offsets[MODEL_GROUPS][MODEL_TOPICS];
+    struct model_id ids[MODEL_IDS];
+    int64_t producers[MODEL_PRODUCERS]; /* -1: none yet */
+    int64_t largest_producer;           /* ever given out; -1: none */
+    int32_t units;
+    uint64_t records;
+};
+
+void model_init(struct model *m);
+void model_free(struct model *m);
+
+struct entry *model_append(struct model_partition *p, const struct entry *e);
+void model_drop_entry(struct model_partition *p, size_t i);
+int32_t model_txn_new(struct model *m, int id, int64_t producer, int16_t epoch);
+
+/* End of what is sure. */
+int64_t model_end(const struct model_partition *p);
+
+/* A topic came, with nothing in it, or went. */
+void model_topic_clear(struct model *m, int topic);
+
+/* Up to where retention may have deleted by now. */
+void model_allow_retention(struct model_topic *t, int64_t now_ms);
+/* After an acknowledged append: what flush.messages promises. */
+void model_note_flush_messages(const struct model_topic *t, struct model_partition *p);
+
+/* Power failed: what page-cache topics have not synced is unsure. */
+void model_lose_power(struct model *m);
+
+/* ---- what a record says, by its number */
+#define RECORD_KEY_MAX 24
+#define RECORD_VALUE_MAX 40000
+size_t record_key(uint64_t number, char key[RECORD_KEY_MAX]); /* 0: none */
+size_t record_value(uint64_t number, uint8_t *value);         /* RECORD_VALUE_MAX bytes of room */
+bool record_number(const uint8_t *value, size_t n, uint64_t *number);
+
+#endif

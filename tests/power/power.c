@@ -1,0 +1,76 @@
+/*
+ * power: runs schedules in parallel processes. See README.md.
+ *
+ *   power [--seed N] [--seeds N] [--jobs N] [--trace]
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/power/run.h"
+#include "tests/power/simcalls.h"
+
+static struct run_options options = {.leave_out = -1};
+
+_Noreturn void run_failed(uint64_t seed, const char *text)
+{
+    fprintf(stderr, "seed %llu: %s\n  again: make power SEED=%llu SEEDS=1; with TRACE=1 every call is told\n",
+            (unsigned long long)seed, text, (unsigned long long)seed);
+    exit(1);
+}
+
+static int run_share(uint64_t seed, uint64_t seeds, unsigned jobs, unsigned job)
+{
+    for (uint64_t i = job; i < seeds; i += jobs)
+        run_seed(seed + i, &options);
+    return 0;
+}
+
+static bool run_all(uint64_t seed, uint64_t seeds, unsigned jobs)
+{
+    bool well = true;
+    for (unsigned job = 0; job < jobs; job++) {
+        pid_t pid = fork();
+        if (pid == 0)
+            _exit(run_share(seed, seeds, jobs, job));
+        if (pid < 0) {
+            perror("fork");
+            return false;
+        }
+    }
+    int status;
+    while (wait(&status) > 0)
+        well = well && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    return well;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option names[] = {{"seed", required_argument, NULL, 's'},
+                                          {"seeds", required_argument, NULL, 'n'},
+                                          {"jobs", required_argument, NULL, 'j'},
+                                          {"trace", no_argument, NULL, 't'},
+                                          {0}};
+    uint64_t seed = 1, seeds = 1000;
+    unsigned jobs = 2;
+    for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
+        if (c == 's')
+            seed = strtoull(optarg, NULL, 10);
+        else if (c == 'n')
+            seeds = strtoull(optarg, NULL, 10);
+        else if (c == 'j')
+            jobs = (unsigned)strtoul(optarg, NULL, 10);
+        else if (c == 't')
+            options.trace = true;
+        else
+            return 2;
+    }
+    if (!run_all(seed, seeds, jobs ? jobs : 1))
+        return 1;
+    printf("power: %llu schedules from seed %llu on\n", (unsigned long long)seeds, (unsigned long long)seed);
+    return 0;
+}

@@ -1,0 +1,82 @@
+/*
+ * settings: topics' settings of a schedule. Segments are small: they are full when their index is, and every batch has an
+ * entry there.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/power/world.h"
+
+void settings_choose(struct world *w, struct model_settings *s)
+{
+    *s = (struct model_settings){.flush_ms = -1, .retention_bytes = -1, .retention_ms = -1};
+    s->page_cache = rng_once_in(&w->rng, 4);
+    s->append_time = rng_once_in(&w->rng, 5);
+    if (!rng_once_in(&w->rng, 4))
+        s->segment_entries = (int32_t)rng_between(&w->rng, 1, 12);
+    if (rng_once_in(&w->rng, 4))
+        s->segment_ms = rng_between(&w->rng, 1, 3000);
+    if (rng_once_in(&w->rng, 3))
+        s->retention_bytes = rng_between(&w->rng, 0, 8000);
+    if (rng_once_in(&w->rng, 6))
+        s->retention_ms = rng_between(&w->rng, 1, 20000);
+    if (rng_once_in(&w->rng, 3))
+        s->flush_messages = rng_between(&w->rng, 1, 6);
+    if (rng_once_in(&w->rng, 3))
+        s->flush_ms = rng_between(&w->rng, 0, 2000);
+}
+
+static void add(struct settings_list *out, const char *name, bool set, const char *text, int64_t number)
+{
+    struct topic_config_entry *e = &out->list[out->n];
+    char *own = out->text[out->n++];
+    snprintf(own, sizeof out->text[0], "%lld", (long long)number);
+    *e = (struct topic_config_entry){name, !set ? NULL : text ? text : own};
+}
+
+/* Every setting that a schedule knows; NULL: at its default. */
+static void list_all(const struct model_settings *s, struct settings_list *out)
+{
+    out->n = 0;
+    add(out, "durability", s->page_cache, "page-cache", 0);
+    add(out, "message.timestamp.type", s->append_time, "LogAppendTime", 0);
+    add(out, "index.interval.bytes", s->segment_entries > 0, "0", 0);
+    add(out, "segment.index.bytes", s->segment_entries > 0, NULL, 8 * s->segment_entries);
+    add(out, "segment.ms", s->segment_ms > 0, NULL, s->segment_ms);
+    add(out, "retention.bytes", s->retention_bytes >= 0, NULL, s->retention_bytes);
+    add(out, "retention.ms", true, NULL, s->retention_ms);
+    add(out, "flush.messages", s->flush_messages > 0, NULL, s->flush_messages);
+    add(out, "flush.ms", s->flush_ms >= 0, NULL, s->flush_ms);
+}
+
+void settings_list(const struct model_settings *s, struct settings_list *out)
+{
+    struct settings_list all;
+    list_all(s, &all);
+    out->n = 0;
+    for (size_t i = 0; i < all.n; i++)
+        if (all.list[i].value)
+            add(out, all.list[i].name, true, all.list[i].value == all.text[i] ? NULL : all.list[i].value,
+                all.list[i].value == all.text[i] ? strtoll(all.text[i], NULL, 10) : 0);
+}
+
+void settings_change(const struct model_settings *from, const struct model_settings *to,
+                     struct settings_list *out)
+{
+    struct settings_list before;
+    list_all(from, &before);
+    list_all(to, out);
+    size_t kept = 0;
+    for (size_t i = 0; i < out->n; i++) {
+        const char *a = before.list[i].value, *b = out->list[i].value;
+        if (a == b || (a && b && strcmp(a, b) == 0))
+            continue;
+        memcpy(out->text[kept], out->text[i], sizeof out->text[0]);
+        out->list[kept] = out->list[i];
+        if (b == out->text[i])
+            out->list[kept].value = out->text[kept];
+        kept++;
+    }
+    out->n = kept;
+}
