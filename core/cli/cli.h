@@ -159,7 +159,7 @@ int cmd_groups_list(struct cli *c), cmd_groups_lag(struct cli *c), cmd_groups_re
 int cmd_plugins_list(struct cli *c), cmd_plugins_describe(struct cli *c);
 int cmd_status(struct cli *c), cmd_pause(struct cli *c), cmd_resume(struct cli *c),
     cmd_restart(struct cli *c), cmd_reload(struct cli *c);
-int cmd_fsck(struct cli *c);
+int cmd_fsck(struct cli *c), cmd_log_dump(struct cli *c);
 int cmd_completion(struct cli *c), cmd_docs(struct cli *c), cmd_version(struct cli *c);
 
 #endif

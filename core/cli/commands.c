@@ -87,6 +87,13 @@ static const struct cli_option fsck_options[] = {
     {"quick", 'q', NULL, "check batches by their checksums only, do not decode their records", NULL},
     {"progress", 0, NULL, "say on standard error how far it is, also where that is no terminal", NULL},
 };
+static const struct cli_option log_dump_options[] = {
+    {"partition", 'p', "N", "of a topic, only this partition", NULL},
+    {"records", 'r', NULL, "show records too, with keys, values and headers", NULL},
+    {"from", 's', "OFFSET", "nothing below this offset", NULL},
+    {"to", 't', "OFFSET", "nothing at or above this offset", NULL},
+    {"verify", 0, NULL, "decode everything and show only what is wrong", NULL},
+};
 static const struct cli_option docs_options[] = {
     {"plugin-path", 'p', "DIR", "look for plugins here (repeatable)", NULL},
     {"write", 'w', "DIR", "write the generated pages below DIR", NULL},
@@ -156,6 +163,15 @@ static const struct cli_command commands[] = {
      "good of it, segments takes it out as a whole; what is taken out goes to set-aside in the data "
      "directory.",
      OPTIONS(fsck_options), .run = cmd_fsck},
+    {"log dump", "FILE|DIR|TOPIC", 1, -1, "show what is in the files of a store, ours or Kafka's",
+     "Segments, indexes, snapshots, checkpoints, the journal; records of the internal topics are decoded. "
+     "Reads only, with "
+     "or\n"
+     "without a running hub. A name that is no file or directory is a topic. Damage is told (\"! path ... "
+     "byte ...\") and "
+     "passed\n"
+     "over, and makes the exit code 1. With --output json each line is one object.",
+     OPTIONS(log_dump_options), .run = cmd_log_dump},
     {"plugins list", "", 0, 0, "list plugins and their connectors", NULL, OPTIONS(plugin_options),
      .run = cmd_plugins_list},
     {"plugins describe", "TYPE", 1, 1, "show a connector's options", NULL, OPTIONS(plugin_options),
