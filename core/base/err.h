@@ -20,6 +20,7 @@
     X(NO_SPACE, 56, true, "no space left")                                                                   \
     X(PERMISSION, 56, false, "permission denied")                                                            \
     X(LOG_FAILED, 56, false, "the log is out of service after a failed write or sync")                       \
+    X(DISK_FAILED, 56, false, "the data directory is out of service")                                        \
     X(CORRUPT, 2, false, "corrupt data")                                                                     \
     X(TRUNCATED, 2, false, "data ends early")                                                                \
     X(INVALID, 42, false, "invalid argument")                                                                \

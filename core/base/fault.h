@@ -10,7 +10,7 @@
 
 enum fault_point {
     FAULT_ALLOC, /* mem_* returns NULL */
-    FAULT_WRITE, /* io_write*, io_pwrite*, io_allocate, io_truncate fail */
+    FAULT_WRITE, /* io_write*, io_pwrite*, io_allocate, io_truncate (but not with ENOSPC) fail */
     FAULT_SYNC,  /* io_sync*, io_sync_dir fail */
     FAULT_READ,  /* io_pread* fails */
     FAULT_META,  /* io_open (creating), io_rename, io_unlink, io_mkdir fail */

@@ -3,18 +3,14 @@
  */
 #include "broker/broker.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/diag.h"
-#include "base/io.h"
 #include "base/mem.h"
 #include "base/thread.h"
 #include "broker/checkpoint.h"
 #include "broker/closing.h"
-#include "broker/data_dir.h"
-#include "broker/foreign.h"
 #include "broker/meta.h"
 #include "broker/offsets.h"
 #include "broker/recovery.h"
@@ -38,35 +34,31 @@ const char *broker_cluster_id(const struct broker *b)
 
 /* ---- opening ------------------------------------------------------------------------------------------------------------ */
 
-static int open_paths(struct broker *b, const struct broker_options *o, struct err *e)
+static int open_journal(struct disk *d, struct err *e)
 {
-    b->data_dir = mem_strdup(o->data_dir);
-    b->logs_dir = mem_printf("%s/logs", o->data_dir);
-    if (!b->data_dir || !b->logs_dir)
-        return err_nomem(e);
-    int rc = io_mkdirs_synced(b->data_dir, 0755, e);
-    if (!rc)
-        rc = foreign_check(b->data_dir, e);
-    if (!rc)
-        rc = data_dir_lock(b->data_dir, true, &b->lock_fd, e);
-    if (!rc)
-        rc = io_mkdir(b->logs_dir, 0755, e);
-    if (!rc) /* its name, even if a killed process made it */
-        rc = io_sync_dir(b->data_dir, e);
-    if (!rc)
-        rc = checkpoint_identity(b, e);
-    return rc ? rc : checkpoint_take_clean(b, &b->clean_start, e);
-}
-
-static int open_journal(struct broker *b, struct err *e)
-{
-    char *dir = mem_printf("%s/journal", b->data_dir);
-    struct journal_options o = {.dir = dir, .file_bytes = b->o.journal_file_bytes};
+    char *dir = mem_printf("%s/journal", d->dir);
+    struct journal_options o = {.dir = dir, .file_bytes = d->b->o.journal_file_bytes};
     if (!dir)
         return err_nomem(e);
-    int rc = journal_open(&b->journal, &o, e);
+    int rc = journal_open(&d->journal, &o, e);
     mem_free(dir);
     return rc;
+}
+
+/* Calls for every disk that is there, until an error. */
+static int each_disk(struct broker *b, int (*fn)(struct disk *d, struct err *e), struct err *e)
+{
+    int rc = ERR_OK;
+    for (size_t i = 0; !rc && i < b->disk_count; i++)
+        if (!b->disks[i]->missing)
+            rc = fn(b->disks[i], e);
+    return rc;
+}
+
+/* Late, so that a start which only finds that it cannot be leaves the mark where it is. */
+static int take_clean(struct disk *d, struct err *e)
+{
+    return checkpoint_take_clean(d, &d->clean_start, e);
 }
 
 static int open_store(struct broker *b, struct err *e)
@@ -76,17 +68,49 @@ static int open_store(struct broker *b, struct err *e)
     b->removed_names = map_new();
     if (!b->removed || !b->removed_names)
         return err_nomem(e);
-    if ((rc = meta_open(b, e)) || (rc = recovery_scan(b, e)) || (rc = checkpoint_read(b, e)) ||
-        (rc = open_journal(b, e)))
+    if ((rc = meta_open(b, e)) || (rc = each_disk(b, recovery_scan, e)) || (rc = disks_settle(b, e)) ||
+        (rc = each_disk(b, take_clean, e)) || (rc = each_disk(b, checkpoint_read, e)) ||
+        (rc = each_disk(b, open_journal, e)))
         return rc;
     map_free(b->removed, NULL);
     b->removed = NULL;
-    return recovery_run(b, e);
+    b->clean_start = true;
+    for (size_t i = 0; i < b->disk_count; i++)
+        b->clean_start = b->clean_start && (b->disks[i]->missing || b->disks[i]->clean_start);
+    rc = each_disk(b, recovery_run, e);
+    return rc ? rc : recovery_open(b, e);
+}
+
+static void stage_failed(void *arg, const struct err *why)
+{
+    disk_fail(arg, why);
+}
+
+static int open_stage(struct disk *d, struct err *e)
+{
+    int rc = commit_start(&d->commit, d->journal, &d->b->topics, !d->b->o.no_threads, e);
+    if (!rc)
+        commit_on_failed(d->commit, stage_failed, d);
+    return rc;
+}
+
+static int open_stages(struct broker *b, struct err *e)
+{
+    size_t n = 0;
+    int rc = each_disk(b, open_stage, e);
+    if (!rc && !(b->stages = mem_calloc(b->disk_count, sizeof(struct commit *))))
+        rc = err_nomem(e);
+    for (size_t i = 0; !rc && i < b->disk_count; i++)
+        if (b->disks[i]->commit)
+            b->stages[n++] = b->disks[i]->commit;
+    for (size_t i = 0; i < n; i++)
+        commit_set_peers(b->stages[i], b->stages, n);
+    return rc;
 }
 
 static int open_services(struct broker *b, struct err *e)
 {
-    int rc = commit_start(&b->commit, b->journal, &b->topics, !b->o.no_threads, e);
+    int rc = open_stages(b, e);
     if (rc)
         return rc;
     if ((rc = offsets_load(b, e)) || (rc = txns_load(b, e)))
@@ -101,7 +125,8 @@ static int open_services(struct broker *b, struct err *e)
 static void set_defaults(struct broker *b, const struct broker_options *o)
 {
     b->o = *o;
-    b->o.data_dir = NULL;
+    b->o.data_dir = NULL; /* the caller's */
+    b->o.data_dirs = NULL;
     b->o.retention_check_ms = o->retention_check_ms ? o->retention_check_ms : RETENTION_CHECK_MS;
     b->o.producer_expiration_ms =
         o->producer_expiration_ms ? o->producer_expiration_ms : PRODUCER_EXPIRATION_MS;
@@ -120,12 +145,12 @@ int broker_open(struct broker **out, const struct broker_options *o, struct err 
     *out = NULL;
     if (!b)
         return err_nomem(e);
-    b->lock_fd = -1;
     set_defaults(b, o);
     mutex_init(&b->admin);
-    mutex_init(&b->checkpoints);
     int rc = topics_init(&b->topics, e);
-    if (rc || (rc = offsets_open(b, e)) || (rc = txns_open(b, e)) || (rc = open_paths(b, o, e)) ||
+    if (!rc && !(b->data_dir = mem_strdup(o->data_dir)))
+        rc = err_nomem(e);
+    if (rc || (rc = offsets_open(b, e)) || (rc = txns_open(b, e)) || (rc = disks_open(b, o, e)) ||
         (rc = open_store(b, e)) || (rc = open_services(b, e))) {
         close_all(b, false, &ignored);
         return rc;
@@ -141,23 +166,19 @@ int broker_open(struct broker **out, const struct broker_options *o, struct err 
 
 /* ---- closing ------------------------------------------------------------------------------------------------------------ */
 
-static int write_clean_state(struct broker *b, struct err *e)
+static int write_clean_state(struct disk *d, struct err *e)
 {
     int rc;
-    if ((rc = checkpoint_recovery(b, e)) || (rc = checkpoint_starts(b, e)) ||
-        (rc = checkpoint_watermarks(b, e)) || (rc = journal_reset(b->journal, e)))
+    if ((rc = checkpoint_recovery(d, e)) || (rc = checkpoint_starts(d, e)) ||
+        (rc = checkpoint_watermarks(d, e)) || (rc = journal_reset(d->journal, e)))
         return rc;
-    return checkpoint_set_clean(b, e);
+    return checkpoint_set_clean(d, e);
 }
 
 static void free_all(struct broker *b)
 {
     txns_close(b);
     offsets_close(b);
-    if (b->commit)
-        commit_free(b->commit);
-    if (b->journal)
-        journal_close(b->journal);
     if (b->removed)
         map_free(b->removed, NULL);
     if (b->removed_names)
@@ -165,12 +186,27 @@ static void free_all(struct broker *b)
     mem_free(b->upkeep);
     topics_free(&b->topics);
     topic_config_free(b->defaults.list, b->defaults.n);
-    io_close(b->lock_fd);
-    pthread_mutex_destroy(&b->checkpoints);
+    disks_free(b);
+    mem_free(b->stages);
     pthread_mutex_destroy(&b->admin);
-    mem_free(b->logs_dir);
     mem_free(b->data_dir);
     mem_free(b);
+}
+
+static void keep_first(int *rc, struct err *e, int code, const struct err *why)
+{
+    if (code && !*rc) {
+        *rc = code;
+        *e = *why;
+    }
+}
+
+/* A disk out of service is left as it is: its next start is a recovery. */
+static int close_disk(struct disk *d, struct err *e)
+{
+    if (d->missing || d->unclean)
+        return ERR_OK; /* said */
+    return disk_in_service(d) ? write_clean_state(d, e) : disk_refusal(d, e);
 }
 
 static int close_all(struct broker *b, bool clean, struct err *e)
@@ -178,21 +214,15 @@ static int close_all(struct broker *b, bool clean, struct err *e)
     int rc = ERR_OK;
     struct err why;
     upkeep_stop(b);
-    if (b->commit) {
-        commit_stop(b->commit);
-        if (commit_failed(b->commit, &why)) {
-            rc = why.code;
-            *e = why;
-            clean = false;
-        }
-    }
+    for (size_t i = 0; i < b->disk_count; i++)
+        if (b->disks[i]->commit)
+            commit_stop(b->disks[i]->commit);
     int closed = closing_logs(b, clean, &why);
-    if (closed && !rc) {
-        rc = closed;
-        *e = why;
+    keep_first(&rc, e, closed, &why);
+    for (size_t i = 0; clean && i < b->disk_count; i++) {
+        closed = close_disk(b->disks[i], &why);
+        keep_first(&rc, e, closed, &why);
     }
-    if (clean && !rc)
-        rc = write_clean_state(b, e);
     free_all(b);
     return rc;
 }
@@ -204,7 +234,7 @@ int broker_close(struct broker *b, struct err *e)
 
 int64_t broker_step(struct broker *b, int64_t now_ms)
 {
-    commit_run(b->commit);
+    disks_run(b);
     return upkeep_round(b, now_ms);
 }
 
@@ -221,7 +251,9 @@ void broker_stats(struct broker *b, struct broker_stats *s)
     s->recovered_bytes = atomic_load(&b->recovered_bytes);
     s->cut_bytes = atomic_load(&b->cut_bytes);
     s->start_ms = b->start_ms;
-    commit_figures(b->commit, s);
+    for (size_t i = 0; i < b->disk_count; i++)
+        if (b->disks[i]->commit)
+            commit_figures(b->disks[i]->commit, s);
     pthread_rwlock_rdlock(&b->topics.lock);
     s->topics = map_count(b->topics.by_name);
     while (map_next(b->topics.by_name, &pos, &key, &len, &value))
@@ -231,5 +263,27 @@ void broker_stats(struct broker *b, struct broker_stats *s)
 
 bool broker_failed(struct broker *b, struct err *why)
 {
-    return commit_failed(b->commit, why);
+    if (disk_in_service(b->disks[0]))
+        return false;
+    disk_refusal(b->disks[0], why);
+    return true;
+}
+
+size_t broker_disk_count(const struct broker *b)
+{
+    return b->disk_count;
+}
+
+void broker_disk(struct broker *b, size_t i, struct disk_info *out)
+{
+    struct disk *d = b->disks[i];
+    *out = (struct disk_info){.dir = d->dir};
+    uuid_text(&d->id, out->id);
+    pthread_mutex_lock(&b->admin);
+    out->partitions = d->partitions;
+    pthread_mutex_unlock(&b->admin);
+    pthread_mutex_lock(&d->lock);
+    out->failed = atomic_load(&d->failed);
+    out->why = d->why;
+    pthread_mutex_unlock(&d->lock);
 }

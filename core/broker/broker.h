@@ -25,7 +25,7 @@ struct topic_config_entry {
 };
 
 struct broker_options {
-    const char *data_dir;           /* made if missing */
+    const char *data_dir;           /* the main directory; made if missing */
     size_t journal_file_bytes;      /* 0: default 64 MiB */
     int64_t retention_check_ms;     /* 0: default 300000, Kafka's log.retention.check.interval.ms */
     int64_t producer_expiration_ms; /* 0: default 86400000, Kafka's producer.id.expiration.ms */
@@ -41,10 +41,19 @@ struct broker_options {
     size_t default_count;
     int32_t num_partitions; /* of a topic that is made without a number; 0: 1 */
     bool no_threads;        /* for simulations: see broker_step */
+
+    /*
+     * Further data directories, one a disk; none: those that were used last. A new one must be empty. One that was used and
+     * holds partitions must stay among them.
+     */
+    const char *const *data_dirs;
+    size_t data_dir_count;
+    bool
+        allow_missing_dirs; /* starts without those that are not there: their partitions are out of service */
 };
 
 /*
- * Locks the directory (ERR_LOCKED names the holder's pid), recovers, starts the commit stage's and upkeep's threads. Also
+ * Locks the directories (ERR_LOCKED names the holder's pid; ERR_DISK_FAILED a directory that is missing), recovers, starts the commit stage's and upkeep's threads. Also
  * aborts nothing: open transactions wait for their producer or their timeout.
  */
 int broker_open(struct broker **out, const struct broker_options *o, struct err *e);
@@ -109,6 +118,7 @@ struct partition_info {
     int64_t log_start_offset, high_watermark, last_stable_offset, end_offset;
     int64_t size; /* bytes */
     int32_t segments;
+    int32_t disk; /* its data directory: broker_disk */
     bool failed;
 };
 struct topic_info {
@@ -164,7 +174,8 @@ struct produce_request {
 
 /*
  * Appends to one or more partitions. With `atomic` either all appends become durable and visible together or
- * none is made (the client's flushes and large transactions; ERR_TOO_LARGE past broker_atomic_max). Waits until what was appended
+ * none is made (the client's flushes and large transactions; ERR_TOO_LARGE past broker_atomic_max); where the partitions lie
+ * in several data directories that holds for each directory's part by itself, and only a transaction spans them. Waits until what was appended
  * is as durable as the topics ask. Returns ERR_OK if every request's error is ERR_OK, else the first error's
  * code.
  */
@@ -304,7 +315,19 @@ struct broker_stats {
     int64_t start_ms; /* how long opening took */
 };
 void broker_stats(struct broker *b, struct broker_stats *s);
-/* A write or sync of the journal failed: nothing is appended any more until a restart. `why` then tells. */
+
+/* A data directory. `i` is below broker_disk_count; 0 is the main one. */
+struct disk_info {
+    const char *dir; /* good until the broker is closed */
+    char id[UUID_TEXT_SIZE];
+    int32_t partitions; /* of topics that are not internal */
+    bool failed;        /* out of service until a restart; `why` tells */
+    struct err why;
+};
+size_t broker_disk_count(const struct broker *b);
+void broker_disk(struct broker *b, size_t i, struct disk_info *out);
+
+/* A write or sync of the main directory's journal failed: nothing is appended any more until a restart. `why` then tells. */
 bool broker_failed(struct broker *b, struct err *why);
 
 #endif

@@ -18,9 +18,9 @@
 
 #define CHECKPOINT_BYTES_MAX (64u << 20)
 
-static char *path_of(struct broker *b, const char *name)
+static char *path_of(struct disk *d, const char *name)
 {
-    return mem_printf("%s/%s", b->logs_dir, name);
+    return mem_printf("%s/%s", d->logs_dir, name);
 }
 
 /* ---- offsets --------------------------------------------------------------------------------------------------- */
@@ -36,6 +36,7 @@ typedef void set_fn(struct partition *p, int64_t offset);
 static void set_recovery(struct partition *p, int64_t offset)
 {
     p->recovery_point = offset;
+    p->moved = false;
 }
 
 static void set_start(struct partition *p, int64_t offset)
@@ -43,7 +44,7 @@ static void set_start(struct partition *p, int64_t offset)
     p->start_offset = offset;
 }
 
-static bool parse_offsets(struct broker *b, char *text, set_fn *set)
+static bool parse_offsets(struct disk *d, char *text, set_fn *set)
 {
     char topic[TOPIC_NAME_MAX + 1], *save, *line = strtok_r(text, "\n", &save);
     int32_t partition;
@@ -54,19 +55,19 @@ static bool parse_offsets(struct broker *b, char *text, set_fn *set)
         line = strtok_r(NULL, "\n", &save);
         if (!line || !parse_line(line, topic, &partition, &offset))
             return false;
-        struct topic *t = topics_by_name(&b->topics, topic);
-        if (t && partition < t->count)
+        struct topic *t = topics_by_name(&d->b->topics, topic);
+        if (t && partition < t->count && t->partitions[partition]->disk == d)
             set(t->partitions[partition], offset);
         else
-            b->checkpoints_stale = true;
+            d->b->checkpoints_stale = true;
     }
     return true;
 }
 
 /* *complete: the file is there, and every line of it could be read. */
-static int read_offsets(struct broker *b, const char *name, set_fn *set, bool *complete, struct err *e)
+static int read_offsets(struct disk *d, const char *name, set_fn *set, bool *complete, struct err *e)
 {
-    char *path = path_of(b, name), *text = NULL;
+    char *path = path_of(d, name), *text = NULL;
     size_t len;
     *complete = false;
     if (!path)
@@ -74,22 +75,22 @@ static int read_offsets(struct broker *b, const char *name, set_fn *set, bool *c
     int rc = io_read_file(path, CHECKPOINT_BYTES_MAX, &text, &len, e);
     if (rc == ERR_NOT_FOUND)
         rc = ERR_OK;
-    else if (!rc && !(*complete = parse_offsets(b, text, set)))
+    else if (!rc && !(*complete = parse_offsets(d, text, set)))
         diag_warn("broker", "%s is malformed; what follows the first broken line is not used", path);
     mem_free(text);
     mem_free(path);
     return rc;
 }
 
-static bool anything_stored(struct broker *b)
+static bool anything_stored(struct disk *d)
 {
     size_t pos = 0, len;
     const void *key;
     void *value;
-    while (map_next(b->topics.by_name, &pos, &key, &len, &value)) {
+    while (map_next(d->b->topics.by_name, &pos, &key, &len, &value)) {
         const struct topic *t = value;
         for (int32_t i = 0; i < t->count; i++)
-            if (t->partitions[i]->exists)
+            if (t->partitions[i]->disk == d && t->partitions[i]->exists)
                 return true;
     }
     return false;
@@ -99,19 +100,19 @@ static bool anything_stored(struct broker *b)
  * A partition that a whole file does not name was never flushed: the journal has all of it. Without the file nothing can
  * be said of what was acknowledged; hence a new directory gets one before anything else.
  */
-int checkpoint_read(struct broker *b, struct err *e)
+int checkpoint_read(struct disk *d, struct err *e)
 {
     bool unused;
-    int rc = read_offsets(b, CHECKPOINT_RECOVERY, set_recovery, &b->points_known, e);
+    int rc = read_offsets(d, CHECKPOINT_RECOVERY, set_recovery, &d->points_known, e);
     if (!rc)
-        rc = read_offsets(b, CHECKPOINT_START, set_start, &unused, e);
-    if (rc || b->points_known)
+        rc = read_offsets(d, CHECKPOINT_START, set_start, &unused, e);
+    if (rc || d->points_known)
         return rc;
-    b->points_known = !anything_stored(b);
-    if (b->points_known)
-        return checkpoint_recovery(b, e);
+    d->points_known = !anything_stored(d);
+    if (d->points_known)
+        return checkpoint_recovery(d, e);
     diag_warn("broker", "%s/%s is missing or broken: everything is read again and every whole batch kept",
-              b->logs_dir, CHECKPOINT_RECOVERY);
+              d->logs_dir, CHECKPOINT_RECOVERY);
     return ERR_OK;
 }
 
@@ -140,14 +141,15 @@ static int64_t get_watermark(struct partition *p)
     return log ? log_high_watermark(log) : p->exists ? p->recovery_point : -1;
 }
 
-static int format_offsets(struct partition **list, size_t n, get_fn *get, struct buf *out, struct err *e)
+static int format_offsets(const struct disk *d, struct partition **list, size_t n, get_fn *get,
+                          struct buf *out, struct err *e)
 {
     struct buf lines;
     size_t count = 0;
     int rc = ERR_OK;
     buf_init(&lines, CHECKPOINT_BYTES_MAX);
     for (size_t i = 0; !rc && i < n; i++) {
-        int64_t offset = get(list[i]);
+        int64_t offset = list[i]->disk == d ? get(list[i]) : -1;
         if (offset < 0)
             continue;
         count++;
@@ -162,61 +164,72 @@ static int format_offsets(struct partition **list, size_t n, get_fn *get, struct
     return rc;
 }
 
-static int write_offsets(struct broker *b, const char *name, get_fn *get, struct err *e)
+static int write_offsets(struct disk *d, const char *name, get_fn *get, struct err *e)
 {
     struct partition **list = NULL;
     size_t n = 0;
     struct buf out;
-    char *path = path_of(b, name);
+    char *path = path_of(d, name);
     buf_init(&out, CHECKPOINT_BYTES_MAX);
-    pthread_mutex_lock(&b->checkpoints);
-    int rc = path ? topics_all(&b->topics, &list, &n, e) : err_nomem(e);
+    pthread_mutex_lock(&d->checkpoints);
+    int rc = path ? topics_all(&d->b->topics, &list, &n, e) : err_nomem(e);
     if (!rc) {
-        rc = format_offsets(list, n, get, &out, e);
-        partitions_release(&b->topics, list, n);
+        rc = format_offsets(d, list, n, get, &out, e);
+        partitions_release(&d->b->topics, list, n);
     }
     if (!rc)
         rc = io_replace_file(path, out.data, out.len, 0644, e);
-    pthread_mutex_unlock(&b->checkpoints);
+    pthread_mutex_unlock(&d->checkpoints);
+    if (rc)
+        disk_suspect(d, e);
     buf_free(&out);
     mem_free(path);
     return rc;
 }
 
-int checkpoint_recovery(struct broker *b, struct err *e)
+int checkpoint_recovery(struct disk *d, struct err *e)
 {
-    return write_offsets(b, CHECKPOINT_RECOVERY, checkpoint_point, e);
+    return write_offsets(d, CHECKPOINT_RECOVERY, checkpoint_point, e);
 }
 
-int checkpoint_starts(struct broker *b, struct err *e)
+int checkpoint_all_recovery(struct broker *b, struct err *e)
 {
-    return write_offsets(b, CHECKPOINT_START, get_start, e);
+    int rc = ERR_OK;
+    for (size_t i = 0; !rc && i < b->disk_count; i++)
+        if (disk_in_service(b->disks[i]))
+            rc = checkpoint_recovery(b->disks[i], e);
+    return rc;
 }
 
-int checkpoint_watermarks(struct broker *b, struct err *e)
+int checkpoint_starts(struct disk *d, struct err *e)
 {
-    return write_offsets(b, CHECKPOINT_WATERMARK, get_watermark, e);
+    return write_offsets(d, CHECKPOINT_START, get_start, e);
+}
+
+int checkpoint_watermarks(struct disk *d, struct err *e)
+{
+    return write_offsets(d, CHECKPOINT_WATERMARK, get_watermark, e);
 }
 
 /* ---- clean stop ------------------------------------------------------------------------------------------------ */
 
-int checkpoint_take_clean(struct broker *b, bool *clean, struct err *e)
+int checkpoint_take_clean(struct disk *d, bool *clean, struct err *e)
 {
-    char *path = path_of(b, CLEAN_STOP_NAME);
+    char *path = path_of(d, CLEAN_STOP_NAME);
     if (!path)
         return err_nomem(e);
     int rc = ERR_OK;
     *clean = io_exists(path);
     if (*clean && !(rc = io_unlink(path, e)))
-        rc = io_sync_dir(b->logs_dir, e);
+        rc = io_sync_dir(d->logs_dir, e);
     mem_free(path);
     return rc;
 }
 
-int checkpoint_set_clean(struct broker *b, struct err *e)
+int checkpoint_set_clean(struct disk *d, struct err *e)
 {
     static const char text[] = "{\"version\":0,\"brokerEpoch\":0}";
-    char *path = path_of(b, CLEAN_STOP_NAME);
+    char *path = path_of(d, CLEAN_STOP_NAME);
     if (!path)
         return err_nomem(e);
     int rc = io_replace_file(path, text, sizeof text - 1, 0644, e);
@@ -226,32 +239,52 @@ int checkpoint_set_clean(struct broker *b, struct err *e)
 
 /* ---- identity -------------------------------------------------------------------------------------------------- */
 
-static int make_identity(struct broker *b, const char *path, struct err *e)
+static int make_identity(struct disk *d, const char *path, struct err *e)
 {
     struct uuid cluster = uuid_random();
     char directory[UUID_TEXT_SIZE], text[256];
-    uuid_text(&cluster, b->cluster_id);
-    b->directory_id = uuid_random();
+    if (d->index == 0)
+        uuid_text(&cluster, d->b->cluster_id);
+    d->id = uuid_random();
     int n = snprintf(text, sizeof text, "version=1\ncluster.id=%s\nnode.id=1\ndirectory.id=%s\n",
-                     b->cluster_id, uuid_text(&b->directory_id, directory));
+                     d->b->cluster_id, uuid_text(&d->id, directory));
     return io_replace_file(path, text, (size_t)n, 0644, e);
 }
 
-int checkpoint_identity(struct broker *b, struct err *e)
+static int read_identity(const char *path, struct uuid *cluster, struct uuid *directory, struct err *e)
 {
-    char *path = mem_printf("%s/meta.properties", b->data_dir), *text = NULL;
-    struct uuid cluster;
+    char *text = NULL;
     size_t len;
-    if (!path)
-        return err_nomem(e);
     int rc = io_read_file(path, 64 << 10, &text, &len, e);
-    if (rc == ERR_NOT_FOUND)
-        rc = make_identity(b, path, e);
-    else if (!rc && identity_parse(text, &cluster, &b->directory_id))
-        uuid_text(&cluster, b->cluster_id);
-    else if (!rc)
+    if (!rc && !identity_parse(text, cluster, directory))
         rc = err_set(e, ERR_CORRUPT, "%s names no cluster.id and directory.id", path);
     mem_free(text);
+    return rc;
+}
+
+int checkpoint_identity(struct disk *d, struct err *e)
+{
+    char *path = mem_printf("%s/meta.properties", d->dir), text[UUID_TEXT_SIZE];
+    struct uuid cluster;
+    if (!path)
+        return err_nomem(e);
+    int rc = read_identity(path, &cluster, &d->id, e);
+    if (rc == ERR_NOT_FOUND)
+        rc = make_identity(d, path, e);
+    else if (!rc && d->index == 0)
+        uuid_text(&cluster, d->b->cluster_id);
+    else if (!rc && strcmp(uuid_text(&cluster, text), d->b->cluster_id) != 0)
+        rc = err_set(e, ERR_INVALID, "%s belongs to another hub: its cluster.id is %s, that of %s is %s",
+                     d->dir, text, d->b->data_dir, d->b->cluster_id);
+    mem_free(path);
+    return rc;
+}
+
+int checkpoint_directory_id(const char *dir, struct uuid *id, struct err *e)
+{
+    char *path = mem_printf("%s/meta.properties", dir);
+    struct uuid cluster;
+    int rc = path ? read_identity(path, &cluster, id, e) : err_nomem(e);
     mem_free(path);
     return rc;
 }

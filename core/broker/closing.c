@@ -17,8 +17,9 @@ static bool is_dirty(struct partition *p)
     return log && log_recovery_point(log) < log_end_offset(log);
 }
 
-static int count_dirty(struct broker *b)
+static int count_dirty(const struct disk *d)
 {
+    struct broker *b = d->b;
     size_t pos = 0, len;
     const void *key;
     void *value;
@@ -26,7 +27,7 @@ static int count_dirty(struct broker *b)
     while (b->topics.by_name && map_next(b->topics.by_name, &pos, &key, &len, &value)) {
         struct topic *t = value;
         for (int32_t i = 0; i < t->count; i++)
-            n += is_dirty(t->partitions[i]);
+            n += t->partitions[i]->disk == d && is_dirty(t->partitions[i]);
     }
     return n;
 }
@@ -52,10 +53,14 @@ static int close_log(struct partition *p, bool clean, struct err *e)
     return rc;
 }
 
+/* Of a disk out of service nothing is to be made durable. */
 static int close_clean(struct broker *b, struct partition *p, struct err *e)
 {
     (void)b;
-    return close_log(p, true, e);
+    int rc = close_log(p, disk_in_service(p->disk), e);
+    if (rc)
+        atomic_store(&p->disk->unclean, true);
+    return rc;
 }
 
 static int drop(struct broker *b, struct partition *p, struct err *e)
@@ -67,10 +72,13 @@ static int drop(struct broker *b, struct partition *p, struct err *e)
 int closing_logs(struct broker *b, bool clean, struct err *e)
 {
     struct err why;
-    if (clean && count_dirty(b) >= MANY_DIRTY)
-        io_sync_fs(b->logs_dir);
+    for (size_t i = 0; clean && i < b->disk_count; i++)
+        if (disk_in_service(b->disks[i]) && count_dirty(b->disks[i]) >= MANY_DIRTY)
+            io_sync_fs(b->disks[i]->logs_dir);
     int rc = partitions_each(b, clean ? close_clean : drop, e);
-    int closed = b->meta ? log_close(b->meta, clean, &why) : ERR_OK;
+    int closed = b->meta ? log_close(b->meta, clean && disk_in_service(b->disks[0]), &why) : ERR_OK;
+    if (closed)
+        atomic_store(&b->disks[0]->unclean, true);
     if (closed && !rc) {
         rc = closed;
         *e = why;

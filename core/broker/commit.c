@@ -35,15 +35,35 @@ bool commit_failed(struct commit *c, struct err *e)
 
 /* ---- staging --------------------------------------------------------------------------------------------------- */
 
-static void fail_for_good(struct commit *c, const struct err *e)
+static bool fail_for_good(struct commit *c, const struct err *e)
 {
     if (c->failed)
-        return;
+        return false;
     c->failed = true;
     c->failure = *e;
     c->failure.fatal = true;
     commit_refuse(c);
-    diag_error("broker", "the journal is out of service, nothing is accepted until a restart: %s", e->text);
+    return true;
+}
+
+void commit_on_failed(struct commit *c, void (*fn)(void *arg, const struct err *why), void *arg)
+{
+    c->on_failed = fn;
+    c->on_failed_arg = arg;
+}
+
+void commit_set_peers(struct commit *c, struct commit *const *peers, size_t n)
+{
+    c->peers = peers;
+    c->peer_count = n;
+}
+
+void commit_fail(struct commit *c, const struct err *why)
+{
+    pthread_mutex_lock(&c->lock);
+    if (fail_for_good(c, why))
+        commit_wake_thread(c);
+    pthread_mutex_unlock(&c->lock);
 }
 
 /* All or none. */
@@ -82,6 +102,8 @@ int commit_stage(struct commit *c, struct commit_item **items, size_t n, size_t 
         for (size_t i = 0; i < n; i++) {
             atomic_fetch_add(&items[i]->p->pending, 1);
             atomic_fetch_add(&items[i]->op->left, 1);
+            if (!items[i]->op->stage)
+                items[i]->op->stage = c;
             items[i]->next = NULL;
             *c->tail = items[i];
             c->tail = &items[i]->next;
@@ -89,7 +111,7 @@ int commit_stage(struct commit *c, struct commit_item **items, size_t n, size_t 
         c->reserved -= reserved;
         commit_grant(c);
     }
-    bool waits = n && items[0]->op->waits && c->staged < STAGED_WAKE;
+    bool waits = n && items[0]->op->waits && items[0]->op->stage == c && c->staged < STAGED_WAKE;
     if (c->make_file || (!rc && !c->busy && !waits))
         commit_wake_thread(c);
     pthread_mutex_unlock(&c->lock);
@@ -212,10 +234,11 @@ void commit_round(struct commit *c)
     pthread_mutex_lock(
         &c->completing); /* before the next round may be written: rounds complete in their order */
     pthread_mutex_lock(&c->lock);
-    if (rc)
-        fail_for_good(c, &e);
+    bool first = rc && fail_for_good(c, &e);
     hand_over(c);
     pthread_mutex_unlock(&c->lock);
+    if (first && c->on_failed)
+        c->on_failed(c->on_failed_arg, &e);
     complete(c, list, rc ? &e : NULL);
     note_sealed(c);
     pthread_mutex_unlock(&c->completing);
@@ -312,8 +335,8 @@ uint64_t commit_sealed(struct commit *c)
 
 void commit_figures(struct commit *c, struct broker_stats *s)
 {
-    s->syncs = atomic_load(&c->syncs);
-    s->sync_ns_total = atomic_load(&c->sync_ns);
-    s->commits_grouped = atomic_load(&c->grouped);
-    s->journal_bytes = atomic_load(&c->bytes);
+    s->syncs += atomic_load(&c->syncs);
+    s->sync_ns_total += atomic_load(&c->sync_ns);
+    s->commits_grouped += atomic_load(&c->grouped);
+    s->journal_bytes += atomic_load(&c->bytes);
 }

@@ -45,14 +45,23 @@ struct commit_item {
 /* Completed when `left` reaches zero: `done(op)` is called once and may free the operation and its items. */
 struct commit_op {
     atomic_int left;
-    struct err error; /* of the commit stage; ERR_OK if all is durable */
-    bool waits;       /* it is a commit_wait, and its owner calls commit_wait_for soon after the staging */
+    atomic_bool failed; /* somebody has set, or is setting, the error */
+    struct err error;   /* of the commit stage; ERR_OK if all is durable */
+    struct commit *
+        stage; /* the first one that it was staged on, which its owner drives; others are driven by their threads */
+    bool waits; /* it is a commit_wait, and its owner calls commit_wait_for soon after the staging */
     void (*done)(struct commit_op *op);
 };
 
 int commit_start(struct commit **out, struct journal *j, struct topics *topics, bool threaded, struct err *e);
 void commit_on_sealed(struct commit *c, void (*fn)(void *arg),
                       void *arg); /* called after a journal file was sealed */
+/* Called when the stage fails for good, once, with no lock held. To be set before anything is staged. */
+void commit_on_failed(struct commit *c, void (*fn)(void *arg, const struct err *why), void *arg);
+/* Without threads: all stages of the broker, run by who waits for several. The array stays the caller's. */
+void commit_set_peers(struct commit *c, struct commit *const *peers, size_t n);
+/* Takes it out of service from outside: what is staged fails, nothing more is accepted. The first reason stays. */
+void commit_fail(struct commit *c, const struct err *why);
 /* Without a thread: completes what is staged, also what nobody waits for. With one: does nothing. */
 void commit_run(struct commit *c);
 /* Completes what is staged and ends the thread. */
@@ -78,7 +87,7 @@ void commit_op_finish(struct commit_op *op, const struct err *e); /* one part; `
 
 /* Newest sealed journal file all of whose entries are completed. */
 uint64_t commit_sealed(struct commit *c);
-void commit_figures(struct commit *c, struct broker_stats *s);
+void commit_figures(struct commit *c, struct broker_stats *s); /* adds */
 
 /* An operation whose caller waits. */
 struct commit_wait {
@@ -90,6 +99,6 @@ struct commit_wait {
 };
 void commit_wait_init(struct commit_wait *w);
 /* Gives up the caller's own part and waits for the others. Frees what init made. Returns the op's code. */
-int commit_wait_for(struct commit *c, struct commit_wait *w, struct err *e);
+int commit_wait_for(struct commit_wait *w, struct err *e);
 
 #endif

@@ -42,7 +42,11 @@ struct commit {
     atomic_uint_fast64_t sealed;
     atomic_uint_fast64_t syncs, sync_ns, grouped, bytes;
     void (*_Atomic on_sealed)(void *arg);
-    void *on_sealed_arg; /* set before */
+    void *on_sealed_arg;         /* set before */
+    struct commit *const *peers; /* constant */
+    size_t peer_count;
+    void (*on_failed)(void *arg, const struct err *why);
+    void *on_failed_arg;
 };
 
 /* All with the lock held. */

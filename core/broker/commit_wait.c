@@ -17,15 +17,17 @@ enum { LOOK_AT = 64 };
 void commit_op_init(struct commit_op *op, void (*done)(struct commit_op *op))
 {
     atomic_init(&op->left, 1);
+    atomic_init(&op->failed, false);
     op->error.code = ERR_OK;
     op->error.text[0] = '\0';
+    op->stage = NULL;
     op->waits = false;
     op->done = done;
 }
 
 void commit_op_finish(struct commit_op *op, const struct err *e)
 {
-    if (e && op->error.code == ERR_OK)
+    if (e && !atomic_exchange(&op->failed, true))
         op->error = *e;
     if (atomic_fetch_sub(&op->left, 1) == 1)
         op->done(op);
@@ -62,7 +64,7 @@ bool commit_wake_waiter(struct commit *c)
     for (struct commit_item *i = c->head; i && looked < LOOK_AT; i = i->next, looked++) {
         struct commit_wait *w = (struct commit_wait *)i->op;
         int asleep = ASLEEP;
-        if (i->op->waits && atomic_compare_exchange_strong(&w->state, &asleep, CALLED)) {
+        if (i->op->waits && i->op->stage == c && atomic_compare_exchange_strong(&w->state, &asleep, CALLED)) {
             sem_post(&w->bell);
             return true;
         }
@@ -78,8 +80,16 @@ static void await_bell(struct commit_wait *w)
     atomic_compare_exchange_strong(&w->state, &called, AWAKE); /* else it is finished */
 }
 
-int commit_wait_for(struct commit *c, struct commit_wait *w, struct err *e)
+/* Without threads nobody else drives the other stages that the operation is staged on. */
+static void run_peers(struct commit *c)
 {
+    for (size_t i = 0; !c->threaded && i < c->peer_count; i++)
+        commit_run(c->peers[i]);
+}
+
+int commit_wait_for(struct commit_wait *w, struct err *e)
+{
+    struct commit *c = w->op.stage;
     commit_op_finish(&w->op, NULL);
     while (atomic_load(&w->state) != FINISHED) {
         int awake = AWAKE;
@@ -87,11 +97,14 @@ int commit_wait_for(struct commit *c, struct commit_wait *w, struct err *e)
         pthread_mutex_lock(&c->lock);
         if (commit_can_round(c))
             commit_round(c);
-        else /* under the lock: whoever ends a round looks for sleepers under it */
+        else if (c->threaded ||
+                 c->peer_count < 2) /* under the lock: whoever ends a round looks for sleepers under it */
             asleep = atomic_compare_exchange_strong(&w->state, &awake, ASLEEP);
         pthread_mutex_unlock(&c->lock);
         if (asleep)
             await_bell(w);
+        else
+            run_peers(c);
     }
     sem_destroy(&w->bell);
     if (w->op.error.code)

@@ -10,6 +10,7 @@
 #include "base/uuid.h"
 
 #define CLEAN_STOP_NAME ".kafka_cleanshutdown"
+#define DISK_LIST_NAME "directories" /* in the main directory: disk_list.c */
 
 /*
  * Locks the directory; ERR_LOCKED names the holder's pid. The lock is given back with io_close(*fd), or by the end of the

@@ -98,18 +98,17 @@ int broker_list_offset(struct broker *b, const char *topic, int32_t partition, i
  * The recovery point goes to disk first: entries of the removed segments may still be in the journal, and recovery
  * passes over those below it.
  */
-static int delete_before(struct broker *b, struct partition *p, struct log *log, int64_t offset,
-                         struct err *e)
+static int delete_before(struct partition *p, struct log *log, int64_t offset, struct err *e)
 {
     int rc = partition_flush(p, e);
     if (!rc)
-        rc = checkpoint_recovery(b, e);
+        rc = checkpoint_recovery(p->disk, e);
     if (!rc)
         rc = log_set_start_offset(log, offset, e);
     if (rc)
         return rc;
-    upkeep_poke(b, log_next_removal(log));
-    return checkpoint_starts(b, e);
+    upkeep_poke(p->disk->b, log_next_removal(log));
+    return checkpoint_starts(p->disk, e);
 }
 
 int broker_delete_records(struct broker *b, const char *topic, int32_t partition, int64_t offset,
@@ -128,7 +127,7 @@ int broker_delete_records(struct broker *b, const char *topic, int32_t partition
         rc = err_set(e, ERR_OFFSET_OUT_OF_RANGE, "%s-%d ends at %lld, records before %lld cannot be deleted",
                      topic, partition, (long long)watermark, (long long)offset);
     if (!rc && log && offset > log_start_offset(log))
-        rc = delete_before(b, p, log, offset, e);
+        rc = delete_before(p, log, offset, e);
     *low = rc || !log ? 0 : log_start_offset(log);
     partition_release(&b->topics, p);
     return rc;

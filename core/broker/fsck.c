@@ -295,7 +295,7 @@ static int check_missing(struct fsck *x, struct err *e)
 
 static int see_data_name(void *arg, const char *name, struct err *e)
 {
-    static const char *const known[] = {"lock", "meta.properties", "leat.sock", "journal",
+    static const char *const known[] = {"lock", "meta.properties", DISK_LIST_NAME, "leat.sock", "journal",
                                         "logs", "set-aside"};
     struct fsck *x = arg;
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)

@@ -138,6 +138,8 @@ static int append_one(struct broker *b, struct append *a, struct err *e)
         .timestamp_before_max_ms = s->timestamp_before_max_ms,
         .timestamp_after_max_ms = s->timestamp_after_max_ms,
     };
+    if (!disk_in_service(p->disk) && (p->disk->index > 0 || s->synced))
+        return disk_refusal(p->disk, e);
     if (s->synced && !a->journal)
         return err_set(e, ERR_BUSY, "the durability of topic %s is being changed; try again", p->topic->name);
     int rc = check_limits(a, s, args.now_ms, e);
@@ -146,8 +148,10 @@ static int append_one(struct broker *b, struct append *a, struct err *e)
     if (rc)
         return rc;
     a->old_end = log_end_offset(log);
-    if ((rc = log_append(log, a->data, a->bytes, &args, &a->appended, e)))
+    if ((rc = log_append(log, a->data, a->bytes, &args, &a->appended, e))) {
+        disk_suspect(p->disk, e);
         return rc;
+    }
     a->item.journaled = a->journal && !a->appended.duplicate;
     a->item.end_offset = a->appended.last_offset + 1;
     fill_entry(a);
@@ -189,6 +193,7 @@ static bool must_stage(const struct append *appends, size_t n)
 static int append_all(struct broker *b, struct append *appends, size_t n, size_t reserved,
                       struct commit_op *op, struct ordered *o, struct err *e)
 {
+    struct disk *d = appends[0].item.p->disk;
     int rc = ERR_OK;
     size_t done = 0;
     for (; done < n; done++) {
@@ -200,8 +205,8 @@ static int append_all(struct broker *b, struct append *appends, size_t n, size_t
     bool stage = !rc && must_stage(appends, n);
     for (size_t i = 0; i < n; i++)
         appends[i].staged = stage;
-    if (stage)
-        rc = commit_stage(b->commit, o->items, n, reserved, e);
+    if (stage && (rc = commit_stage(d->commit, o->items, n, reserved, e)))
+        disk_suspect(d, e);
     if (rc)
         roll_back(appends, done);
     return rc;
@@ -282,7 +287,7 @@ int group_append(struct broker *b, struct append *appends, size_t n, size_t rese
     struct ordered o;
     int rc = ordered_init(&o, appends, n, e);
     if (rc) {
-        commit_unreserve(b->commit, reserved);
+        commit_unreserve(appends[0].item.p->disk->commit, reserved);
         return rc;
     }
     hold_for_flush(appends, n);
@@ -296,9 +301,25 @@ int group_append(struct broker *b, struct append *appends, size_t n, size_t rese
         count(b, appends, n);
     if (!staged) {
         let_go(b, appends, n);
-        commit_unreserve(b->commit, reserved);
+        commit_unreserve(appends[0].item.p->disk->commit, reserved);
     }
     if (!rc && !staged)
         rc = complete_now(b, appends, n, e);
+    return rc;
+}
+
+int group_barrier(struct partition *p, struct commit_item *item, struct commit_op *op, struct err *e)
+{
+    *item = (struct commit_item){.op = op, .p = p};
+    pthread_mutex_lock(&p->lock);
+    struct log *log = partition_log(p);
+    int rc = ERR_OK;
+    if (log) {
+        item->end_offset = log_end_offset(log);
+        partition_hold(p);
+        if ((rc = commit_stage(p->disk->commit, &item, 1, 0, e)))
+            partition_release(&p->disk->b->topics, p);
+    }
+    pthread_mutex_unlock(&p->lock);
     return rc;
 }

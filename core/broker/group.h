@@ -29,7 +29,7 @@ size_t append_prepare(struct append *a, struct partition *p, void *data, size_t 
 enum log_origin append_origin_built_here(const struct partition *p);
 
 /*
- * Appends all or none and stages them for the commit stage as one record. `reserved` is used up on success and given
+ * Appends all or none, to partitions of one disk, and stages them for its commit stage as one record. `reserved` is used up on success and given
  * back on an error. Appends that need no journal are completed at once. `op->left` grows by one for each staged append
  * before anything can complete. After an error the holds are still the caller's; after success none is.
  */
@@ -41,5 +41,11 @@ int group_append(struct broker *b, struct append *appends, size_t n, size_t rese
  * gives its own part of the op back, holding nothing. Waits for syncs.
  */
 int group_flush(struct broker *b, struct append *appends, size_t n, struct err *e);
+
+/*
+ * A place in the order of the partition's commit stage: all that was appended to the partition so far, and staged on its
+ * disk, is done with when this part of `op` is. `item` must stay until then. A partition that is not open has nothing.
+ */
+int group_barrier(struct partition *p, struct commit_item *item, struct commit_op *op, struct err *e);
 
 #endif

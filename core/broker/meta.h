@@ -27,7 +27,7 @@ struct meta_record {
     struct uuid topic_id;     /* TOPIC, PARTITION, REMOVE_TOPIC */
     struct text name;         /* TOPIC; CONFIG: the resource's */
     int32_t partition;        /* PARTITION */
-    struct uuid directory;    /* PARTITION: written only */
+    struct uuid directory;    /* PARTITION: of its first replica; all zeros: none named */
     int8_t resource;          /* CONFIG */
     struct text key, value;   /* CONFIG; null value: removed */
     int64_t next_producer_id; /* PRODUCER_IDS */

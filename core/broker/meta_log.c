@@ -46,8 +46,17 @@ static int replay_partition(struct broker *b, const struct meta_record *r, struc
     struct topic *t = topics_by_id(&b->topics, &r->topic_id);
     if (t && r->partition >= TOPIC_PARTITIONS_MAX)
         return err_set(e, ERR_CORRUPT, "topic %s: partition %d is out of bounds", t->name, r->partition);
-    if (t && r->partition >= t->announced)
+    if (!t)
+        return ERR_OK;
+    if (r->partition >= t->announced) {
+        struct uuid *placed = mem_realloc_array(t->placed, (size_t)r->partition + 1, sizeof *placed);
+        if (!placed)
+            return err_nomem(e);
+        memset(&placed[t->announced], 0, (size_t)(r->partition + 1 - t->announced) * sizeof *placed);
+        t->placed = placed;
         t->announced = r->partition + 1;
+    }
+    t->placed[r->partition] = r->directory;
     return ERR_OK;
 }
 
@@ -129,10 +138,17 @@ static int settle_topic(struct broker *b, struct topic *t, struct err *e)
         return err_wrap(e, "settings of topic %s", t->name);
     s->older = atomic_load(&t->settings);
     atomic_store(&t->settings, s);
-    rc = topic_grow(t, t->announced, &grown, e);
-    if (!rc)
-        topic_grow_commit(t, t->announced, grown);
-    return rc;
+    if ((rc = topic_grow(t, t->announced, &grown, e)))
+        return rc;
+    for (int32_t i = 0; i < t->announced;
+         i++) { /* a directory that is not ours, such as Kafka's, is no place */
+        struct disk *d = disk_by_id(b, &t->placed[i]);
+        partition_place(grown[i], d ? d : b->disks[0]);
+    }
+    topic_grow_commit(t, t->announced, grown);
+    mem_free(t->placed);
+    t->placed = NULL;
+    return ERR_OK;
 }
 
 static int settle_topics(struct broker *b, struct err *e)
@@ -149,7 +165,7 @@ static int settle_topics(struct broker *b, struct err *e)
 int meta_open(struct broker *b, struct err *e)
 {
     struct log_recovery report;
-    char *dir = mem_printf("%s/%s-0", b->logs_dir, META_TOPIC_NAME);
+    char *dir = mem_printf("%s/%s-0", b->disks[0]->logs_dir, META_TOPIC_NAME);
     if (!dir)
         return err_nomem(e);
     struct log_open_args args = {

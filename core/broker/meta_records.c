@@ -110,21 +110,50 @@ static int get_producer_ids(struct slice *s, struct meta_record *r, struct err *
                                    : ERR_OK;
 }
 
-/* Of a partition only id and topic matter on a single node; where its replicas are is passed over. */
-static int get_partition(struct slice *s, struct meta_record *r, struct err *e)
+/* A compact array of items of `size` bytes, passed over; *first, if not NULL, points to the first of them. */
+static int skip_array(struct slice *s, size_t size, const uint8_t **first, struct err *e)
 {
+    uint64_t n;
+    const uint8_t *items;
+    int rc = slice_uvarint(s, &n, e);
+    if (rc || n <= 1)
+        return rc;
+    if (n - 1 > INT32_MAX / size)
+        return err_set(e, ERR_CORRUPT, "a partition record has %llu replicas", (unsigned long long)n - 1);
+    rc = slice_bytes(s, (size_t)(n - 1) * size, &items, e);
+    if (!rc && first)
+        *first = items;
+    return rc;
+}
+
+/* Of a partition only id, topic and directory matter on a single node; the nodes of its replicas are passed over. */
+static int get_partition(struct slice *s, uint64_t version, struct meta_record *r, struct err *e)
+{
+    const uint8_t *directory = NULL;
+    int32_t ignored;
     int rc;
     if ((rc = slice_i32(s, &r->partition, e)) || (rc = get_uuid(s, &r->topic_id, e)))
         return rc;
-    return r->partition < 0 ? err_set(e, ERR_CORRUPT, "a partition record has number %d", r->partition)
-                            : ERR_OK;
+    if (r->partition < 0)
+        return err_set(e, ERR_CORRUPT, "a partition record has number %d", r->partition);
+    for (int i = 0; i < 4; i++) /* replicas, in sync, removing, adding */
+        if ((rc = skip_array(s, sizeof(int32_t), NULL, e)))
+            return rc;
+    for (int i = 0; i < 3; i++) /* leader, its epoch, the partition's */
+        if ((rc = slice_i32(s, &ignored, e)))
+            return rc;
+    if (version > 0)
+        rc = skip_array(s, sizeof r->directory.b, &directory, e);
+    if (!rc && directory)
+        memcpy(r->directory.b, directory, sizeof r->directory.b);
+    return rc;
 }
 
 static int get_body(struct slice *s, uint64_t version, struct meta_record *r, struct err *e)
 {
     int rc;
     if (r->kind == META_PARTITION)
-        return version <= 2 ? get_partition(s, r, e)
+        return version <= 2 ? get_partition(s, version, r, e)
                             : err_set(e, ERR_UNSUPPORTED, "partition record of version %llu",
                                       (unsigned long long)version);
     if (version != 0)

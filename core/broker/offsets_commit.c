@@ -121,19 +121,19 @@ static int append_and_wait(struct broker *b, struct partition *p, uint8_t *data,
     commit_wait_init(&c.wait);
     c.wait.before = take_effect;
     size_t room = append_prepare(&c.append, p, data, bytes, LOG_FROM_COORDINATOR);
-    int rc = room ? commit_reserve(b->commit, room, e) : ERR_OK;
+    int rc = disk_reserve(p->disk, room, e);
     if (!rc)
         rc = group_append(b, &c.append, 1, room, &c.wait.op, e);
     if (rc) {
         struct err ignored;
         c.append.staged = false;
         partition_release(&b->topics, p);
-        commit_wait_for(b->commit, &c.wait, &ignored);
+        commit_wait_for(&c.wait, &ignored);
         offsets_drop(b, changes);
         return rc;
     }
     bool staged = c.append.staged;
-    rc = commit_wait_for(b->commit, &c.wait, e);
+    rc = commit_wait_for(&c.wait, e);
     if (!staged)
         offsets_apply(b, changes);
     return rc;

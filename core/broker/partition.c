@@ -17,15 +17,24 @@ struct log *partition_log(struct partition *p)
     return atomic_load_explicit(&p->log, memory_order_acquire);
 }
 
-char *partition_dir(struct broker *b, const struct partition *p)
+void partition_place(struct partition *p, struct disk *d)
 {
-    return mem_printf("%s/%s-%d", b->logs_dir, p->topic->name, p->index);
+    if (p->disk && !p->topic->internal)
+        p->disk->partitions--;
+    p->disk = d;
+    if (d && !p->topic->internal)
+        d->partitions++;
+}
+
+char *partition_dir(const struct partition *p)
+{
+    return mem_printf("%s/%s-%d", p->disk->logs_dir, p->topic->name, p->index);
 }
 
 /* What is beyond cannot have been acknowledged; -1 where every valid batch counts. */
-static int64_t durable_end(const struct broker *b, const struct partition *p, bool synced)
+static int64_t durable_end(const struct partition *p, bool synced)
 {
-    if (!synced || p->clean || !b->points_known)
+    if (!synced || p->clean || p->moved || !p->disk->points_known)
         return -1;
     return p->journaled_end > p->recovery_point ? p->journaled_end : p->recovery_point;
 }
@@ -43,7 +52,7 @@ static int open_log(struct broker *b, struct partition *p, const char *dir, cons
         .recovery_point = p->recovery_point,
         .log_start_offset = p->start_offset,
         .clean = p->clean || !p->exists,
-        .durable_end = durable_end(b, p, s->synced),
+        .durable_end = durable_end(p, s->synced),
     };
     int rc = log_open(log, &args, &report, e);
     if (rc)
@@ -59,9 +68,11 @@ static int open_log(struct broker *b, struct partition *p, const char *dir, cons
 int partition_open_locked(struct broker *b, struct partition *p, bool create, struct log **log, struct err *e)
 {
     *log = partition_log(p);
+    if (!*log && p->disk->missing)
+        return disk_refusal(p->disk, e);
     if (*log || (!p->exists && !create))
         return ERR_OK;
-    char *dir = partition_dir(b, p);
+    char *dir = partition_dir(p);
     if (!dir)
         return err_nomem(e);
     int rc = open_log(b, p, dir, strrchr(dir, '/') + 1, log, e);
@@ -104,6 +115,8 @@ int partition_flush(struct partition *p, struct err *e)
     int rc = log_flush(log, e);
     if (rc && dirty)
         atomic_store(&p->dirty, true);
+    if (rc)
+        disk_suspect(p->disk, e);
     return rc;
 }
 

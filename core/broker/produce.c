@@ -124,7 +124,7 @@ static int append_piece(struct broker *b, struct append *a, const struct content
     struct txn *t = NULL;
     int rc = c->transactional ? txn_hold(b, c->producer_id, c->epoch, r->topic, r->partition, &t, e) : ERR_OK;
     if (rc) {
-        commit_unreserve(b->commit, reserved);
+        commit_unreserve(a->item.p->disk->commit, reserved);
         return rc;
     }
     rc = group_append(b, a, 1, reserved, op, e);
@@ -153,7 +153,7 @@ static int produce_one(struct broker *b, struct produce_op *op, struct produce_r
         partition_hold(p);
         size_t room = append_prepare(a, p, (uint8_t *)r->data + at, end - at, origin_of(r, p));
         a->owner = r;
-        rc = room ? commit_reserve(b->commit, room, e) : ERR_OK;
+        rc = disk_reserve(p->disk, room, e);
         if (!rc)
             rc = append_piece(b, a, c, r, room, &op->wait.op, e);
         if (rc) {
@@ -178,41 +178,35 @@ static void produce_each(struct broker *b, struct produce_op *op, const struct c
 
 /* ---- a group ------------------------------------------------------------------------------------------------------ */
 
-static int prepare_group(struct broker *b, struct produce_op *op, const struct content *contents,
-                         size_t *room, struct err *e)
-{
-    for (size_t i = 0; i < op->n; i++) {
-        struct produce_request *r = &op->requests[i];
-        struct partition *p = contents[i].p;
-        partition_hold(p);
-        *room += append_prepare(&op->appends[i], p, r->data, r->bytes, origin_of(r, p));
-        op->appends[i].owner = r;
-    }
-    return *room ? commit_reserve(b->commit, *room, e) : ERR_OK;
-}
+/* The part of a group that lies on one disk: all of it, where there is one. */
+struct part {
+    struct append *appends; /* their partitions are held */
+    size_t n, room;
+};
 
 /*
  * Batches of a transaction are part of it in every partition, and it is held while they go into the logs, as it must not
  * end meanwhile. A group has at most one.
  */
-static int hold_group_txn(struct broker *b, struct produce_op *op, const struct content *contents,
-                          struct txn **t, struct err *e)
+static int hold_group_txn(struct broker *b, const struct produce_op *op, const struct part *part,
+                          const struct content *contents, struct txn **t, struct err *e)
 {
     const struct content *first = NULL;
     int rc = ERR_OK;
     *t = NULL;
-    for (size_t i = 0; !rc && i < op->n; i++) {
-        const struct produce_request *r = &op->requests[i];
-        if (!contents[i].transactional)
+    for (size_t i = 0; !rc && i < part->n; i++) {
+        const struct produce_request *r = part->appends[i].owner;
+        const struct content *c = &contents[r - op->requests];
+        if (!c->transactional)
             continue;
         if (!first)
-            rc = txn_hold(b, contents[i].producer_id, contents[i].epoch, r->topic, r->partition, t, e);
-        else if (first->producer_id != contents[i].producer_id || first->epoch != contents[i].epoch)
+            rc = txn_hold(b, c->producer_id, c->epoch, r->topic, r->partition, t, e);
+        else if (first->producer_id != c->producer_id || first->epoch != c->epoch)
             rc = err_set(e, ERR_INVALID_RECORD, "batches of two transactions in one group");
         else if (!txn_parts_have(&(*t)->parts, r->topic, r->partition))
             rc = err_set(e, ERR_INVALID_TXN_STATE, "%s-%d is not part of the transaction of %s", r->topic,
                          r->partition, (*t)->id);
-        first = first ? first : &contents[i];
+        first = first ? first : c;
     }
     if (rc && *t) {
         txn_let_go(*t);
@@ -221,38 +215,70 @@ static int hold_group_txn(struct broker *b, struct produce_op *op, const struct 
     return rc;
 }
 
-static int append_group(struct broker *b, struct produce_op *op, const struct content *contents, size_t room,
-                        struct err *e)
+static int append_part(struct broker *b, struct produce_op *op, const struct part *part,
+                       const struct content *contents, struct err *e)
 {
+    struct disk *d = part->appends[0].item.p->disk;
     struct txn *t;
-    int rc = hold_group_txn(b, op, contents, &t, e);
-    if (rc) {
-        commit_unreserve(b->commit, room);
+    int rc = disk_reserve(d, part->room, e);
+    if (rc)
+        return rc;
+    if ((rc = hold_group_txn(b, op, part, contents, &t, e))) {
+        commit_unreserve(d->commit, part->room);
         return rc;
     }
-    rc = group_append(b, op->appends, op->n, room, &op->wait.op, e);
+    rc = group_append(b, part->appends, part->n, part->room, &op->wait.op, e);
     if (t)
         txn_let_go(t);
     return rc;
 }
 
+/* What lies on the disk becomes appends. */
+static struct part gather_part(struct produce_op *op, const struct content *contents, const struct disk *d)
+{
+    struct part part = {.appends = &op->appends[op->used]};
+    for (size_t i = 0; i < op->n; i++) {
+        struct produce_request *r = &op->requests[i];
+        struct partition *p = contents[i].p;
+        if (p->disk != d)
+            continue;
+        struct append *a = &part.appends[part.n++];
+        partition_hold(p);
+        part.room += append_prepare(a, p, r->data, r->bytes, origin_of(r, p));
+        a->owner = r;
+    }
+    return part;
+}
+
+/* Disk by disk; after a part that fails the others are not begun. */
+static int append_parts(struct broker *b, struct produce_op *op, const struct content *contents,
+                        struct err *e)
+{
+    int rc = ERR_OK;
+    for (size_t d = 0; !rc && d < b->disk_count; d++) {
+        struct part part = gather_part(op, contents, b->disks[d]);
+        if (part.n == 0)
+            continue;
+        if ((rc = append_part(b, op, &part, contents, e))) {
+            for (size_t i = 0; i < part.n; i++)
+                partition_release(&b->topics, part.appends[i].item.p);
+            break;
+        }
+        op->used += part.n;
+        for (size_t i = 0; i < part.n; i++)
+            ((struct produce_request *)part.appends[i].owner)->appended = part.appends[i].appended;
+    }
+    return rc;
+}
+
 static void produce_group(struct broker *b, struct produce_op *op, const struct content *contents)
 {
-    size_t room = 0;
     struct err e;
-    int rc = prepare_group(b, op, contents, &room, &e);
-    if (!rc)
-        rc = append_group(b, op, contents, room, &e);
-    if (rc) {
-        for (size_t i = 0; i < op->n; i++)
-            partition_release(&b->topics, op->appends[i].item.p);
-        for (size_t i = 0; i < op->n; i++) /* none was made, and the one to blame says why */
-            op->requests[i].error = e;
+    if (append_parts(b, op, contents, &e) == ERR_OK)
         return;
-    }
-    op->used = op->n;
-    for (size_t i = 0; i < op->n; i++)
-        op->requests[i].appended = op->appends[i].appended;
+    for (size_t i = 0; i < op->n; i++) /* what was not made says why; on one disk that is all */
+        if (op->requests[i].appended.base_offset < 0)
+            op->requests[i].error = e;
 }
 
 /* ---- entry points -------------------------------------------------------------------------------------------------- */
@@ -377,7 +403,7 @@ int broker_produce(struct broker *b, struct produce_request *requests, size_t n,
     commit_wait_init(&op->wait);
     produce_append(b, op, atomic, contents);
     struct err unused; /* of the stage: it is in the requests that it concerns */
-    commit_wait_for(b->commit, &op->wait, &unused);
+    commit_wait_for(&op->wait, &unused);
     const struct err *first = settle(op);
     int rc = first ? first->code : ERR_OK;
     if (first)
@@ -388,5 +414,5 @@ int broker_produce(struct broker *b, struct produce_request *requests, size_t n,
 
 size_t broker_atomic_max(const struct broker *b)
 {
-    return commit_capacity(b->commit);
+    return commit_capacity(b->disks[0]->commit);
 }

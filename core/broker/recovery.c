@@ -58,15 +58,31 @@ static struct partition *known_partition(struct broker *b, const char *topic, in
     return t && partition < t->count ? t->partitions[partition] : NULL;
 }
 
-static int scan_dir(struct broker *b, const char *dir, const char *topic, int32_t partition, struct err *e)
+/* A partition lies where its directory is, whatever the metadata say. */
+static int found(struct disk *d, struct partition *p, struct err *e)
 {
+    if (p->exists)
+        return err_set(e, ERR_CORRUPT,
+                       "%s-%d is in two data directories, %s and %s: one of them must be moved away",
+                       p->topic->name, p->index, p->disk->dir, d->dir);
+    if (p->topic->internal && d->index != 0)
+        return err_set(e, ERR_CORRUPT,
+                       "%s-%d is in %s, but internal topics belong into the main directory %s",
+                       p->topic->name, p->index, d->dir, d->b->data_dir);
+    p->exists = true;
+    p->moved = p->disk != d;
+    partition_place(p, d);
+    return ERR_OK;
+}
+
+static int scan_dir(struct disk *d, const char *dir, const char *topic, int32_t partition, struct err *e)
+{
+    struct broker *b = d->b;
     struct partition *p = known_partition(b, topic, partition);
     struct uuid id;
     bool says = dir_topic_id(dir, &id);
-    if (p && (!says || memcmp(&id, &p->topic->id, sizeof id) == 0)) {
-        p->exists = true;
-        return ERR_OK;
-    }
+    if (p && (!says || memcmp(&id, &p->topic->id, sizeof id) == 0))
+        return found(d, p, e);
     if (says && map_get(b->removed, id.b, sizeof id.b))
         return io_remove_tree(dir, e);
     return set_aside(dir, e);
@@ -74,43 +90,49 @@ static int scan_dir(struct broker *b, const char *dir, const char *topic, int32_
 
 static int scan_name(void *arg, const char *name, struct err *e)
 {
-    struct broker *b = arg;
+    struct disk *d = arg;
     char topic[TOPIC_NAME_MAX + 1];
     int32_t partition;
     int rc = ERR_OK;
-    if (strcmp(name, META_TOPIC_NAME "-0") == 0)
+    if (d->index == 0 && strcmp(name, META_TOPIC_NAME "-0") == 0)
         return ERR_OK;
-    char *path = mem_printf("%s/%s", b->logs_dir, name);
+    char *path = mem_printf("%s/%s", d->logs_dir, name);
     if (!path)
         return err_nomem(e);
     if (has_suffix(name, "-delete"))
         rc = io_remove_tree(path, e);
     else if (partition_dir_parse(name, topic, &partition))
-        rc = scan_dir(b, path, topic, partition, e);
+        rc = scan_dir(d, path, topic, partition, e);
     mem_free(path);
     return rc;
 }
 
-int recovery_scan(struct broker *b, struct err *e)
+int recovery_scan(struct disk *d, struct err *e)
 {
-    return io_list(b->logs_dir, scan_name, b, e);
+    return io_list(d->logs_dir, scan_name, d, e);
 }
 
 /* ---- journal --------------------------------------------------------------------------------------------------------- */
 
 static int replay_entry(void *arg, const struct journal_entry *en, struct err *e)
 {
-    struct broker *b = arg;
-    struct topic *t = topics_by_id(&b->topics, &en->topic_id);
+    struct disk *d = arg;
+    struct topic *t = topics_by_id(&d->b->topics, &en->topic_id);
     bool changed = false;
     if (!t || en->partition < 0 || en->partition >= t->count)
         return ERR_OK; /* its topic was deleted */
     struct partition *p = t->partitions[en->partition];
+    if (p->disk != d)
+        return err_set(
+            e, ERR_CORRUPT,
+            "%s-%d lies in %s, but the journal of %s has unsynced data of it: move it back, it can "
+            "be moved after a clean stop only",
+            t->name, p->index, p->disk->dir, d->dir);
     if (en->next_offset > p->journaled_end)
         p->journaled_end = en->next_offset;
     if (en->next_offset <= p->recovery_point)
         return ERR_OK; /* synced; its segment may even be gone by retention */
-    char *dir = partition_dir(b, p);
+    char *dir = partition_dir(p);
     int rc = dir ? log_restore(dir, en->segment_base, en->position, en->data, en->bytes, &changed, e)
                  : err_nomem(e);
     mem_free(dir);
@@ -121,7 +143,7 @@ static int replay_entry(void *arg, const struct journal_entry *en, struct err *e
     p->clean = false;
     atomic_store(&p->journaled, true);
     if (changed)
-        atomic_fetch_add(&b->recovered_bytes, en->bytes);
+        atomic_fetch_add(&d->b->recovered_bytes, en->bytes);
     return ERR_OK;
 }
 
@@ -133,21 +155,26 @@ static int replay_entry(void *arg, const struct journal_entry *en, struct err *e
 static int recover_log(struct broker *b, struct partition *p, struct err *e)
 {
     struct log *log;
-    partition_open(b, p, false, &log, e); /* which says what is wrong */
+    if (!p->disk->clean_start)
+        partition_open(b, p, false, &log, e); /* which says what is wrong */
     return ERR_OK;
 }
 
-int recovery_run(struct broker *b, struct err *e)
+int recovery_run(struct disk *d, struct err *e)
 {
     struct partition **list;
     size_t n;
-    int rc = topics_all(&b->topics, &list, &n, e);
+    int rc = topics_all(&d->b->topics, &list, &n, e);
     if (rc)
         return rc;
     for (size_t i = 0; i < n; i++)
-        list[i]->clean = b->clean_start;
-    partitions_release(&b->topics, list, n);
-    if ((rc = journal_replay(b->journal, replay_entry, b, e)))
-        return rc;
+        if (list[i]->disk == d)
+            list[i]->clean = d->clean_start;
+    partitions_release(&d->b->topics, list, n);
+    return journal_replay(d->journal, replay_entry, d, e);
+}
+
+int recovery_open(struct broker *b, struct err *e)
+{
     return b->clean_start ? ERR_OK : partitions_each(b, recover_log, e);
 }

@@ -7,9 +7,14 @@
 
 #include "broker/store.h"
 
-/* Marks the partitions that exist; removes the remains of deleted topics, sets strangers aside with a warning. */
-int recovery_scan(struct broker *b, struct err *e);
-/* Replays the journal; after an unclean stop also opens every log. */
-int recovery_run(struct broker *b, struct err *e);
+/*
+ * Marks the partitions that exist on the disk; removes the remains of deleted topics, sets strangers aside with a warning.
+ * A partition that another disk has, too, is ERR_CORRUPT.
+ */
+int recovery_scan(struct disk *d, struct err *e);
+/* Replays the disk's journal. All disks are scanned. */
+int recovery_run(struct disk *d, struct err *e);
+/* Opens every log of the disks whose last stop was not clean. All journals are replayed. */
+int recovery_open(struct broker *b, struct err *e);
 
 #endif

@@ -10,6 +10,7 @@
 #include "base/uuid.h"
 #include "broker/broker.h"
 #include "broker/commit.h"
+#include "broker/disk.h"
 #include "broker/topic.h"
 #include "storage/journal.h"
 #include "storage/log.h"
@@ -20,24 +21,21 @@ struct upkeep;
 
 struct broker {
     struct broker_options o;
-    char *data_dir, *logs_dir;
+    char *data_dir; /* the main one */
     char cluster_id[UUID_TEXT_SIZE];
-    struct uuid directory_id;
-    int lock_fd;
-    bool clean_start;  /* the last stop was clean */
-    bool points_known; /* the recovery points on disk are complete */
+    struct disk **disks; /* the main one first; constant once it is open */
+    size_t disk_count;
+    struct commit **stages; /* of those that are there */
+    bool clean_start;       /* the last stop was clean, in all of them */
 
-    pthread_mutex_t admin;       /* outermost: changes of metadata, one at a time, held over their sync */
-    pthread_mutex_t checkpoints; /* one writer of the checkpoint files at a time */
-    bool checkpoints_stale;      /* they may name deleted topics; under `admin` */
+    pthread_mutex_t admin;  /* outermost: changes of metadata, one at a time, held over their sync */
+    bool checkpoints_stale; /* they may name deleted topics; under `admin` */
     struct topics topics;
     struct topic_defaults defaults;
     struct log *meta;                            /* __cluster_metadata-0 */
     struct map *removed, *removed_names;         /* ids and names of deleted topics, while starting */
     int64_t next_producer_id, producer_id_limit; /* the rest of this process's block; under `admin` */
 
-    struct journal *journal;
-    struct commit *commit;
     struct upkeep *upkeep;
     struct offsets *offsets;
     struct txns *txns;

@@ -77,6 +77,7 @@ void topic_unref(struct topic *t)
         mem_free(s);
     }
     topic_config_free(t->config, t->config_count);
+    mem_free(t->placed);
     mem_free(t->partitions);
     mem_free(t->name);
     mem_free(t);

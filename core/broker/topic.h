@@ -22,6 +22,7 @@
 #define TOPIC_NAME_MAX 249
 #define TOPIC_PARTITIONS_MAX 10000
 
+struct disk;
 struct watch;
 
 /* A topic's settings, decoded. Immutable once published; older ones live as long as the topic. */
@@ -72,12 +73,14 @@ struct topic;
 struct partition {
     struct topic *topic;
     int32_t index;
+    struct disk *disk;         /* where it lies; constant once it is visible */
     _Atomic(struct log *) log; /* NULL until opened */
     pthread_mutex_t lock;      /* opening; appends, from the log's append to the staging for the journal */
 
     /* How to open the log; from start-up, under `lock` later. */
     atomic_bool exists; /* its directory is there */
     bool clean;         /* the last stop was clean */
+    bool moved;         /* it was put into this directory, whose checkpoints do not know it */
     bool failed;        /* opening failed; said once */
     int64_t recovery_point, start_offset;
     int64_t journaled_end; /* end of the last entry that recovery replayed; -1: none */
@@ -97,10 +100,11 @@ struct topic {
     bool internal;
     atomic_bool visible; /* its creation is durable */
     atomic_bool deleted;
-    atomic_int refs;   /* memory */
-    atomic_int busy;   /* partitions held */
-    int32_t announced; /* replay: partitions that records told of */
-    int32_t count;     /* this and the rest: under the table's lock */
+    atomic_int refs;     /* memory */
+    atomic_int busy;     /* partitions held */
+    int32_t announced;   /* replay: partitions that records told of, */
+    struct uuid *placed; /* and the directories that they name */
+    int32_t count;       /* this and the rest: under the table's lock */
     struct partition **partitions;
     _Atomic(struct topic_settings *) settings; /* the newest */
     struct topic_config_entry *config;
@@ -161,11 +165,13 @@ void partition_release(struct topics *t, struct partition *p);
 /* ---- partition -------------------------------------------------------------------------------------------------- */
 
 struct log *partition_log(struct partition *p); /* NULL: not opened */
+/* Puts it on a disk, which counts it; NULL: on none. Under `admin`, or while starting. */
+void partition_place(struct partition *p, struct disk *d);
 /* Opens if need be. `*log` is NULL if there is nothing on disk and `create` is false. */
 int partition_open(struct broker *b, struct partition *p, bool create, struct log **log, struct err *e);
 int partition_open_locked(struct broker *b, struct partition *p, bool create, struct log **log,
                           struct err *e);
-char *partition_dir(struct broker *b, const struct partition *p); /* mem_free; NULL: out of memory */
+char *partition_dir(const struct partition *p); /* mem_free; NULL: out of memory */
 /* After an unclean stop and not opened since: what is in its files may be unsynced. */
 bool partition_unsynced(struct partition *p);
 /* Flushes and settles the dirty marks. */

@@ -10,16 +10,17 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "broker/checkpoint.h"
+#include "broker/group.h"
 #include "broker/meta.h"
 #include "broker/offsets.h"
 #include "broker/store.h"
 
 /* ---- records --------------------------------------------------------------------------------------------------- */
 
-static struct meta_record partition_record(struct broker *b, const struct topic *t, int32_t index)
+static struct meta_record partition_record(const struct topic *t, const struct partition *p)
 {
     return (struct meta_record){
-        .kind = META_PARTITION, .topic_id = t->id, .partition = index, .directory = b->directory_id};
+        .kind = META_PARTITION, .topic_id = t->id, .partition = p->index, .directory = p->disk->id};
 }
 
 static struct meta_record config_record(const struct topic *t, const struct topic_config_entry *c)
@@ -39,7 +40,7 @@ static int append_creation(struct broker *b, const struct topic *t, struct err *
         return err_nomem(e);
     records[n++] = (struct meta_record){.kind = META_TOPIC, .name = text_of(t->name), .topic_id = t->id};
     for (int32_t i = 0; i < t->count; i++)
-        records[n++] = partition_record(b, t, i);
+        records[n++] = partition_record(t, t->partitions[i]);
     for (size_t i = 0; i < t->config_count; i++)
         records[n++] = config_record(t, &t->config[i]);
     int rc = meta_append(b, records, n, e);
@@ -92,12 +93,25 @@ static int set_config(struct broker *b, struct topic *t, const struct topic_conf
 /* Checkpoints go by name: what they say of a topic that was deleted must not be taken for a new one's. */
 static int forget_old_checkpoints(struct broker *b, struct err *e)
 {
-    int rc = b->checkpoints_stale ? checkpoint_recovery(b, e) : ERR_OK;
-    if (!rc && b->checkpoints_stale)
-        rc = checkpoint_starts(b, e);
+    int rc = ERR_OK;
+    for (size_t i = 0; !rc && b->checkpoints_stale && i < b->disk_count; i++)
+        if (disk_in_service(b->disks[i]) && !(rc = checkpoint_recovery(b->disks[i], e)))
+            rc = checkpoint_starts(b->disks[i], e);
     if (!rc)
         b->checkpoints_stale = false;
     return rc;
+}
+
+static void place(struct broker *b, const struct topic *t, struct partition **list, int32_t from, int32_t to)
+{
+    for (int32_t i = from; i < to; i++)
+        partition_place(list[i], disk_for_new(b, t->internal));
+}
+
+static void displace(struct partition **list, int32_t from, int32_t to)
+{
+    for (int32_t i = from; i < to; i++)
+        partition_place(list[i], NULL);
 }
 
 static int create_locked(struct broker *b, const char *name, int32_t partitions,
@@ -114,8 +128,9 @@ static int create_locked(struct broker *b, const char *name, int32_t partitions,
     if ((rc = set_config(b, t, config, n, e)) || (rc = topic_grow(t, partitions, &grown, e)))
         goto made;
     topic_grow_commit(t, partitions, grown);
+    place(b, t, grown, 0, partitions);
     if ((rc = topics_put(&b->topics, t, e)))
-        goto made;
+        goto placed;
     if ((rc = append_creation(b, t, e)))
         goto listed;
     atomic_store(&t->visible, true);
@@ -124,6 +139,8 @@ static int create_locked(struct broker *b, const char *name, int32_t partitions,
     return ERR_OK;
 listed:
     topics_remove(&b->topics, t);
+placed:
+    displace(t->partitions, 0, partitions);
 made:
     topic_unref(t);
     return rc;
@@ -194,7 +211,7 @@ static int find_for_change(struct broker *b, const char *name, struct topic **t,
 }
 
 /* What cannot be removed now is swept away at the next start, as its topic is no longer known. */
-static int delete_partition(struct broker *b, struct partition *p, struct err *e)
+static int delete_partition(struct partition *p, struct err *e)
 {
     struct log *log = partition_log(p);
     if (log) {
@@ -203,7 +220,7 @@ static int delete_partition(struct broker *b, struct partition *p, struct err *e
     }
     if (!p->exists)
         return ERR_OK;
-    char *dir = partition_dir(b, p);
+    char *dir = partition_dir(p);
     int rc = dir ? log_delete_dir(dir, e) : err_nomem(e);
     mem_free(dir);
     return rc;
@@ -223,13 +240,14 @@ static int delete_locked(struct broker *b, const char *name, struct err *e)
     atomic_store(&t->deleted, true);
     for (int32_t i = 0; i < t->count; i++)
         partition_notify(t->partitions[i]);
-    commit_run(b->commit); /* without a thread nobody else completes what holds the topic */
+    disks_run(b); /* without a thread nobody else completes what holds the topic */
     topics_wait_idle(&b->topics, t);
     for (int32_t i = 0; i < t->count; i++) {
         struct err why;
-        if (delete_partition(b, t->partitions[i], &why))
+        if (delete_partition(t->partitions[i], &why))
             diag_warn("broker", "deleting %s-%d: %s", name, i, why.text);
     }
+    displace(t->partitions, 0, t->count);
     topic_unref(t);
     return ERR_OK;
 }
@@ -259,14 +277,16 @@ static int add_locked(struct broker *b, const char *name, int32_t total, struct 
     if (rc || (rc = topic_grow(t, total, &grown, e)))
         return rc;
     size_t n = (size_t)(total - t->count);
+    place(b, t, grown, t->count, total);
     struct meta_record *records = mem_calloc(n, sizeof *records);
     rc = records ? ERR_OK : err_nomem(e);
     for (size_t i = 0; !rc && i < n; i++)
-        records[i] = partition_record(b, t, t->count + (int32_t)i);
+        records[i] = partition_record(t, grown[(size_t)t->count + i]);
     if (!rc)
         rc = meta_append(b, records, n, e);
     mem_free(records);
     if (rc) {
+        displace(grown, t->count, total);
         topic_grow_undo(t, total, grown);
         return rc;
     }
@@ -288,23 +308,14 @@ int broker_add_partitions(struct broker *b, const char *name, int32_t total, str
  * Waits until all that is in the log is acknowledged and below the watermark, and syncs it. Whoever appended by older
  * settings is through then: a place in the commit stage's order, behind all of them, is waited for.
  */
-static int settle_partition(struct broker *b, struct partition *p, struct err *e)
+static int settle_partition(struct partition *p, struct err *e)
 {
     struct commit_wait wait;
-    struct commit_item item = {.op = &wait.op, .p = p}, *items = &item;
-    commit_wait_init(&wait);
-    pthread_mutex_lock(&p->lock);
-    struct log *log = partition_log(p);
-    int rc = ERR_OK;
-    if (log) {
-        item.end_offset = log_end_offset(log);
-        partition_hold(p);
-        if ((rc = commit_stage(b->commit, &items, 1, 0, e)))
-            partition_release(&b->topics, p);
-    }
-    pthread_mutex_unlock(&p->lock);
+    struct commit_item item;
     struct err why;
-    int waited = commit_wait_for(b->commit, &wait, &why);
+    commit_wait_init(&wait);
+    int rc = disk_in_service(p->disk) ? group_barrier(p, &item, &wait.op, e) : disk_refusal(p->disk, e);
+    int waited = commit_wait_for(&wait, &why);
     if (!rc && waited)
         *e = why;
     rc = rc ? rc : waited;
@@ -320,8 +331,8 @@ static int settle_durability(struct broker *b, struct topic *t, struct err *e)
 {
     int rc = ERR_OK;
     for (int32_t i = 0; !rc && i < t->count; i++)
-        rc = settle_partition(b, t->partitions[i], e);
-    return rc ? rc : checkpoint_recovery(b, e);
+        rc = settle_partition(t->partitions[i], e);
+    return rc ? rc : checkpoint_all_recovery(b, e);
 }
 
 static void publish_settings(struct broker *b, struct topic *t, struct topic_settings *s)

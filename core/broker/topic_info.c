@@ -46,6 +46,8 @@ static int describe_partition(struct broker *b, const char *topic, int32_t i, st
     if (rc)
         return rc;
     struct err why;
+    out->disk = p->disk->index;
+    out->failed = !disk_in_service(p->disk);
     if (partition_open(b, p, false, &log, &why)) {
         out->failed = true;
     } else if (log) {

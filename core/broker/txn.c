@@ -28,10 +28,10 @@ static int check_producer(const struct txn *t, int64_t producer_id, int16_t epoc
     if (epoch > t->epoch)
         return err_set(e, ERR_INVALID_PRODUCER_EPOCH, "transactional id %s: epoch %d is not known", t->id,
                        epoch);
-    return ERR_OK;
+    return txn_check_ended(t, e);
 }
 
-static void plan_state(struct txn_work *w, enum txn_state state)
+void txn_plan_state(struct txn_work *w, enum txn_state state)
 {
     const struct txn *t = w->t;
     w->next = (struct txn_value){
@@ -58,8 +58,10 @@ static int check_init(struct txn_work *w, struct err *e)
 {
     const struct txn *t = w->t;
     bool open = t->state == TXN_ONGOING;
-    int rc = ERR_OK;
-    plan_state(w, TXN_EMPTY);
+    int rc = txn_check_ended(t, e);
+    if (rc)
+        return rc;
+    txn_plan_state(w, TXN_EMPTY);
     w->next.timeout_ms = w->timeout_ms;
     w->next.start_ms = -1;
     if (open)
@@ -97,7 +99,7 @@ static int check_add(struct txn_work *w, struct err *e)
         rc = txn_parts_add(&w->parts, text_of(w->add[i].topic), w->add[i].partition, e);
     if (rc)
         return rc;
-    plan_state(w, TXN_ONGOING);
+    txn_plan_state(w, TXN_ONGOING);
     if (t->state != TXN_ONGOING)
         w->next.start_ms = w->next.update_ms;
     w->write_state = t->state != TXN_ONGOING || w->parts.n > t->parts.n;
@@ -118,7 +120,7 @@ static int check_end(struct txn_work *w, struct err *e)
     if (t->state != TXN_ONGOING)
         return err_set(e, ERR_INVALID_TXN_STATE, "transactional id %s: %s is not possible in state %s", t->id,
                        w->commit ? "commit" : "abort", txn_state_name(t->state));
-    plan_state(w, w->commit ? TXN_COMPLETE_COMMIT : TXN_COMPLETE_ABORT);
+    txn_plan_state(w, w->commit ? TXN_COMPLETE_COMMIT : TXN_COMPLETE_ABORT);
     return plan_markers(w, w->commit, t->epoch, e);
 }
 
@@ -130,7 +132,7 @@ static int check_commit_all(struct txn_work *w, struct err *e)
         return rc;
     for (size_t i = 0; !rc && i < w->request_count; i++)
         rc = txn_parts_add(&w->parts, text_of(w->requests[i].topic), w->requests[i].partition, e);
-    plan_state(w, TXN_COMPLETE_COMMIT);
+    txn_plan_state(w, TXN_COMPLETE_COMMIT);
     if (t->state != TXN_ONGOING)
         w->next.start_ms = w->next.update_ms;
     w->write_state = t->state != TXN_COMPLETE_COMMIT || t->written_ms == 0 ||
@@ -142,11 +144,11 @@ static int check_commit_all(struct txn_work *w, struct err *e)
 static int check_expired(struct txn_work *w, struct err *e)
 {
     const struct txn *t = w->t;
-    if (t->state != TXN_ONGOING || atomic_load(&t->deadline) > w->now_ms) {
+    if (t->state != TXN_ONGOING || t->ending || atomic_load(&t->deadline) > w->now_ms) {
         w->nothing = true;
         return ERR_OK;
     }
-    plan_state(w, TXN_COMPLETE_ABORT);
+    txn_plan_state(w, TXN_COMPLETE_ABORT);
     if (w->next.epoch < INT16_MAX)
         w->next.epoch++;
     return plan_markers(w, false, w->next.epoch, e);
@@ -177,6 +179,8 @@ static int init_transactional(struct broker *b, const char *id, int32_t timeout_
     if (!rc)
         rc = txn_get(b, text_of(id), &t, e);
     if (rc)
+        return rc;
+    if (txn_spreads(b, t, NULL, 0) && (rc = txn_fence_spread(b, t, e)))
         return rc;
     pthread_mutex_lock(&t->lock);
     bool need_id = t->producer_id < 0 || t->epoch >= INT16_MAX - 4;
@@ -222,7 +226,8 @@ int broker_txn_add_partitions(struct broker *b, const char *transactional_id, in
         return rc;
     w->add = partitions;
     w->add_count = n;
-    w->no_wait = true;
+    /* In another directory its data could become durable before this: it would be aborted by a recovery. */
+    w->no_wait = b->disk_count == 1;
     rc = txn_work_run(w, e);
     upkeep_poke(b, atomic_load(&txn_find(b, transactional_id)->deadline));
     return rc;
@@ -236,7 +241,7 @@ int broker_txn_end(struct broker *b, const char *transactional_id, int64_t produ
     if (rc)
         return rc;
     w->commit = commit;
-    return txn_work_run(w, e);
+    return txn_spreads(b, w->t, NULL, 0) ? txn_end_spread(w, e) : txn_work_run(w, e);
 }
 
 static int commit_all_work(struct broker *b, const char *id, int64_t producer_id, int16_t epoch,
@@ -257,7 +262,13 @@ int broker_txn_commit_all(struct broker *b, const char *transactional_id, int64_
 {
     struct txn_work *w;
     int rc = commit_all_work(b, transactional_id, producer_id, epoch, requests, n, &w, e);
-    return rc ? rc : txn_work_run(w, e);
+    if (rc)
+        return rc;
+    struct txn *t = w->t;
+    if (!txn_spreads(b, t, requests, n))
+        return txn_work_run(w, e);
+    txn_work_free(w);
+    return txn_commit_all_spread(b, t, producer_id, epoch, requests, n, e);
 }
 
 int broker_txn_commit_all_async(struct broker *b, const char *transactional_id, int64_t producer_id,
@@ -268,6 +279,15 @@ int broker_txn_commit_all_async(struct broker *b, const char *transactional_id, 
     int rc = commit_all_work(b, transactional_id, producer_id, epoch, requests, n, &w, e);
     if (rc)
         return rc;
+    struct txn *t = w->t;
+    if (txn_spreads(b, t, requests, n)) {
+        static const struct err none;
+        txn_work_free(w);
+        rc = txn_commit_all_spread(b, t, producer_id, epoch, requests, n, e);
+        if (!rc)
+            done(arg, &none);
+        return rc;
+    }
     w->no_wait = true;
     w->done = done;
     w->done_arg = arg;
@@ -317,6 +337,13 @@ int broker_txn_commit_offsets(struct broker *b, const char *transactional_id, in
 
 static int expire_one(struct broker *b, struct txn *t, int64_t now, struct err *e)
 {
+    pthread_mutex_lock(&t->lock);
+    bool prepared = txn_is_prepared(t->state);
+    pthread_mutex_unlock(&t->lock);
+    if (prepared)
+        return txn_finish(b, t, e);
+    if (txn_spreads(b, t, NULL, 0))
+        return txn_fence_spread(b, t, e);
     struct txn_work *w = txn_work_new(b, t, check_expired, e);
     if (!w)
         return e->code;

@@ -1,6 +1,7 @@
 /*
- * txn: the transaction coordinator (KIP-98). As all partitions share one journal, whatever ends a transaction (markers
- * and state) is one atomic group; so the Prepare states are never written, only read.
+ * txn: the transaction coordinator (KIP-98). As all partitions of the main data directory share one journal, whatever ends a
+ * transaction (markers and state) is one atomic group there, without Prepare states. One with partitions in other
+ * directories ends as Kafka's do: txn_spread.c.
  *
  * A transaction's lock ("coordinator shard" of the lock order) is taken before partitions' locks and never held over a
  * wait. State in memory changes when the group is staged; what is staged later comes later in the journal, so nobody
@@ -33,6 +34,7 @@ struct txn {
     int16_t epoch;
     int32_t timeout_ms;
     enum txn_state state;
+    bool ending; /* txn_spread.c is at it: nobody else changes it */
     struct txn_parts parts;
     struct offset_change *offsets; /* pending until the end */
     int64_t start_ms, update_ms;
@@ -64,6 +66,24 @@ int txn_hold(struct broker *b, int64_t producer_id, int16_t epoch, const char *t
              struct txn **t, struct err *e);
 void txn_let_go(struct txn *t);
 
+/* ---- txn_spread.c ---- */
+
+struct txn_work;
+
+/* Does the transaction, with these requests, need more than the main directory's journal? */
+bool txn_spreads(struct broker *b, struct txn *t, const struct produce_request *requests, size_t n);
+bool txn_is_prepared(enum txn_state s);
+/* Under the transaction's lock: ERR_CONCURRENT_TRANSACTIONS while the last transaction is being ended. */
+int txn_check_ended(const struct txn *t, struct err *e);
+/* Ends it as `w`, which it frees and which was not run, would: ERR_OK once the decision is durable. */
+int txn_end_spread(struct txn_work *w, struct err *e);
+/* Aborts it, if it is open, and leaves the producer's epoch behind. */
+int txn_fence_spread(struct broker *b, struct txn *t, struct err *e);
+int txn_commit_all_spread(struct broker *b, struct txn *t, int64_t producer_id, int16_t epoch,
+                          struct produce_request *requests, size_t n, struct err *e);
+/* Goes on with one in a Prepare state; ERR_OK also if somebody else does. */
+int txn_finish(struct broker *b, struct txn *t, struct err *e);
+
 struct txn *txn_find(struct broker *b, const char *id);
 struct txn *txn_find_producer(struct broker *b, int64_t producer_id);
 int txn_get(struct broker *b, struct text id, struct txn **t, struct err *e); /* found or made */
@@ -92,6 +112,7 @@ struct txn_work {
     int64_t producer_id;
     int16_t epoch;
     bool commit;
+    bool fence; /* the producer's epoch is left behind */
     int32_t timeout_ms;
     int64_t fresh_id;                 /* for init */
     struct produce_request *requests; /* data of the group */
@@ -112,6 +133,7 @@ struct txn_work {
     size_t admitted_count;
     /* the plan: */
     bool nothing; /* well already */
+    bool finish;  /* its markers are written already */
     bool markers, marker_commit;
     int16_t marker_epoch;
     bool write_state;
@@ -127,6 +149,8 @@ struct txn_work {
 };
 
 struct txn_work *txn_work_new(struct broker *b, struct txn *t, txn_check *check, struct err *e);
+void txn_work_free(struct txn_work *w); /* of one that is not run */
+void txn_plan_state(struct txn_work *w, enum txn_state state);
 /* Does it: reserves, checks, builds, appends as one group, waits unless no_wait. Frees the work. */
 int txn_work_run(struct txn_work *w, struct err *e);
 

@@ -121,6 +121,8 @@ int txn_hold(struct broker *b, int64_t producer_id, int16_t epoch, const char *t
         rc = err_set(e, ERR_INVALID_PRODUCER_EPOCH,
                      "producer %lld of transactional id %s has epoch %d, not %d", (long long)producer_id,
                      t->id, t->epoch, epoch);
+    else if (t->ending)
+        rc = txn_check_ended(t, e);
     else if (t->state != TXN_ONGOING || !txn_parts_have(&t->parts, topic, partition))
         rc = err_set(e, ERR_INVALID_TXN_STATE, "%s-%d is not part of a transaction of %s", topic, partition,
                      t->id);
@@ -193,22 +195,6 @@ static int load_batch(void *arg, const uint8_t *data, const struct batch_header 
     return h->attributes & BATCH_CONTROL ? ERR_OK : walk_records(data, h, &l->scratch, load_record, l, e);
 }
 
-static int check_prepared(struct txn_work *w, struct err *e)
-{
-    const struct txn *t = w->t;
-    bool commit = t->state == TXN_PREPARE_COMMIT;
-    w->next = (struct txn_value){.producer_id = t->producer_id,
-                                 .epoch = t->epoch,
-                                 .timeout_ms = t->timeout_ms,
-                                 .state = commit ? TXN_COMPLETE_COMMIT : TXN_COMPLETE_ABORT,
-                                 .update_ms = clock_wall_ms(),
-                                 .start_ms = t->start_ms};
-    w->write_state = w->markers = true;
-    w->marker_commit = commit;
-    w->marker_epoch = t->epoch;
-    return txn_parts_copy(&t->parts, &w->parts, e);
-}
-
 /* An open transaction goes on: it gets back its offsets and what is left of its time. */
 static int resume(struct broker *b, struct txn *t, struct err *e)
 {
@@ -217,10 +203,8 @@ static int resume(struct broker *b, struct txn *t, struct err *e)
         int64_t left = t->start_ms + t->timeout_ms - clock_wall_ms();
         left = left < 0 ? 0 : left > t->timeout_ms ? t->timeout_ms : left;
         atomic_store(&t->deadline, clock_mono_ms() + left);
-    } else if (t->state == TXN_PREPARE_COMMIT || t->state == TXN_PREPARE_ABORT ||
-               t->state == TXN_PREPARE_EPOCH_FENCE) {
-        struct txn_work *w = txn_work_new(b, t, check_prepared, e);
-        return w ? txn_work_run(w, e) : e->code;
+    } else if (txn_is_prepared(t->state) && txn_finish(b, t, e)) {
+        diag_error("broker", "%s", e->text); /* the others start; upkeep or the next start goes on with it */
     }
     return ERR_OK;
 }
@@ -254,7 +238,7 @@ static bool is_unknown(struct broker *b, const struct partition *p, const struct
     struct txn *t = info->txn_first_offset < 0 ? NULL : txn_find_producer(b, info->id);
     if (info->txn_first_offset < 0)
         return false;
-    return !t || t->state != TXN_ONGOING || t->producer_id != info->id ||
+    return !t || (t->state != TXN_ONGOING && !txn_is_prepared(t->state)) || t->producer_id != info->id ||
            !txn_parts_have(&t->parts, p->topic->name, p->index);
 }
 
@@ -270,13 +254,13 @@ static int abort_in_log(struct broker *b, struct partition *p, const struct prod
     partition_hold(p);
     size_t room = rc ? 0 : append_prepare(&a, p, marker.data, marker.len, LOG_FROM_COORDINATOR);
     if (!rc && room)
-        rc = commit_reserve(b->commit, room, e);
+        rc = disk_reserve(p->disk, room, e);
     if (!rc)
         rc = group_append(b, &a, 1, room, &wait.op, e);
     if (rc)
         partition_release(&b->topics, p);
     struct err sync;
-    int waited = commit_wait_for(b->commit, &wait, rc ? &sync : e);
+    int waited = commit_wait_for(&wait, rc ? &sync : e);
     buf_free(&marker);
     if (!rc && !waited)
         diag_warn("broker",

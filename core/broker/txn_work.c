@@ -60,7 +60,7 @@ static void end_admission(struct txn_work *w)
     }
 }
 
-static void work_free(struct txn_work *w)
+void txn_work_free(struct txn_work *w)
 {
     mem_free(w->admitted);
     if (w->batch_partition)
@@ -92,7 +92,7 @@ static void work_done_alone(struct commit_op *op)
     work_durable(&w->wait);
     if (w->done)
         w->done(w->done_arg, &op->error);
-    work_free(w);
+    txn_work_free(w);
 }
 
 /* ---- building ---------------------------------------------------------------------------------------------------- */
@@ -128,7 +128,7 @@ static int build_state(struct txn_work *w, uint8_t **data, size_t *bytes, struct
     struct batch_options o = {
         .codec = CODEC_NONE, .level = CODEC_LEVEL_DEFAULT, .max_bytes = STATE_BATCH_MAX};
     struct buf key, value;
-    size_t n = w->next.state == TXN_ONGOING ? w->parts.n : 0;
+    size_t n = w->next.state == TXN_ONGOING || txn_is_prepared(w->next.state) ? w->parts.n : 0;
     buf_init(&key, 64 << 10);
     buf_init(&value, STATE_BATCH_MAX);
     w->state_batch = batch_builder_new(&o, e);
@@ -203,6 +203,19 @@ static int push_state(struct txn_work *w, struct err *e)
     return rc;
 }
 
+/* Who called found it so; a partition that joined since, from another thread, is met here. */
+static int check_one_disk(const struct txn_work *w, struct err *e)
+{
+    for (size_t i = 0; i < w->append_count; i++) {
+        const struct partition *p = w->appends[i].item.p;
+        if (p->disk->index != 0)
+            return err_set(e, ERR_CONCURRENT_TRANSACTIONS,
+                           "transactional id %s: %s-%d joined while it was being ended", w->t->id,
+                           p->topic->name, p->index);
+    }
+    return ERR_OK;
+}
+
 static int build(struct txn_work *w, struct err *e)
 {
     w->appends = mem_calloc(w->request_count + w->parts.n + 3, sizeof *w->appends);
@@ -215,7 +228,7 @@ static int build(struct txn_work *w, struct err *e)
         rc = push_markers(w, e);
     if (!rc && w->write_state)
         rc = push_state(w, e);
-    return rc;
+    return rc ? rc : check_one_disk(w, e);
 }
 
 /* ---- running ------------------------------------------------------------------------------------------------------- */
@@ -239,7 +252,7 @@ static void take_effect(struct txn_work *w)
     if (w->write_state)
         t->written_ms = w->next.update_ms;
     txn_parts_free(&t->parts);
-    if (open) {
+    if (open || txn_is_prepared(t->state)) {
         t->parts = w->parts;
         w->parts = (struct txn_parts){0};
         struct offset_change **last = &t->offsets;
@@ -247,7 +260,7 @@ static void take_effect(struct txn_work *w)
             last = &(*last)->next;
         *last = w->changes;
         w->changes = NULL;
-    } else if (w->markers && w->marker_commit) {
+    } else if ((w->markers || w->finish) && w->marker_commit) {
         w->apply = t->offsets;
         t->offsets = NULL;
     } else {
@@ -276,9 +289,9 @@ static int append(struct txn_work *w, size_t reserved, struct err *e)
     struct err before;
     int rc = build(w, e);
     if (rc) {
-        commit_unreserve(w->b->commit, reserved);
+        commit_unreserve(w->b->disks[0]->commit, reserved);
     } else if (w->append_count == 0) {
-        commit_unreserve(w->b->commit, reserved);
+        commit_unreserve(w->b->disks[0]->commit, reserved);
         take_effect(w);
         return ERR_OK;
     } else {
@@ -305,15 +318,15 @@ static int lock_with_room(struct txn_work *w, size_t *reserved, struct err *e)
     for (;;) {
         pthread_mutex_lock(&w->t->lock);
         txn_parts_free(&w->parts);
-        w->nothing = w->markers = w->write_state = false;
+        w->nothing = w->markers = w->write_state = w->finish = false;
         int rc = w->check(w, e);
         size_t need = rc || w->nothing ? 0 : room_for(w);
         if (!rc && need <= *reserved)
             return ERR_OK;
         pthread_mutex_unlock(&w->t->lock);
-        commit_unreserve(w->b->commit, *reserved);
+        commit_unreserve(w->b->disks[0]->commit, *reserved);
         *reserved = 0;
-        if (rc || (rc = commit_reserve(w->b->commit, need, e)))
+        if (rc || (rc = disk_reserve(w->b->disks[0], need, e)))
             return rc;
         *reserved = need;
     }
@@ -328,7 +341,7 @@ int txn_work_run(struct txn_work *w, struct err *e)
     if (rc) {
         end_admission(w);
         report(w, e);
-        work_free(w);
+        txn_work_free(w);
         return rc;
     }
     bool no_wait = w->no_wait && !w->nothing;
@@ -338,7 +351,7 @@ int txn_work_run(struct txn_work *w, struct err *e)
         commit_wait_init(&w->wait);
     w->wait.before = work_durable;
     if (w->nothing)
-        commit_unreserve(w->b->commit, reserved);
+        commit_unreserve(w->b->disks[0]->commit, reserved);
     else
         rc = append(w, reserved, e);
     pthread_mutex_unlock(&w->t->lock);
@@ -351,7 +364,7 @@ int txn_work_run(struct txn_work *w, struct err *e)
         commit_op_finish(&w->wait.op, flushed ? &flush : NULL);
         return rc;
     }
-    int waited = commit_wait_for(w->b->commit, &w->wait, &sync);
+    int waited = commit_wait_for(&w->wait, &sync);
     if (!waited && flushed) {
         sync = flush;
         waited = flushed;
@@ -361,6 +374,6 @@ int txn_work_run(struct txn_work *w, struct err *e)
         rc = waited;
         report(w, e);
     }
-    work_free(w);
+    txn_work_free(w);
     return rc;
 }

@@ -19,8 +19,6 @@ struct upkeep {
     pthread_cond_t cond;
     bool stop, started;
     _Atomic(int64_t) wake_at; /* clock_mono_ms */
-    uint64_t released;        /* newest journal file given back */
-    int64_t next_release;     /* not before; after a failure */
     int64_t next_retention;
 };
 
@@ -42,36 +40,46 @@ static int flush_for_release(struct broker *b, struct partition *p, struct err *
     return due ? partition_flush(p, e) : ERR_OK;
 }
 
-int upkeep_release_journal(struct broker *b, struct err *e)
+int upkeep_release_journal(struct disk *d, struct err *e)
 {
     struct partition **list;
     size_t n;
-    uint64_t seal = commit_sealed(b->commit); /* before the flushes */
-    int rc = topics_all(&b->topics, &list, &n, e);
+    uint64_t seal = commit_sealed(d->commit); /* before the flushes */
+    int rc = topics_all(&d->b->topics, &list, &n, e);
     if (rc)
         return rc;
     for (size_t i = 0; !rc && i < n; i++)
-        rc = flush_for_release(b, list[i], e);
-    partitions_release(&b->topics, list, n);
+        if (list[i]->disk == d)
+            rc = flush_for_release(d->b, list[i], e);
+    partitions_release(&d->b->topics, list, n);
     if (!rc)
-        rc = checkpoint_recovery(b, e);
-    return rc ? rc : journal_release(b->journal, seal, e);
+        rc = checkpoint_recovery(d, e);
+    return rc ? rc : journal_release(d->journal, seal, e);
 }
 
-static int64_t release(struct broker *b, struct upkeep *u, int64_t now)
+static int64_t release(struct disk *d, int64_t now)
 {
     struct err e;
-    uint64_t seal = commit_sealed(b->commit);
-    if (seal <= u->released)
+    uint64_t seal = commit_sealed(d->commit);
+    if (seal <= d->released)
         return INT64_MAX;
-    if (now < u->next_release)
-        return u->next_release;
-    if (upkeep_release_journal(b, &e)) {
-        diag_error("broker", "the journal cannot be released: %s", e.text);
-        return u->next_release = now + RETRY_MS;
+    if (now < d->next_release)
+        return d->next_release;
+    if (upkeep_release_journal(d, &e)) {
+        diag_error("broker", "the journal of %s cannot be released: %s", d->dir, e.text);
+        return d->next_release = now + RETRY_MS;
     }
-    u->released = seal;
+    d->released = seal;
     return INT64_MAX;
+}
+
+static int64_t release_all(struct broker *b, int64_t now)
+{
+    int64_t next = INT64_MAX;
+    for (size_t i = 0; i < b->disk_count; i++)
+        if (disk_in_service(b->disks[i]))
+            next = earlier(next, release(b->disks[i], now));
+    return next;
 }
 
 /* ---- flush.ms ------------------------------------------------------------------------------------------------------ */
@@ -90,7 +98,7 @@ static int64_t flush_pass(struct partition **list, size_t n, int64_t now)
     int64_t next = INT64_MAX;
     for (size_t i = 0; i < n; i++) {
         struct err e;
-        int64_t due = flush_due(list[i]);
+        int64_t due = disk_in_service(list[i]->disk) ? flush_due(list[i]) : INT64_MAX;
         if (due > now)
             next = earlier(next, due);
         else if (partition_flush(list[i], &e))
@@ -103,6 +111,8 @@ static int64_t flush_pass(struct partition **list, size_t n, int64_t now)
 
 static bool has_retention(const struct partition *p)
 {
+    if (!disk_in_service(p->disk))
+        return false;
     const struct log_config *c = &topic_settings(p->topic)->log;
     return c->cleanup_delete && (c->retention_ms >= 0 || c->retention_bytes >= 0);
 }
@@ -137,11 +147,14 @@ static int prepare_retention(struct broker *b, struct partition **list, size_t n
         if (rc)
             continue; /* said when it failed first; the others go on */
         log = partition_log(list[i]);
-        if (log && log_recovery_point(log) < log_end_offset(log) && (rc = partition_flush(list[i], e)))
+        if (log && log_recovery_point(log) < log_end_offset(log) && (rc = partition_flush(list[i], e))) {
+            if (!disk_in_service(list[i]->disk))
+                continue; /* it failed just now: said */
             return rc;
+        }
         below[i] = checkpoint_point(list[i]);
     }
-    return checkpoint_recovery(b, e);
+    return checkpoint_all_recovery(b, e);
 }
 
 static void retention_pass(struct broker *b, struct partition **list, size_t n)
@@ -157,8 +170,9 @@ static void retention_pass(struct broker *b, struct partition **list, size_t n)
     for (size_t i = 0; i < n; i++)
         retain_one(b, list[i], now_wall, below[i]);
     mem_free(below);
-    if (checkpoint_starts(b, &e))
-        diag_warn("broker", "%s", e.text);
+    for (size_t i = 0; i < b->disk_count; i++)
+        if (disk_in_service(b->disks[i]) && checkpoint_starts(b->disks[i], &e))
+            diag_warn("broker", "%s", e.text);
 }
 
 /* ---- files of deleted segments ------------------------------------------------------------------------------------ */
@@ -184,7 +198,7 @@ int64_t upkeep_round(struct broker *b, int64_t now)
     struct partition **list;
     struct err e;
     size_t n;
-    int64_t next = earlier(release(b, u, now), txns_expire(b, now));
+    int64_t next = earlier(release_all(b, now), txns_expire(b, now));
     if (topics_all(&b->topics, &list, &n, &e))
         return earlier(next, now + RETRY_MS);
     next = earlier(next, flush_pass(list, n, now));
@@ -257,7 +271,9 @@ int upkeep_start(struct broker *b, struct err *e)
     u->next_retention = clock_mono_ms() + b->o.retention_check_ms;
     /* The first round releases what recovery left in the journal, and what was sealed before it is told of. */
     b->upkeep = u;
-    commit_on_sealed(b->commit, on_sealed, b);
+    for (size_t i = 0; i < b->disk_count; i++)
+        if (b->disks[i]->commit)
+            commit_on_sealed(b->disks[i]->commit, on_sealed, b);
     int rc = b->o.no_threads ? ERR_OK : thread_start(&u->thread, "leat-upkeep", run, b, e);
     u->started = !rc && !b->o.no_threads;
     return rc; /* freed with the broker: the commit stage may be ringing */

@@ -17,7 +17,7 @@ int64_t upkeep_round(struct broker *b, int64_t now);
 /* Something is due at `at_ms` (clock_mono_ms). Any thread; takes only a leaf lock, and none if it is awake by then. */
 void upkeep_poke(struct broker *b, int64_t at_ms);
 
-/* The journal files up to the newest sealed one are released: their logs flushed, recovery points on disk. */
-int upkeep_release_journal(struct broker *b, struct err *e);
+/* The disk's journal files up to the newest sealed one are released: their logs flushed, recovery points on disk. */
+int upkeep_release_journal(struct disk *d, struct err *e);
 
 #endif

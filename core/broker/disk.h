@@ -1,0 +1,84 @@
+/*
+ * disk: one data directory of a broker, which usually means one disk: its lock and identity, journal, commit stage,
+ * checkpoints and mark of a clean stop; and whether it is in service.
+ *
+ * disks[0] is the main directory: it has the metadata, the hub's socket, the internal topics, and `directories`, the list of
+ * the others. Each disk commits on its own, so that several sync at the same time. When one of the others fails, its
+ * partitions refuse appends until a restart and all else goes on; when the main one fails, nothing is appended any more.
+ */
+#ifndef LEAT_BROKER_DISK_H
+#define LEAT_BROKER_DISK_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/uuid.h"
+#include "broker/broker.h"
+
+struct commit;
+struct journal;
+
+struct disk {
+    struct broker *b;
+    int32_t index;
+    char *dir, *logs_dir;
+    struct uuid id;
+    int lock_fd;
+    bool missing;      /* known, but not there: it has no journal and no stage */
+    bool listed;       /* named by the options, or by `directories` where they name none */
+    bool clean_start;  /* the last stop was clean */
+    bool points_known; /* the recovery points on disk are complete */
+
+    pthread_mutex_t checkpoints; /* one writer of the checkpoint files at a time */
+    struct journal *journal;
+    struct commit *commit;
+    int32_t partitions; /* of topics that are not internal; under `admin` */
+
+    atomic_bool unclean; /* while stopping: some log of it could not be closed well */
+    atomic_bool failed;
+    pthread_mutex_t lock; /* leaf: the reason */
+    struct err why;
+
+    uint64_t released;    /* upkeep's: newest journal file given back */
+    int64_t next_release; /* not before; after a failure */
+};
+
+/*
+ * Opens the directories that the options name, or else those that `directories` lists: each locked, known by its
+ * directory.id. One that is known and is not there, or has another directory's id, becomes a disk that is `missing`.
+ */
+int disks_open(struct broker *b, const struct broker_options *o, struct err *e);
+/*
+ * When the metadata are known: a missing disk that no partition needs is forgotten; for another one the start fails with an
+ * error that names it, unless the options allow to go on without it. Then writes `directories`.
+ */
+int disks_settle(struct broker *b, struct err *e);
+void disks_free(struct broker *b);
+void disks_run(struct broker *b); /* commit_run of every stage */
+
+struct disk *disk_by_id(struct broker *b, const struct uuid *id); /* NULL: none */
+/* Where a new partition goes: the disk in service with the fewest, Kafka's rule; internal topics: the main one. */
+struct disk *disk_for_new(struct broker *b, bool internal);
+
+static inline bool disk_in_service(const struct disk *d)
+{
+    return !atomic_load_explicit(&d->failed, memory_order_relaxed);
+}
+
+/* The error that everything gets which a disk out of service refuses: ERR_DISK_FAILED with the reason. */
+int disk_refusal(struct disk *d, struct err *e);
+/* Takes it out of service. The first reason stays. Any thread, holding no stage's lock. */
+void disk_fail(struct disk *d, const struct err *why);
+/*
+ * To be called with an error of writing below the directory: where it says that the disk can no longer be relied on, a disk
+ * other than the main one is taken out of service. (On the main one the log alone is: it would take everything with it.)
+ */
+void disk_suspect(struct disk *d, const struct err *why);
+
+/* Room in its stage, as commit_reserve, or ERR_DISK_FAILED; 0 bytes need none of it. */
+int disk_reserve(struct disk *d, size_t bytes, struct err *e);
+
+#endif
