@@ -27,6 +27,7 @@ struct meta_record {
     struct uuid topic_id;     /* TOPIC, PARTITION, REMOVE_TOPIC */
     struct text name;         /* TOPIC; CONFIG: the resource's */
     int32_t partition;        /* PARTITION */
+    int32_t node;             /* PARTITION, PRODUCER_IDS: written only; 0: ours, which is 1 */
     struct uuid directory;    /* PARTITION: of its first replica; all zeros: none named */
     int8_t resource;          /* CONFIG */
     struct text key, value;   /* CONFIG; null value: removed */

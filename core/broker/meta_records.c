@@ -30,19 +30,25 @@ static int put_frame(struct buf *out, int kind, int version, struct err *e)
     return buf_uvarint(out, (uint64_t)version, e);
 }
 
-static int put_self(struct buf *out, struct err *e) /* [our node id] */
+static int32_t node_of(const struct meta_record *r)
+{
+    return r->node ? r->node : NODE_ID;
+}
+
+static int put_node(struct buf *out, const struct meta_record *r,
+                    struct err *e) /* an array of the one node */
 {
     int rc = buf_uvarint(out, 2, e);
-    return rc ? rc : buf_i32(out, NODE_ID, e);
+    return rc ? rc : buf_i32(out, node_of(r), e);
 }
 
 static int put_partition(struct buf *out, const struct meta_record *r, struct err *e)
 {
     int rc;
     if ((rc = buf_i32(out, r->partition, e)) || (rc = put_uuid(out, &r->topic_id, e)) ||
-        (rc = put_self(out, e)) || (rc = put_self(out, e)) || (rc = buf_uvarint(out, 1, e)) ||
+        (rc = put_node(out, r, e)) || (rc = put_node(out, r, e)) || (rc = buf_uvarint(out, 1, e)) ||
         (rc = buf_uvarint(out, 1, e)) || /* removing, adding */
-        (rc = buf_i32(out, NODE_ID, e)) || (rc = buf_i32(out, 0, e)) || (rc = buf_i32(out, 0, e)) ||
+        (rc = buf_i32(out, node_of(r), e)) || (rc = buf_i32(out, 0, e)) || (rc = buf_i32(out, 0, e)) ||
         (rc = buf_uvarint(out, 2, e)))
         return rc;
     return put_uuid(out, &r->directory, e);
@@ -77,7 +83,7 @@ int meta_encode(struct buf *out, const struct meta_record *r, struct err *e)
         rc = put_uuid(out, &r->topic_id, e);
         break;
     case META_PRODUCER_IDS:
-        rc = buf_i32(out, NODE_ID, e);
+        rc = buf_i32(out, node_of(r), e);
         rc = rc ? rc : buf_i64(out, 0, e);
         rc = rc ? rc : buf_i64(out, r->next_producer_id, e);
         break;

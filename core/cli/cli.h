@@ -139,6 +139,8 @@ int hub_refused(const struct hub_answer *a);
 /* "/hub/topics/" + escaped name + rest; mem_free. Exits when out of memory. */
 char *hub_target(const char *prefix, const char *name, const char *rest);
 
+/* -1, or an exit code after saying why the directory is not one of ours. */
+int cli_check_directory(const char *dir);
 /* Where the data directory is: --data-dir, $LEAT_DATA_DIR, or the default. */
 const char *cli_data_dir(const struct cli *c);
 
@@ -160,6 +162,7 @@ int cmd_plugins_list(struct cli *c), cmd_plugins_describe(struct cli *c);
 int cmd_status(struct cli *c), cmd_pause(struct cli *c), cmd_resume(struct cli *c),
     cmd_restart(struct cli *c), cmd_reload(struct cli *c);
 int cmd_fsck(struct cli *c), cmd_log_dump(struct cli *c);
+int cmd_kafka_import(struct cli *c), cmd_kafka_export(struct cli *c);
 int cmd_completion(struct cli *c), cmd_docs(struct cli *c), cmd_version(struct cli *c);
 
 #endif

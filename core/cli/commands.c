@@ -172,6 +172,21 @@ static const struct cli_command commands[] = {
      "passed\n"
      "over, and makes the exit code 1. With --output json each line is one object.",
      OPTIONS(log_dump_options), .run = cmd_log_dump},
+    {"kafka import", "DIR", 1, -1, "make a data directory of the log directories of an Apache Kafka broker",
+     "Copies topics, records, offsets of groups and states of transactions, with topic ids and settings, "
+     "from a stopped or "
+     "killed\n"
+     "broker (KRaft) into a new data directory; the broker's own directories are only read. Name all of its "
+     "log.dirs. Every "
+     "batch\n"
+     "is checked first. docs/kafka.md has the steps.",
+     NULL, 0, .run = cmd_kafka_import},
+    {"kafka export", "DIR", 1, 1, "copy everything into a formatted log directory of an Apache Kafka broker",
+     "DIR was made by kafka-storage.sh format and not used yet. The broker has all topics from its first "
+     "start on. "
+     "docs/kafka.md\n"
+     "has the steps.",
+     NULL, 0, .run = cmd_kafka_export},
     {"plugins list", "", 0, 0, "list plugins and their connectors", NULL, OPTIONS(plugin_options),
      .run = cmd_plugins_list},
     {"plugins describe", "TYPE", 1, 1, "show a connector's options", NULL, OPTIONS(plugin_options),

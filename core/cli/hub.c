@@ -46,7 +46,7 @@ static int dial(const struct socket_path *p)
 }
 
 /* A directory that is not ours must not become one because somebody lists topics there. */
-static int check_directory(const char *dir)
+int cli_check_directory(const char *dir)
 {
     char *mark = mem_printf("%s/meta.properties", dir);
     if (!mark)
@@ -66,7 +66,7 @@ static int check_directory(const char *dir)
 static int open_directly(struct hub *h, const char *dir, bool create)
 {
     struct err e;
-    int rc = create ? -1 : check_directory(dir);
+    int rc = create ? -1 : cli_check_directory(dir);
     if (rc != -1)
         return rc;
     diag_setup(DIAG_WARN, DIAG_TEXT); /* a command says what was asked for; that a store was opened was not */

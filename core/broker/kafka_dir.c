@@ -1,0 +1,107 @@
+/*
+ * kafka_dir: what import and export share. See kafka_dir.h.
+ */
+#include "broker/kafka_dir.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/mem.h"
+#include "storage/paths.h"
+
+int kafka_property(const char *text, const char *key, char **out, struct err *e)
+{
+    size_t n = strlen(key);
+    *out = NULL;
+    for (const char *line = text; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (strncmp(line, key, n) != 0 || line[n] != '=')
+            continue;
+        *out = mem_strndup(line + n + 1, strcspn(line + n + 1, "\r\n"));
+        return *out ? ERR_OK : err_nomem(e);
+    }
+    return ERR_OK;
+}
+
+/* Java's FileChannel.lock is a POSIX record lock: seen by whoever asks, whichever process it is. */
+int kafka_check_unlocked(const char *dir, struct err *e)
+{
+    int fd;
+    char *path = mem_printf("%s/.lock", dir);
+    if (!path)
+        return err_nomem(e);
+    int rc = io_open(&fd, path, O_RDONLY, 0, e);
+    mem_free(path);
+    if (rc)
+        return rc == ERR_NOT_FOUND ? ERR_OK : rc;
+    struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+    if (fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK)
+        rc = err_set(e, ERR_BUSY, "%s is in use by the Kafka broker with pid %ld; stop it first", dir,
+                     (long)lock.l_pid);
+    io_close(fd);
+    return rc;
+}
+
+struct copy {
+    const char *from, *to;
+    uint64_t *bytes;
+};
+
+/* Segments with their indexes, snapshots, epochs, metadata; nothing that is on its way out or half made. */
+static bool belongs(const char *name)
+{
+    static const char *const suffixes[] = {LOG_SUFFIX, INDEX_SUFFIX, TIME_SUFFIX, TXN_SUFFIX,
+                                           SNAPSHOT_SUFFIX};
+    int64_t base;
+    const char *suffix;
+    if (!storage_name_parse(name, &base, &suffix))
+        return strcmp(name, "leader-epoch-checkpoint") == 0 || strcmp(name, "partition.metadata") == 0;
+    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++)
+        if (strcmp(suffix, suffixes[i]) == 0)
+            return true;
+    return false;
+}
+
+static int copy_one(void *arg, const char *name, struct err *e)
+{
+    const struct copy *c = arg;
+    int fd = -1;
+    int64_t size = 0;
+    if (!belongs(name))
+        return ERR_OK;
+    char *from = mem_printf("%s/%s", c->from, name), *to = mem_printf("%s/%s", c->to, name);
+    int rc = from && to ? io_copy_file(from, to, 0600, e) : err_nomem(e);
+    if (!rc)
+        rc = io_open(&fd, to, O_RDONLY, 0, e);
+    if (!rc)
+        rc = io_size(fd, &size, to, e);
+    io_close(fd);
+    *c->bytes += (uint64_t)size;
+    mem_free(to);
+    mem_free(from);
+    return rc;
+}
+
+int kafka_copy_partition(const char *from, const char *to, uint64_t *bytes, struct err *e)
+{
+    struct copy c = {from, to, bytes};
+    int rc = io_mkdir(to, 0755, e);
+    if (!rc)
+        rc = io_list(from, copy_one, &c, e);
+    return rc ? rc : io_sync_dir(to, e);
+}
+
+int kafka_tell(int (*note)(void *arg, const char *text, struct err *e), void *arg, struct err *e,
+               const char *fmt, ...)
+{
+    char text[ERR_TEXT_MAX];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    return note(arg, text, e);
+}

@@ -1,0 +1,321 @@
+/*
+ * kafka_export: see kafka_dir.h. Kafka's storage tool has written a bootstrap.checkpoint, the records with which a new
+ * controller begins its metadata log; our topics are added to it. So the versions and features are those of the Kafka that
+ * will run, and that Kafka itself writes its metadata log.
+ */
+#include "broker/kafka_dir.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "broker/checkpoint.h"
+#include "broker/data_dir.h"
+#include "broker/meta.h"
+#include "broker/store.h"
+
+#define BOOTSTRAP "bootstrap.checkpoint"
+#define BOOTSTRAP_MAX (64u << 20)
+#define BATCH_BYTES (4u << 20)
+#define BATCH_RECORDS 5000
+
+struct export
+{
+    const struct kafka_export_options *o;
+    struct kafka_copy_report *r;
+    struct topic_info *topics; /* with their partitions */
+    size_t count;
+    int64_t next_producer_id;
+    struct uuid directory; /* of Kafka's directory */
+    int32_t node;
+    char *logs; /* ours */
+};
+
+/* ---- our side ---- */
+
+/* Opening recovers what a killed hub left; closing puts everything into files. */
+static int read_topics(struct export *x, struct err *e)
+{
+    struct broker_options bo = {.data_dir = x->o->data_dir};
+    struct broker *b;
+    struct topic_info *list = NULL;
+    size_t n = 0;
+    int64_t id = 0;
+    int16_t epoch;
+    int rc = broker_open(&b, &bo, e);
+    if (rc)
+        return rc;
+    rc = broker_topics(b, &list, &n, e);
+    x->topics = rc ? NULL : mem_calloc(n + 1, sizeof *x->topics);
+    if (!rc && !x->topics)
+        rc = err_nomem(e);
+    for (size_t i = 0; i < n && !rc; i++)
+        if (!(rc = broker_topic(b, list[i].name, &x->topics[x->count], e)))
+            x->count++;
+    if (!rc) /* the next id is above all that were ever given */
+        rc = broker_init_producer(b, NULL, 60000, &id, &epoch, e);
+    x->next_producer_id = id + 1;
+    topic_infos_free(list, n);
+    struct err why;
+    int closed = broker_close(b, rc ? &why : e);
+    return rc ? rc : closed;
+}
+
+/* ---- Kafka's side ---- */
+
+static int only_formatted(void *arg, const char *name, struct err *e)
+{
+    const struct export *x = arg;
+    char topic[TOPIC_NAME_MAX + 1];
+    int32_t partition;
+    if (!partition_dir_parse(name, topic, &partition))
+        return ERR_OK;
+    return err_set(e, ERR_EXISTS,
+                   "%s has been used: %.300s is in it; export to a directory that is only formatted",
+                   x->o->to, name);
+}
+
+static int read_formatted(struct export *x, struct err *e)
+{
+    size_t n;
+    struct uuid cluster;
+    char *path = mem_printf("%s/meta.properties", x->o->to), *text = NULL, *node = NULL;
+    int rc = path ? io_read_file(path, 64 << 10, &text, &n, e) : err_nomem(e);
+    if (rc == ERR_NOT_FOUND)
+        rc = err_set(e, ERR_INVALID, "%s is not formatted; run kafka-storage.sh format first (docs/kafka.md)",
+                     x->o->to);
+    if (!rc && !identity_parse(text, &cluster, &x->directory))
+        rc = err_set(e, ERR_INVALID, "%s names no cluster.id and directory.id", path);
+    if (!rc)
+        rc = kafka_property(text, "node.id", &node, e);
+    if (!rc && !node)
+        rc = err_set(e, ERR_INVALID, "%s names no node.id", path);
+    x->node = node ? (int32_t)strtol(node, NULL, 10) : -1;
+    mem_free(node);
+    mem_free(text);
+    mem_free(path);
+    if (!rc)
+        rc = kafka_check_unlocked(x->o->to, e);
+    return rc ? rc : io_list(x->o->to, only_formatted, x, e);
+}
+
+/* ---- the records ---- */
+
+struct appender {
+    struct batch_builder *builder;
+    struct buf frame;
+    struct buf *out;
+    int64_t offset, now;
+    int32_t epoch;
+};
+
+static int flush_batch(struct appender *a, struct err *e)
+{
+    uint8_t *data;
+    size_t n;
+    int32_t count = batch_builder_count(a->builder);
+    if (count == 0)
+        return ERR_OK;
+    int rc = batch_builder_finish(a->builder, &BATCH_NO_PRODUCER, &data, &n, e);
+    if (rc)
+        return rc;
+    batch_assign(data, a->offset, a->epoch);
+    a->offset += count;
+    return buf_append(a->out, data, n, e);
+}
+
+static int put_record(struct appender *a, const struct meta_record *r, struct err *e)
+{
+    buf_reset(&a->frame);
+    int rc = meta_encode(&a->frame, r, e);
+    if (!rc && batch_builder_count(a->builder) >= BATCH_RECORDS)
+        rc = flush_batch(a, e);
+    return rc ? rc : batch_builder_add(a->builder, a->now, NULL, 0, a->frame.data, a->frame.len, NULL, 0, e);
+}
+
+/* Leat's own settings mean nothing to Kafka, which would keep them for ever. */
+static bool is_kafkas(const char *name)
+{
+    static const char own[] = "Leat's own.";
+    size_t n;
+    const struct topic_config_def *defs = topic_config_defs(&n);
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(defs[i].name, name) == 0)
+            return strncmp(defs[i].doc, own, sizeof own - 1) != 0;
+    return false;
+}
+
+static int put_topic(struct export *x, struct appender *a, const struct topic_info *t, struct err *e)
+{
+    struct meta_record r = {.kind = META_TOPIC, .topic_id = t->id, .name = text_of(t->name)};
+    int rc = put_record(a, &r, e);
+    for (int32_t i = 0; i < t->partition_count && !rc; i++) {
+        struct meta_record p = {.kind = META_PARTITION,
+                                .topic_id = t->id,
+                                .partition = i,
+                                .node = x->node,
+                                .directory = x->directory};
+        rc = put_record(a, &p, e);
+    }
+    for (size_t i = 0; i < t->config_count && !rc; i++) {
+        struct meta_record c = {.kind = META_CONFIG,
+                                .resource = META_RESOURCE_TOPIC,
+                                .name = text_of(t->name),
+                                .key = text_of(t->config[i].name),
+                                .value = text_of(t->config[i].value)};
+        if (is_kafkas(t->config[i].name))
+            rc = put_record(a, &c, e);
+        else
+            rc = kafka_tell(x->o->note, x->o->arg, e, "topic %s: %s=%s is left out: Kafka does not have it",
+                            t->name, t->config[i].name, t->config[i].value);
+    }
+    x->r->topics++;
+    return rc;
+}
+
+static int put_topics(struct export *x, struct appender *a, struct err *e)
+{
+    struct batch_options o = {.codec = CODEC_NONE, .level = CODEC_LEVEL_DEFAULT, .max_bytes = BATCH_BYTES};
+    a->builder = batch_builder_new(&o, e);
+    if (!a->builder)
+        return e->code;
+    buf_init(&a->frame, 1 << 20);
+    int rc = ERR_OK;
+    for (size_t i = 0; i < x->count && !rc; i++)
+        rc = put_topic(x, a, &x->topics[i], e);
+    struct meta_record ids = {
+        .kind = META_PRODUCER_IDS, .node = x->node, .next_producer_id = x->next_producer_id};
+    if (!rc)
+        rc = put_record(a, &ids, e);
+    if (!rc)
+        rc = flush_batch(a, e);
+    buf_free(&a->frame);
+    batch_builder_free(a->builder);
+    return rc;
+}
+
+/* Header, records, our records, footer: the last batch is the footer. */
+static int extend(struct export *x, const char *data, size_t n, const char *path, struct buf *out,
+                  struct err *e)
+{
+    struct appender a = {.out = out, .now = clock_wall_ms()};
+    struct batch_header h = {.batch_length = 0};
+    size_t at = 0, last = 0;
+    for (; at < n; at += batch_size(&h)) {
+        int rc = batch_check(data + at, n - at, &h, e);
+        if (rc)
+            return err_wrap(e, "%s: byte %zu", path, at);
+        last = at;
+    }
+    if (n == 0 || !(h.attributes & BATCH_CONTROL))
+        return err_set(e, ERR_INVALID, "%s does not end as a snapshot of KRaft does", path);
+    a.offset = h.base_offset;
+    a.epoch = h.leader_epoch;
+    int rc = buf_append(out, data, last, e);
+    if (!rc)
+        rc = put_topics(x, &a, e);
+    size_t footer = out->len;
+    if (!rc)
+        rc = buf_append(out, data + last, n - last, e);
+    if (!rc)
+        batch_assign(out->data + footer, a.offset, h.leader_epoch);
+    return rc;
+}
+
+static int write_bootstrap(struct export *x, struct err *e)
+{
+    struct buf out;
+    size_t n;
+    char *path = mem_printf("%s/" BOOTSTRAP, x->o->to), *data = NULL;
+    buf_init(&out, BOOTSTRAP_MAX);
+    int rc = path ? io_read_file(path, BOOTSTRAP_MAX, &data, &n, e) : err_nomem(e);
+    if (rc == ERR_NOT_FOUND)
+        rc = err_set(e, ERR_INVALID, "%s is not there: format the directory with Kafka 3.3 or later", path);
+    if (!rc)
+        rc = extend(x, data, n, path, &out, e);
+    if (!rc)
+        rc = io_replace_file(path, out.data, out.len, 0644, e);
+    buf_free(&out);
+    mem_free(data);
+    mem_free(path);
+    return rc;
+}
+
+/* ---- files ---- */
+
+static int copy_topic(struct export *x, const struct topic_info *t, struct err *e)
+{
+    int rc = ERR_OK;
+    for (int32_t i = 0; i < t->partition_count && !rc; i++) {
+        char *from = mem_printf("%s/%s-%d", x->logs, t->name, i),
+             *to = mem_printf("%s/%s-%d", x->o->to, t->name, i);
+        rc = from && to ? ERR_OK : err_nomem(e);
+        if (!rc && io_exists(from)) /* never written to: Kafka makes it */
+            rc = kafka_copy_partition(from, to, &x->r->bytes, e);
+        mem_free(to);
+        mem_free(from);
+        x->r->partitions++;
+        x->r->records += (uint64_t)(t->partitions[i].end_offset - t->partitions[i].log_start_offset);
+    }
+    return rc;
+}
+
+static int copy_small(struct export *x, const char *name, bool needed, struct err *e)
+{
+    char *from = mem_printf("%s/%s", x->logs, name), *to = mem_printf("%s/%s", x->o->to, name), *data = NULL;
+    size_t n;
+    int rc = from && to ? io_read_file(from, BOOTSTRAP_MAX, &data, &n, e) : err_nomem(e);
+    if (rc == ERR_NOT_FOUND && !needed)
+        rc = ERR_OK;
+    else if (rc == ERR_NOT_FOUND)
+        rc = err_set(e, ERR_BUSY, "%s is gone: something opened the directory meanwhile; try again", from);
+    else if (!rc)
+        rc = io_replace_file(to, data, n, 0644, e);
+    mem_free(data);
+    mem_free(to);
+    mem_free(from);
+    return rc;
+}
+
+/* The bootstrap records last: without them no topic is known there. */
+static int write_all(struct export *x, struct err *e)
+{
+    int fd;
+    int rc = data_dir_lock(x->o->data_dir, false, &fd, e);
+    if (rc)
+        return rc;
+    rc = copy_small(x, CLEAN_STOP_NAME, true, e);
+    for (size_t i = 0; i < x->count && !rc; i++)
+        rc = copy_topic(x, &x->topics[i], e);
+    if (!rc)
+        rc = copy_small(x, CHECKPOINT_RECOVERY, false, e);
+    if (!rc)
+        rc = copy_small(x, CHECKPOINT_START, false, e);
+    if (!rc)
+        rc = copy_small(x, CHECKPOINT_WATERMARK, false, e);
+    if (!rc)
+        rc = io_sync_dir(x->o->to, e);
+    if (!rc)
+        rc = write_bootstrap(x, e);
+    io_close(fd);
+    return rc;
+}
+
+int kafka_export(const struct kafka_export_options *o, struct kafka_copy_report *r, struct err *e)
+{
+    struct export x = {.o = o, .r = r};
+    *r = (struct kafka_copy_report){.clean = true};
+    x.logs = mem_printf("%s/logs", o->data_dir);
+    int rc = x.logs ? read_formatted(&x, e) : err_nomem(e);
+    if (!rc)
+        rc = read_topics(&x, e);
+    if (!rc)
+        rc = write_all(&x, e);
+    if (x.topics)
+        topic_infos_free(x.topics, x.count);
+    mem_free(x.logs);
+    return rc;
+}

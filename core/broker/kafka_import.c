@@ -1,0 +1,513 @@
+/*
+ * kafka_import: see kafka_dir.h. First everything is read and checked, then copied; meta.properties comes last, so that a
+ * directory that is not complete is not taken for one.
+ */
+#include "broker/kafka_dir.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "broker/checkpoint.h"
+#include "broker/data_dir.h"
+#include "broker/meta_image.h"
+#include "broker/store.h"
+#include "storage/checkpoint.h"
+#include "storage/paths.h"
+
+#define META_DIR META_TOPIC_NAME "-0"
+#define BATCH_BYTES (4u << 20)
+#define BATCH_RECORDS 5000
+
+struct import {
+    const struct kafka_import_options *o;
+    struct kafka_copy_report *r;
+    struct meta_image image;
+    struct uuid directory; /* of the new directory */
+    char *cluster;
+    char *logs;
+    bool clean;         /* every one of the directories */
+    uint64_t findings;  /* that forbid it */
+    struct map *points; /* "<topic>-<partition>" -> int64_t, owned: recovery points */
+    const char *where;  /* the directory at hand */
+};
+
+/* ---- reading the broker's metadata ---- */
+
+static int bad_metadata(void *arg, const char *path, int64_t byte, int64_t offset, const struct err *why,
+                        struct err *e)
+{
+    (void)arg;
+    return err_set(e, ERR_CORRUPT, "%s: byte %" PRId64 ", offset %" PRId64 ": %s", path, byte, offset,
+                   why->text);
+}
+
+struct snapshot {
+    int64_t offset; /* everything below is in it; -1: there is none */
+    char *name;
+};
+
+/* "<end offset>-<epoch>.checkpoint"; the newest counts. */
+static int see_snapshot(void *arg, const char *name, struct err *e)
+{
+    struct snapshot *s = arg;
+    int64_t offset;
+    const char *suffix;
+    size_t n = strlen(name);
+    if (!storage_name_parse(name, &offset, &suffix) || suffix[0] != '-' || n < 12 ||
+        strcmp(name + n - 11, ".checkpoint") != 0 || offset <= s->offset)
+        return ERR_OK;
+    mem_free(s->name);
+    s->offset = offset;
+    s->name = mem_strdup(name);
+    return s->name ? ERR_OK : err_nomem(e);
+}
+
+static int read_snapshot(struct import *x, const char *dir, int64_t *from, struct err *e)
+{
+    struct snapshot s = {.offset = -1};
+    int rc = io_list(dir, see_snapshot, &s, e);
+    char *path = !rc && s.name ? mem_printf("%s/%s", dir, s.name) : NULL;
+    if (!rc && s.name)
+        rc = path ? meta_image_file(&x->image, path, 0, bad_metadata, x, e) : err_nomem(e);
+    *from = s.offset < 0 ? 0 : s.offset;
+    mem_free(path);
+    mem_free(s.name);
+    return rc;
+}
+
+static int read_metadata(struct import *x, const char *dir, struct err *e)
+{
+    int64_t from, *bases = NULL;
+    size_t n = 0;
+    int rc = read_snapshot(x, dir, &from, e);
+    if (!rc)
+        rc = storage_list(dir, LOG_SUFFIX, &bases, &n, e);
+    if (!rc && n && bases[0] > from)
+        rc = err_set(e, ERR_INVALID, "%s begins at offset %" PRId64 " and no snapshot holds what was before",
+                     dir, bases[0]);
+    mem_free(bases);
+    return rc ? rc : meta_image_dir(&x->image, dir, from, bad_metadata, x, e);
+}
+
+static int read_identity(struct import *x, const char *dir, struct err *e)
+{
+    size_t n;
+    char *path = mem_printf("%s/meta.properties", dir), *text = NULL, *cluster = NULL;
+    if (!path)
+        return err_nomem(e);
+    int rc = io_read_file(path, 64 << 10, &text, &n, e);
+    if (rc == ERR_NOT_FOUND)
+        rc = err_set(e, ERR_INVALID, "%s is no log directory of Kafka: it has no meta.properties", dir);
+    if (!rc)
+        rc = kafka_property(text, "cluster.id", &cluster, e);
+    if (!rc && !cluster)
+        rc = err_set(e, ERR_INVALID, "%s names no cluster.id", path);
+    if (!rc && x->cluster && strcmp(x->cluster, cluster) != 0)
+        rc = err_set(e, ERR_INVALID, "%s is of cluster %s, the one before of %s", dir, cluster, x->cluster);
+    mem_free(text);
+    mem_free(path);
+    if (rc) {
+        mem_free(cluster);
+        return rc;
+    }
+    mem_free(x->cluster);
+    x->cluster = cluster;
+    return ERR_OK;
+}
+
+static int read_points(struct import *x, const char *dir, struct err *e)
+{
+    struct offset_entry *list;
+    size_t n;
+    char *path = mem_printf("%s/" CHECKPOINT_RECOVERY, dir);
+    if (!path)
+        return err_nomem(e);
+    int rc = offset_file_read(path, &list, &n, e);
+    mem_free(path);
+    if (rc == ERR_CORRUPT) { /* Kafka makes it empty at first: nothing is known */
+        x->clean = false;
+        return ERR_OK;
+    }
+    for (size_t i = 0; i < n && !rc; i++) {
+        char *key = mem_printf("%s-%d", list[i].topic, list[i].partition);
+        int64_t *point = mem_dup(&list[i].offset, sizeof list[i].offset);
+        rc = key && point ? map_put(x->points, key, strlen(key), point, e) : err_nomem(e);
+        if (rc)
+            mem_free(point);
+        mem_free(key);
+    }
+    offset_file_free(list, n);
+    return rc;
+}
+
+static int read_dir(struct import *x, const char *dir, bool *metadata, struct err *e)
+{
+    char *meta = mem_printf("%s/" META_DIR, dir), *clean = mem_printf("%s/" CLEAN_STOP_NAME, dir);
+    int rc = meta && clean ? read_identity(x, dir, e) : err_nomem(e);
+    if (!rc)
+        rc = kafka_check_unlocked(dir, e);
+    if (!rc)
+        x->clean = x->clean && io_exists(clean);
+    if (!rc)
+        rc = read_points(x, dir, e);
+    if (!rc && io_exists(meta)) {
+        *metadata = true;
+        rc = read_metadata(x, meta, e);
+    }
+    mem_free(clean);
+    mem_free(meta);
+    return rc;
+}
+
+/* ---- partitions ---- */
+
+/* The one of the directories that holds it; NULL: none. */
+static int find_partition(const struct import *x, const char *name, char **dir, struct err *e)
+{
+    *dir = NULL;
+    for (size_t i = 0; i < x->o->from_count && !*dir; i++) {
+        char *path = mem_printf("%s/%s", x->o->from[i], name);
+        if (!path)
+            return err_nomem(e);
+        if (io_exists(path))
+            *dir = path;
+        else
+            mem_free(path);
+    }
+    return ERR_OK;
+}
+
+typedef int partition_fn(struct import *x, const struct meta_topic *t, const char *name, const char *dir,
+                         struct err *e);
+
+static int each_partition(struct import *x, partition_fn *fn, struct err *e)
+{
+    size_t pos = 0, len;
+    const void *key;
+    void *value;
+    int rc = ERR_OK;
+    while (!rc && map_next(x->image.by_id, &pos, &key, &len, &value)) {
+        const struct meta_topic *t = value;
+        for (int32_t i = 0; i < t->partitions && !rc; i++) {
+            char *name = mem_printf("%s-%d", t->name, i), *dir = NULL;
+            rc = name ? find_partition(x, name, &dir, e) : err_nomem(e);
+            if (!rc)
+                rc = fn(x, t, name, dir, e);
+            mem_free(dir);
+            mem_free(name);
+        }
+    }
+    return rc;
+}
+
+static int see_finding(void *arg, const struct check_finding *f, struct err *e)
+{
+    struct import *x = arg;
+    /* Indexes and snapshots are checked again, and made anew, when the log is opened. */
+    if (check_kind_severity(f->kind) != CHECK_ERROR || f->kind == CHECK_BAD_TXN_INDEX)
+        return ERR_OK;
+    x->findings++;
+    return x->o->found(x->o->arg, f, e);
+}
+
+static int check_one(struct import *x, const struct meta_topic *t, const char *name, const char *dir,
+                     struct err *e)
+{
+    if (!dir)
+        return err_set(e, ERR_INVALID,
+                       "partition %s is in none of the directories; name all of the broker's log.dirs", name);
+    struct check c = {.found = see_finding, .arg = x};
+    const int64_t *point = map_get(x->points, name, strlen(name));
+    struct check_partition_args args = {
+        .dir = dir,
+        .name = name,
+        .topic_id = t->id,
+        .clean = x->clean,
+        .recovery_point = point ? *point : 0,
+        .records = true,
+    };
+    struct check_partition_result result;
+    int rc = check_partition(&c, &args, &result, e);
+    x->r->partitions++;
+    x->r->records += result.records;
+    return rc;
+}
+
+static int copy_one(struct import *x, const struct meta_topic *t, const char *name, const char *dir,
+                    struct err *e)
+{
+    (void)t;
+    char *to = mem_printf("%s/%s", x->logs, name);
+    int rc = to ? kafka_copy_partition(dir, to, &x->r->bytes, e) : err_nomem(e);
+    mem_free(to);
+    return rc;
+}
+
+/* ---- writing our metadata ---- */
+
+struct writer {
+    struct batch_builder *builder;
+    struct buf frame;
+    char *path;
+    int fd;
+    int64_t at, offset;
+    int64_t now;
+};
+
+static int flush_batch(struct writer *w, struct err *e)
+{
+    uint8_t *data;
+    size_t n;
+    int32_t count = batch_builder_count(w->builder);
+    if (count == 0)
+        return ERR_OK;
+    int rc = batch_builder_finish(w->builder, &BATCH_NO_PRODUCER, &data, &n, e);
+    if (rc)
+        return rc;
+    batch_assign(data, w->offset, 0);
+    rc = io_pwrite(w->fd, data, n, w->at, w->path, e);
+    w->at += (int64_t)n;
+    w->offset += count;
+    return rc;
+}
+
+static int put_record(struct writer *w, const struct meta_record *r, struct err *e)
+{
+    buf_reset(&w->frame);
+    int rc = meta_encode(&w->frame, r, e);
+    if (!rc && batch_builder_count(w->builder) >= BATCH_RECORDS)
+        rc = flush_batch(w, e);
+    if (!rc)
+        rc = batch_builder_add(w->builder, w->now, NULL, 0, w->frame.data, w->frame.len, NULL, 0, e);
+    if (rc == ERR_TOO_LARGE && batch_builder_count(w->builder) > 0 && !(rc = flush_batch(w, e)))
+        rc = batch_builder_add(w->builder, w->now, NULL, 0, w->frame.data, w->frame.len, NULL, 0, e);
+    return rc;
+}
+
+/* Settings that we do not have, or not with this value, are left out and told. */
+static int put_setting(struct import *x, struct writer *w, const struct meta_topic *t,
+                       const struct topic_config_entry *c, struct err *e)
+{
+    struct topic_settings *s;
+    struct err why;
+    if (!c->value)
+        return ERR_OK;
+    int rc = topic_settings_make(NULL, c, 1, topic_is_internal(t->name), &s, &why);
+    if (rc == ERR_NO_MEMORY)
+        return err_nomem(e);
+    if (rc)
+        return kafka_tell(x->o->note, x->o->arg, e, "topic %s: %s=%s is left out: %s", t->name, c->name,
+                          c->value, why.text);
+    mem_free(s);
+    struct meta_record r = {.kind = META_CONFIG,
+                            .resource = META_RESOURCE_TOPIC,
+                            .name = text_of(t->name),
+                            .key = text_of(c->name),
+                            .value = text_of(c->value)};
+    return put_record(w, &r, e);
+}
+
+static int put_topic(struct import *x, struct writer *w, const struct meta_topic *t, struct err *e)
+{
+    struct meta_record r = {.kind = META_TOPIC, .topic_id = t->id, .name = text_of(t->name)};
+    int rc = put_record(w, &r, e);
+    for (int32_t i = 0; i < t->partitions && !rc; i++) {
+        struct meta_record p = {
+            .kind = META_PARTITION, .topic_id = t->id, .partition = i, .directory = x->directory};
+        rc = put_record(w, &p, e);
+    }
+    for (size_t i = 0; i < t->config_count && !rc; i++)
+        rc = put_setting(x, w, t, &t->config[i], e);
+    x->r->topics++;
+    return rc;
+}
+
+static int put_topics(struct import *x, struct writer *w, struct err *e)
+{
+    size_t pos = 0, len;
+    const void *key;
+    void *value;
+    int rc = ERR_OK;
+    while (!rc && map_next(x->image.by_id, &pos, &key, &len, &value))
+        rc = put_topic(x, w, value, e);
+    struct meta_record ids = {.kind = META_PRODUCER_IDS, .next_producer_id = x->image.next_producer_id};
+    if (!rc && x->image.next_producer_id > 0)
+        rc = put_record(w, &ids, e);
+    return rc ? rc : flush_batch(w, e);
+}
+
+static int write_metadata(struct import *x, struct err *e)
+{
+    struct batch_options o = {.codec = CODEC_NONE, .level = CODEC_LEVEL_DEFAULT, .max_bytes = BATCH_BYTES};
+    char *dir = mem_printf("%s/" META_DIR, x->logs);
+    struct writer w = {.fd = -1, .now = clock_wall_ms()};
+    w.path = dir ? mem_printf("%s/%020d.log", dir, 0) : NULL;
+    int rc = w.path ? ERR_OK : err_nomem(e);
+    if (!rc && !(w.builder = batch_builder_new(&o, e)))
+        rc = e->code;
+    buf_init(&w.frame, 1 << 20);
+    if (!rc)
+        rc = io_mkdir(dir, 0755, e);
+    if (!rc)
+        rc = io_open(&w.fd, w.path, O_WRONLY | O_CREAT | O_EXCL, 0600, e);
+    if (!rc)
+        rc = put_topics(x, &w, e);
+    if (!rc)
+        rc = io_sync(w.fd, w.path, e);
+    if (!rc)
+        rc = io_sync_dir(dir, e);
+    io_close(w.fd);
+    batch_builder_free(w.builder);
+    buf_free(&w.frame);
+    mem_free(w.path);
+    mem_free(dir);
+    return rc;
+}
+
+/* ---- the small files ---- */
+
+/* One checkpoint from those of all directories. */
+static int merge_checkpoint(struct import *x, const char *name, struct err *e)
+{
+    struct offset_entry *all = NULL;
+    size_t total = 0;
+    int rc = ERR_OK;
+    for (size_t i = 0; i < x->o->from_count && !rc; i++) {
+        struct offset_entry *list, *more;
+        size_t n;
+        struct err why;
+        char *path = mem_printf("%s/%s", x->o->from[i], name);
+        rc = path ? offset_file_read(path, &list, &n, &why) : err_nomem(&why);
+        mem_free(path);
+        if (rc == ERR_CORRUPT) { /* empty before its first writing */
+            rc = ERR_OK;
+            continue;
+        }
+        if (rc) {
+            *e = why;
+            break;
+        }
+        more = n ? mem_realloc_array(all, total + n, sizeof *all) : all;
+        if (n && !more) {
+            offset_file_free(list, n);
+            rc = err_nomem(e);
+            break;
+        }
+        all = more;
+        if (n)
+            memcpy(all + total, list, n * sizeof *all);
+        total += n;
+        mem_free(list); /* the names went over */
+    }
+    char *to = mem_printf("%s/%s", x->logs, name);
+    if (!rc)
+        rc = to ? offset_file_write(to, all, total, e) : err_nomem(e);
+    mem_free(to);
+    offset_file_free(all, total);
+    return rc;
+}
+
+static int write_text(const char *dir, const char *name, const char *text, struct err *e)
+{
+    char *path = mem_printf("%s/%s", dir, name);
+    int rc = path ? io_replace_file(path, text, strlen(text), 0644, e) : err_nomem(e);
+    mem_free(path);
+    return rc;
+}
+
+/*
+ * Of a broker that was killed, Kafka's recovery points say nothing of what was acknowledged: without the file, every whole
+ * batch is kept and everything is read again at the first start.
+ */
+static int write_checkpoints(struct import *x, struct err *e)
+{
+    int rc = merge_checkpoint(x, CHECKPOINT_START, e);
+    if (rc || !x->clean)
+        return rc;
+    if ((rc = merge_checkpoint(x, CHECKPOINT_RECOVERY, e)) ||
+        (rc = merge_checkpoint(x, CHECKPOINT_WATERMARK, e)))
+        return rc;
+    return write_text(x->logs, CLEAN_STOP_NAME, "{\"version\":0,\"brokerEpoch\":0}", e);
+}
+
+static int write_identity(struct import *x, struct err *e)
+{
+    char id[UUID_TEXT_SIZE], text[256];
+    int rc = io_sync_dir(x->logs, e);
+    if (rc)
+        return rc;
+    snprintf(text, sizeof text, "version=1\ncluster.id=%.64s\nnode.id=1\ndirectory.id=%s\n", x->cluster,
+             uuid_text(&x->directory, id));
+    return write_text(x->o->data_dir, "meta.properties", text, e);
+}
+
+/* ---- all of it ---- */
+
+static int any_name(void *arg, const char *name, struct err *e)
+{
+    const struct import *x = arg;
+    return err_set(e, ERR_EXISTS, "%s is not empty (it has %.100s); import into a new directory",
+                   x->o->data_dir, name);
+}
+
+static int read_source(struct import *x, struct err *e)
+{
+    bool metadata = false;
+    int rc = ERR_OK;
+    for (size_t i = 0; i < x->o->from_count && !rc; i++)
+        rc = read_dir(x, x->o->from[i], &metadata, e);
+    if (!rc && !metadata)
+        rc = err_set(e, ERR_INVALID,
+                     "there is no " META_DIR
+                     " in any of the directories: it is in metadata.log.dir, or the broker was "
+                     "none of KRaft's");
+    x->r->clean = x->clean;
+    if (!rc)
+        rc = each_partition(x, check_one, e);
+    if (!rc && x->findings)
+        rc = err_set(e, ERR_CORRUPT, "%" PRIu64 " places in the source are damaged; nothing was imported",
+                     x->findings);
+    return rc;
+}
+
+static int write_all(struct import *x, struct err *e)
+{
+    int rc = io_exists(x->o->data_dir) ? io_list(x->o->data_dir, any_name, x, e) : ERR_OK;
+    if (!rc)
+        rc = io_mkdirs_synced(x->o->data_dir, 0755, e);
+    if (!rc)
+        rc = io_mkdir(x->logs, 0755, e);
+    if (!rc)
+        rc = io_sync_dir(x->o->data_dir, e);
+    if (!rc)
+        rc = each_partition(x, copy_one, e);
+    if (!rc)
+        rc = write_metadata(x, e);
+    if (!rc)
+        rc = write_checkpoints(x, e);
+    return rc ? rc : write_identity(x, e);
+}
+
+int kafka_import(const struct kafka_import_options *o, struct kafka_copy_report *r, struct err *e)
+{
+    struct import x = {.o = o, .r = r, .clean = true, .directory = uuid_random()};
+    *r = (struct kafka_copy_report){0};
+    x.logs = mem_printf("%s/logs", o->data_dir);
+    x.points = map_new();
+    int rc = x.logs && x.points ? meta_image_init(&x.image, e) : err_nomem(e);
+    if (!rc)
+        rc = read_source(&x, e);
+    if (!rc)
+        rc = write_all(&x, e);
+    meta_image_free(&x.image);
+    if (x.points)
+        map_free(x.points, mem_free);
+    mem_free(x.cluster);
+    mem_free(x.logs);
+    return rc;
+}
