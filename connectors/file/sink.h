@@ -3,7 +3,7 @@
  *
  *   sink.c          connector, open, put, flush, close     sink_rounds.c   rounds that survive a crash
  *   sink_options.c  option table, descriptor                sink_append.c   one file that only grows
- *   sink_files.c    files in a directory (filer's target)
+ *   sink_files.c    files in a directory (filer's target)  sink_claims.c   whose names they are
  */
 #ifndef LEAT_FILE_SINK_H
 #define LEAT_FILE_SINK_H
@@ -47,14 +47,16 @@ struct rounds;
 int rounds_open(const char *directory, const char *connector, struct rounds **out, struct err *e);
 void rounds_free(struct rounds *r);
 const char *rounds_directory(const struct rounds *r);
+const char *rounds_hidden(const struct rounds *r); /* <directory>/.leat/<connector> */
 
 /*
- * Finishes the last round of a topic-partition if a crash came between. *next: the offset up to which records are in files,
+ * Finishes the last round of a topic-partition if a crash came between; `id`: of the topic that is there now, "": unknown. What
+ * was noted of an earlier topic of that name is finished, and says nothing of offsets. *next: the offset up to which records are in files,
  * if that is beyond `committed` and the difference is a crash's and not an operator's; else -1. A crash leaves a committed
  * offset that is not below the one of when the round was made.
  */
-int rounds_recover(struct rounds *r, const char *topic, int32_t partition, int64_t committed, int64_t *next,
-                   struct err *e);
+int rounds_recover(struct rounds *r, const char *topic, int32_t partition, const char *id, int64_t committed,
+                   int64_t *next, struct err *e);
 /* Removes left-over temporaries of the topic-partitions, or of everybody. Only after rounds_recover of each. */
 int rounds_sweep(struct rounds *r, const struct leat_offset *assigned, size_t n, bool everybody,
                  struct err *e);
@@ -72,7 +74,7 @@ struct round_file {
  * Commits a round. `committed`: what is committed in the hub at this moment. *sealed turns true as soon as the record may be
  * on disk: from then on the temporaries belong to the record, even if an error follows; recovery finishes them.
  */
-int rounds_commit(struct rounds *r, const struct filer_round *round, int64_t committed,
+int rounds_commit(struct rounds *r, const struct filer_round *round, const char *id, int64_t committed,
                   const struct round_file *files, bool *sealed, struct err *e);
 
 /* Removes the records of rounds whose offsets are committed by now, so that an offset set back later is believed. */
@@ -84,11 +86,37 @@ int rounds_settle(struct rounds *r, rounds_committed_fn *committed, void *arg, s
 int rounds_load(struct rounds *r, const char *name, char **data, size_t *n, struct err *e);
 int rounds_store(struct rounds *r, const char *name, const void *data, size_t n, struct err *e);
 
+/* ---- claims: whose names they are ------------------------------------------------------------------------------- */
+
+#define TOPIC_ID_SIZE 33 /* as leat_host.topic_id, with the NUL */
+
+struct claim {
+    char *topic;
+    char id[TOPIC_ID_SIZE]; /* "": unknown */
+    char mark[KIT_MARK_SIZE];
+};
+/* Holds the hidden directory for this task as long as *fd is open; ERR_BUSY (retriable): another one does. */
+int claims_hold(struct rounds *r, int task, int *fd, struct err *e);
+/*
+ * Claims a topic's names for this connector and finds its mark. `names` says how files are named; `shared`: it is in the names
+ * which connector wrote them. *anew: the topic was made anew since. ERR_INVALID_CONFIG: another connector has these names.
+ */
+int claims_take(struct rounds *r, const char *topic, const char *id, const char *names, bool shared,
+                struct claim *c, bool *anew, struct err *e);
+void claim_clear(struct claim *c);
+
+struct claims {
+    struct claim *items;
+    size_t n;
+};
+const struct claim *claims_find(const struct claims *c, const char *topic); /* NULL: none */
+
 /* ---- files in a directory -------------------------------------------------------------------------------------- */
 
 struct files;
 /* All that is handed in must outlive it; `names` before the first file. */
-int files_new(struct rounds *rounds, const struct record_view *task, struct files **out, struct err *e);
+int files_new(struct rounds *rounds, const struct record_view *task, const struct claims *claims,
+              struct files **out, struct err *e);
 void files_set_names(struct files *f, const struct template *names);
 void files_free(struct files *f);
 extern const struct filer_target files_target; /* its `arg` is the struct files */
@@ -110,5 +138,7 @@ int append_flush(struct append *a, bool final, struct leat_offset *assigned, siz
 extern const struct leat_sink_ops sink_ops;
 int sink_validate(struct leat_task *t, const struct leat_host *h, const struct leat_config *c);
 int sink_check(struct leat_task *t, const struct leat_host *h, const struct leat_config *c);
+int sink_outlet(struct leat_task *t, const struct leat_host *h, const struct leat_config *c, bool *by_topic,
+                char *out);
 
 #endif

@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <jansson.h>
@@ -23,6 +25,7 @@
 
 struct append_part {
     char *topic;
+    char id[TOPIC_ID_SIZE]; /* "": unknown */
     int32_t partition;
     int64_t next;       /* behind the last record taken; -1: none */
     int64_t skip_below; /* in the file already */
@@ -76,9 +79,9 @@ static int store_state(struct append *a, struct err *e)
     json_t *offsets = json_array();
     for (size_t i = 0; i < a->part_n; i++) {
         const struct append_part *p = &a->parts[i];
-        json_array_append_new(offsets, json_pack("{s:s, s:i, s:I, s:I}", "topic", p->topic, "partition",
-                                                 (int)p->partition, "committed", (json_int_t)p->committed,
-                                                 "next", (json_int_t)p->next));
+        json_array_append_new(offsets, json_pack("{s:s, s:s, s:i, s:I, s:I}", "topic", p->topic, "id", p->id,
+                                                 "partition", (int)p->partition, "committed",
+                                                 (json_int_t)p->committed, "next", (json_int_t)p->next));
     }
     bool complete = json_array_size(offsets) == a->part_n;
     json_t *state =
@@ -96,13 +99,15 @@ static int store_state(struct append *a, struct err *e)
 static void take_offsets(struct append *a, json_t *offsets)
 {
     for (size_t i = 0; i < json_array_size(offsets); i++) {
-        const char *topic;
+        const char *topic, *id = "";
         int partition;
         json_int_t committed, next;
-        if (json_unpack(json_array_get(offsets, i), "{s:s, s:i, s:I, s:I}", "topic", &topic, "partition",
-                        &partition, "committed", &committed, "next", &next) != 0)
+        if (json_unpack(json_array_get(offsets, i), "{s:s, s?s, s:i, s:I, s:I}", "topic", &topic, "id", &id,
+                        "partition", &partition, "committed", &committed, "next", &next) != 0)
             continue;
         struct append_part *p = part_find(a, topic, partition);
+        if (p && *p->id && *id && strcmp(p->id, id) != 0)
+            continue; /* of an earlier topic of that name */
         if (p && p->committed >= committed && p->committed < next)
             p->next = p->skip_below = (int64_t)next;
     }
@@ -169,6 +174,8 @@ static int set_parts(struct append *a, const struct leat_offset *assigned, size_
         p->topic = mem_strdup(assigned[a->part_n].topic);
         if (!p->topic)
             return err_nomem(e);
+        const char *id = kit_topic_id(a->task.host, a->task.task, p->topic);
+        snprintf(p->id, sizeof(p->id), "%s", id ? id : "");
     }
     return ERR_OK;
 }
@@ -183,6 +190,9 @@ static int open_file(struct append *a, struct err *e)
         return err_sys(e, errno, "cannot stat %s", a->path);
     if (!S_ISREG(st.stx_mode))
         return err_set(e, ERR_INVALID_CONFIG, "file: %s is not a regular file", a->path);
+    if (flock(a->fd, LOCK_EX | LOCK_NB) != 0)
+        return errno == EWOULDBLOCK ? err_set(e, ERR_BUSY, "%s is written by another sink", a->path)
+                                    : err_sys(e, errno, "cannot lock %s", a->path);
     a->inode = (int64_t)st.stx_ino;
     a->born_ns = st.stx_mask & STATX_BTIME ? st.stx_btime.tv_sec * 1000000000 + st.stx_btime.tv_nsec : 0;
     a->length = (int64_t)st.stx_size;

@@ -19,6 +19,7 @@ struct files {
     struct rounds *rounds;
     const struct template *names;
     struct record_view task;
+    const struct claims *claims;
     struct round_file *list; /* of a round */
     size_t list_cap;
     bool told; /* that files are replaced */
@@ -32,7 +33,8 @@ struct open_file {
     bool sealed; /* a round record may name the temporary */
 };
 
-int files_new(struct rounds *rounds, const struct record_view *task, struct files **out, struct err *e)
+int files_new(struct rounds *rounds, const struct record_view *task, const struct claims *claims,
+              struct files **out, struct err *e)
 {
     struct files *f = mem_calloc(1, sizeof(*f));
     *out = f;
@@ -40,6 +42,7 @@ int files_new(struct rounds *rounds, const struct record_view *task, struct file
         return err_nomem(e);
     f->rounds = rounds;
     f->task = *task;
+    f->claims = claims;
     return ERR_OK;
 }
 
@@ -90,6 +93,8 @@ static int name_file(struct files *f, const struct filer_file *file, char **path
     struct buf b;
     buf_init(&b, NAME_MAX_BYTES);
     int rc = template_format(f->names, &v, &b, e);
+    if (rc == ERR_OK && !template_has(f->names, TEMPLATE_EXTENSION))
+        rc = buf_str(&b, file->mark, e);
     if (rc == ERR_OK) {
         *path = mem_strndup((const char *)b.data, b.len);
         rc = *path ? check_parts(file, *path, e) : err_nomem(e);
@@ -140,7 +145,7 @@ static int list_reserve(struct files *f, size_t n, struct err *e)
     return ERR_OK;
 }
 
-/* Offsets that were set back are meant, a topic that was deleted and made anew perhaps not: said once a task's life. */
+/* Offsets were set back, so it is meant; a topic that was made anew has other names. Said once a task's life. */
 static int tell_replaced(struct files *f, const char *path, struct err *e)
 {
     struct stat st;
@@ -151,9 +156,8 @@ static int tell_replaced(struct files *f, const char *path, struct err *e)
         return err_nomem(e);
     f->told = stat(target, &st) == 0;
     if (f->told)
-        f->task.host->log(
-            f->task.task, LEAT_WARN,
-            "%s and perhaps more is replaced: offsets were set back, or the topic was made anew", target);
+        f->task.host->log(f->task.task, LEAT_WARN,
+                          "%s and perhaps more is replaced, as offsets were set back", target);
     mem_free(target);
     return ERR_OK;
 }
@@ -176,7 +180,8 @@ static int target_commit(void *arg, const struct filer_round *round, struct err 
     rc = sink_committed(&f->task, round->topic, round->partition, &committed, e);
     if (rc != ERR_OK)
         return rc;
-    rc = rounds_commit(f->rounds, round, committed, f->list, &sealed, e);
+    const struct claim *claim = claims_find(f->claims, round->topic);
+    rc = rounds_commit(f->rounds, round, claim ? claim->id : "", committed, f->list, &sealed, e);
     for (size_t i = 0; i < round->count; i++) {
         struct open_file *o = round->handles[i];
         o->sealed = sealed;

@@ -12,9 +12,11 @@ static const struct leat_option sink_options[] = {
      .type = LEAT_STRING,
      .flags = LEAT_WRITES_PATH,
      .importance = LEAT_HIGH,
-     .doc = "Where files go; made if missing. It belongs to one connector. A hidden directory `.leat` in it "
-            "holds "
-            "unfinished files and what a restart needs to know. Either this or `file` must be given.",
+     .doc =
+         "Where files go; made if missing. A hidden directory `.leat` in it holds unfinished files and what "
+         "a restart "
+         "needs to know. Two sinks of one topic need different directories or paths. Either this or `file` "
+         "must be given.",
      .example = "/var/lib/leat/out"},
     {.name = "path",
      .type = LEAT_STRING,
@@ -142,6 +144,10 @@ const struct leat_connector file_sink_connector = {
         "FileStreamSink "
         "does; after a crash the part that was not committed is cut off and written again.\n"
         "\n"
+        "Files of a topic that was deleted and made anew, whose offsets begin again, have a mark before the "
+        "extension "
+        "(`t+0+0000000000.1a2b3c4d.json`), so that they replace none of the topic before it.\n"
+        "\n"
         "An offset that is set back after a clean stop makes the sink write those records again. Right after "
         "a crash, "
         "one that is set back by less than the last round looks like the crash itself and is not; removing "
@@ -157,4 +163,5 @@ const struct leat_connector file_sink_connector = {
     .validate = sink_validate,
     .check = sink_check,
     .sink = &sink_ops,
+    .outlet = sink_outlet,
 };

@@ -136,6 +136,11 @@ const char *rounds_directory(const struct rounds *r)
     return r->directory;
 }
 
+const char *rounds_hidden(const struct rounds *r)
+{
+    return r->hidden;
+}
+
 char *rounds_temporary(struct rounds *r, const char *topic, int32_t partition)
 {
     return mem_printf("%s/%s-%" PRId32 ".%s.%" PRIu64 ".tmp", r->hidden, topic, partition, r->token,
@@ -275,7 +280,8 @@ static int finish(struct rounds *r, const struct round_file *files, size_t n, bo
 
 /* ---- the record ------------------------------------------------------------------------------------------------ */
 
-static json_t *record_json(const struct filer_round *round, int64_t committed, const struct round_file *files)
+static json_t *record_json(const struct filer_round *round, const char *id, int64_t committed,
+                           const struct round_file *files)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < round->count; i++) {
@@ -283,19 +289,19 @@ static json_t *record_json(const struct filer_round *round, int64_t committed, c
         json_array_append_new(list, json_pack("{s:s, s:s%, s:I}", "temporary", name, "path", files[i].path,
                                               strlen(files[i].path), "bytes", (json_int_t)files[i].bytes));
     }
-    json_t *record =
-        json_pack("{s:s, s:i, s:I, s:I, s:o}", "topic", round->topic, "partition", (int)round->partition,
-                  "committed", (json_int_t)committed, "next", (json_int_t)round->next, "files", list);
+    json_t *record = json_pack("{s:s, s:s, s:i, s:I, s:I, s:o}", "topic", round->topic, "id", id, "partition",
+                               (int)round->partition, "committed", (json_int_t)committed, "next",
+                               (json_int_t)round->next, "files", list);
     if (record && json_array_size(json_object_get(record, "files")) == round->count)
         return record;
     json_decref(record);
     return NULL;
 }
 
-static int store_record(struct rounds *r, const struct filer_round *round, int64_t committed,
+static int store_record(struct rounds *r, const struct filer_round *round, const char *id, int64_t committed,
                         const struct round_file *files, bool *sealed, struct err *e)
 {
-    json_t *record = record_json(round, committed, files);
+    json_t *record = record_json(round, id, committed, files);
     char *text = record ? json_dumps(record, JSON_COMPACT) : NULL;
     json_decref(record);
     char *name = mem_printf("%s-%" PRId32 ".round", round->topic, round->partition);
@@ -312,7 +318,7 @@ static int store_record(struct rounds *r, const struct filer_round *round, int64
     return rc;
 }
 
-int rounds_commit(struct rounds *r, const struct filer_round *round, int64_t committed,
+int rounds_commit(struct rounds *r, const struct filer_round *round, const char *id, int64_t committed,
                   const struct round_file *files, bool *sealed, struct err *e)
 {
     *sealed = false;
@@ -321,7 +327,7 @@ int rounds_commit(struct rounds *r, const struct filer_round *round, int64_t com
     for (size_t i = 0; i < round->count && rc == ERR_OK; i++)
         rc = make_place(r, files[i].path, e);
     if (rc == ERR_OK)
-        rc = store_record(r, round, committed, files, sealed, e);
+        rc = store_record(r, round, id, committed, files, sealed, e);
     if (rc == ERR_OK)
         rc = finish(r, files, round->count, false, e);
     return rc == ERR_OK ? last_note(r, round->topic, round->partition, round->next, e) : rc;
@@ -353,8 +359,15 @@ static int finish_again(struct rounds *r, json_t *list, struct err *e)
     return rc;
 }
 
-int rounds_recover(struct rounds *r, const char *topic, int32_t partition, int64_t committed, int64_t *next,
-                   struct err *e)
+/* Was the record made of an earlier topic of this name? Records of old say nothing of it. */
+static bool is_of_another(json_t *record, const char *id)
+{
+    const char *was = json_string_value(json_object_get(record, "id"));
+    return was && *was && *id && strcmp(was, id) != 0;
+}
+
+int rounds_recover(struct rounds *r, const char *topic, int32_t partition, const char *id, int64_t committed,
+                   int64_t *next, struct err *e)
 {
     *next = -1;
     char *name = mem_printf("%s-%" PRId32 ".round", topic, partition);
@@ -375,7 +388,7 @@ int rounds_recover(struct rounds *r, const char *topic, int32_t partition, int64
         rc = finish_again(r, files, e);
     if (rc != ERR_OK)
         err_wrap(e, "%s/%s", r->hidden, name);
-    else if (committed >= was_committed && committed < was_next)
+    else if (committed >= was_committed && committed < was_next && !is_of_another(record, id))
         rc = last_note(r, topic, partition, *next = (int64_t)was_next, e);
     else
         rc = remove_record(r, topic, partition, e);

@@ -186,7 +186,7 @@ static int start_writing(struct s3_sink *s, const struct leat_offset *assigned, 
         return e->code;
     s3_target_set_conditional(s->target, s->settings.conditional && s->by_clock);
     for (size_t i = 0; i < n; i++)
-        if (filer_assign(s->filer, assigned[i].topic, assigned[i].partition, -1, e))
+        if (filer_assign(s->filer, assigned[i].topic, assigned[i].partition, -1, "", e))
             return e->code;
     return ERR_OK;
 }

@@ -313,6 +313,17 @@ static int host_committed(struct leat_task *t, const char *topic, int32_t partit
     return LEAT_OK;
 }
 
+static const char *host_topic_id(struct leat_task *t, const char *topic)
+{
+    struct err e;
+    struct topic_info info;
+    if (client_topic(t->set->client, topic, &info, &e) != ERR_OK)
+        return NULL;
+    uuid_text(&info.id, t->topic_id);
+    topic_info_free(&info);
+    return t->topic_id;
+}
+
 const struct leat_host task_host = {
     .abi_version = LEAT_ABI_VERSION,
     .struct_size = sizeof(struct leat_host),
@@ -370,4 +381,5 @@ const struct leat_host task_host = {
     .record_value = host_record_value,
     .converter = host_converter,
     .committed = host_committed,
+    .topic_id = host_topic_id,
 };

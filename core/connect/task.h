@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/uuid.h"
 #include "client/client.h"
 #include "config/config.h"
 #include "connect/arena.h"
@@ -88,9 +89,10 @@ struct leat_task {
     size_t read_count;
 
     /* Of the task's thread alone: */
-    struct arena arena; /* values of the current poll, put or call */
-    struct buf text;    /* scratch */
-    struct err failure; /* why the current call fails */
+    struct arena arena;            /* values of the current poll, put or call */
+    struct buf text;               /* scratch */
+    char topic_id[UUID_TEXT_SIZE]; /* as told last */
+    struct err failure;            /* why the current call fails */
     struct retry retry;
     bool checked;              /* the connector's own validate and check were passed */
     bool waited;               /* host->wait was called in this poll */

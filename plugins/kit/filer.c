@@ -4,6 +4,7 @@
 #include "kit/filer.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -24,7 +25,7 @@ struct stream {
 
 /* A topic-partition. */
 struct part {
-    char *topic;
+    char *topic, *mark;
     int32_t partition;
     int64_t skip_below; /* stored by an earlier life */
     int64_t next;       /* behind the last record seen; -1: none */
@@ -146,6 +147,7 @@ static void part_free(struct filer *f, struct part *p)
     }
     mem_free(p->open);
     mem_free(p->topic);
+    mem_free(p->mark);
     mem_free(p);
 }
 
@@ -213,7 +215,19 @@ static int grow(void **array, size_t n, size_t *cap, struct err *e)
     return ERR_OK;
 }
 
-int filer_assign(struct filer *f, const char *topic, int32_t partition, int64_t next, struct err *e)
+const char *kit_topic_id(const struct leat_host *h, struct leat_task *t, const char *topic)
+{
+    bool tells = h->struct_size >= offsetof(struct leat_host, topic_id) + sizeof(h->topic_id);
+    return tells && h->topic_id ? h->topic_id(t, topic) : NULL;
+}
+
+void kit_topic_mark(const char *id, char mark[KIT_MARK_SIZE])
+{
+    snprintf(mark, KIT_MARK_SIZE, ".%08" PRIx32, (uint32_t)hash64(id, strlen(id)));
+}
+
+int filer_assign(struct filer *f, const char *topic, int32_t partition, int64_t next, const char *mark,
+                 struct err *e)
 {
     char key[PART_KEY_MAX];
     size_t n;
@@ -229,7 +243,8 @@ int filer_assign(struct filer *f, const char *topic, int32_t partition, int64_t 
     p->skip_below = p->next = p->stored = next;
     rotation_init(&p->rotation, &f->rotation);
     p->topic = mem_strdup(topic);
-    rc = p->topic ? map_put(f->index, key, n, p, e) : err_nomem(e);
+    p->mark = mem_strdup(mark);
+    rc = p->topic && p->mark ? map_put(f->index, key, n, p, e) : err_nomem(e);
     if (rc != ERR_OK) {
         part_free(f, p);
         return rc;
@@ -325,7 +340,7 @@ static int stream_set_up(struct filer *f, struct stream *s, const char *encoded,
 {
     s->encoded = mem_strndup(encoded, n);
     s->encoded_n = n;
-    s->extension = mem_printf("%s%s", keys ? ".keys" : "", f->extension);
+    s->extension = mem_printf("%s%s%s", s->file.mark, keys ? ".keys" : "", f->extension);
     if (!s->encoded || !s->extension)
         return err_nomem(e);
     int rc = stream_compressor(f, s, e);
@@ -357,6 +372,7 @@ static int stream_open(struct filer *f, struct part *p, const struct leat_record
     s->filer = f;
     s->file.topic = p->topic;
     s->file.partition = p->partition;
+    s->file.mark = p->mark;
     s->file.start_offset = r->offset;
     s->file.time_ms = time_ms;
     rc = stream_set_up(f, s, encoded, n, keys, e);
@@ -504,6 +520,11 @@ bool filer_is_deterministic(const struct filer *f)
 {
     return f->rotation.schedule_ms <= 0 && f->open_files_task_max <= 0 && !f->complete_on_stop &&
            partitioner_is_deterministic(f->partitioner);
+}
+
+const char *filer_extension(const struct filer *f)
+{
+    return f->extension;
 }
 
 const struct zone *filer_zone(const struct filer *f)

@@ -28,7 +28,8 @@ struct filer_file {
     const char *topic;
     int32_t partition;
     const char *encoded_partition;
-    const char *extension; /* all of it: ".json.gz" */
+    const char *extension; /* all of it: ".json.gz"; begins with the mark */
+    const char *mark;      /* of the topic-partition, see filer_assign; "" for none */
     int64_t start_offset;  /* of its first record */
     int64_t time_ms;       /* of its first record, by the timestamp extractor */
     /* known at commit: */
@@ -87,8 +88,19 @@ void filer_free(struct filer *f);
 /*
  * Begins a topic-partition. `next`: records below it are in files already and are skipped when they come
  * again (a recovered round ahead of the committed offset); -1: none.
+ * `mark` (copied; "" for none, else begins with a dot) comes before the extension of each of its files. It keeps apart the
+ * files of a topic that was deleted and made anew, whose offsets begin again, and those delivered before. A sink keeps
+ * with its state, for each topic, the id (kit_topic_id) and the mark: no state, or an old one without id: mark ""; the same id: the
+ * same mark; another id: kit_topic_mark of that, stored before the first file is. Rounds or objects noted under another id
+ * say nothing on offsets of the new topic. connectors/file/sink_claims.c does it.
  */
-int filer_assign(struct filer *f, const char *topic, int32_t partition, int64_t next, struct err *e);
+int filer_assign(struct filer *f, const char *topic, int32_t partition, int64_t next, const char *mark,
+                 struct err *e);
+
+/* The topic's id by the host, NULL if the host is too old to tell or there is none. Valid as leat_host.topic_id. */
+const char *kit_topic_id(const struct leat_host *h, struct leat_task *t, const char *topic);
+#define KIT_MARK_SIZE 10 /* "." and 8 hexadecimal digits, with the NUL */
+void kit_topic_mark(const char *id, char mark[KIT_MARK_SIZE]);
 
 /* As leat_sink_ops.put: all records of one topic-partition, in offset order. After an error only filer_free
  * may follow. */
@@ -100,6 +112,7 @@ int filer_flush(struct filer *f, bool final, struct leat_offset *assigned, size_
                 struct err *e);
 
 bool filer_is_deterministic(const struct filer *f);
+const char *filer_extension(const struct filer *f);   /* of format and codec, without a mark */
 const struct zone *filer_zone(const struct filer *f); /* the partitioner's, for names with times */
 
 struct filer_stats {

@@ -1,5 +1,6 @@
 """What goes wrong at 3 a.m.: odd inputs and mistakes, each told by one line that says what and where."""
 import os
+import shutil
 
 from leat import Case, leat, wait_for
 
@@ -66,6 +67,52 @@ class Operator(Case):
                     lines += f.read()
             self.assertEqual(lines.count(b"\n"), 2500)
             self.assertEqual(lines.decode(), leat("consume", "gen", "--exit-at-end", "--data-dir", self.path("data")).stdout)
+
+    def test_a_topic_made_anew_overwrites_no_files(self):
+        hub = self.hub("""
+pipelines:
+  - name: copy
+    topics: [t]
+    sinks:
+      - {name: out, type: file, directory: @DIR@/out, format: raw, flush.size: 1}
+""")
+        hub.leat("topics", "create", "t", "--partitions", "1")
+        hub.leat("produce", "t", stdin="old\n")
+        first = self.path("out/t/partition=0/t+0+0000000000.bin")
+        wait_for("the first file", lambda: os.path.exists(first))
+        hub.leat("pause", "copy-out")
+        wait_for("the pause", lambda: hub.task("copy-out")["state"] == "PAUSED")
+        hub.leat("topics", "delete", "t")
+        hub.leat("topics", "create", "t", "--partitions", "1")
+        hub.leat("produce", "t", stdin="new\n")
+        hub.leat("resume", "copy-out")
+        wait_for("the second file", lambda: len(os.listdir(self.path("out/t/partition=0"))) == 2)
+        texts = set()
+        for name in os.listdir(self.path("out/t/partition=0")):
+            self.assertRegex(name, r"^t\+0\+0000000000(\.[0-9a-f]{8})?\.bin$")
+            with open(self.path("out/t/partition=0", name)) as f:
+                texts.add(f.read())
+        self.assertEqual(texts, {"old\n", "new\n"})
+        self.assertIn("topic t was made anew", "".join(self.complaints(hub)))
+
+    def test_a_sink_whose_directory_is_taken_away(self):
+        hub = self.hub("""
+pipelines:
+  - name: copy
+    source: {type: file, paths: @DIR@/in/*.log}
+    sinks:
+      - {name: out, type: file, directory: @DIR@/out, format: raw, flush.size: 1, retry.backoff.ms: 10}
+""")
+        self.write("in/a.log", "one\n")
+        place = self.path("out/copy/partition=0")
+        wait_for("the first file", lambda: os.path.isdir(place) and len(os.listdir(place)) == 1)
+        hub.wait_caught_up("copy-out")
+        shutil.rmtree(self.path("out"))
+        with open(self.path("in/a.log"), "a") as f:
+            f.write("two\n")
+        wait_for("the second file", lambda: os.path.isdir(place) and os.listdir(place))
+        with open(os.path.join(place, os.listdir(place)[0])) as f:
+            self.assertEqual(f.read(), "two\n")
 
     def test_half_a_command_is_told_from_a_wrong_one(self):
         self.assertIn("one more word", leat("topics", check=False).stderr)

@@ -271,6 +271,32 @@ class Validation(Case):
         del os.environ["LEAT_TEST_SECRET"]
         self.assertIn("LEAT_TEST_SECRET", self.validate(text).stderr)
 
+    def test_sinks_that_would_overwrite_each_other(self):
+        text = """pipelines:
+  - name: a
+    topics: [t, u]
+    sinks:
+      - {name: one, type: file, directory: @DIR@/o}
+      - {name: packed, type: file, directory: @DIR@/o, compression.type: gzip}
+      - {name: log, type: file, file: @DIR@/all.log}
+  - name: b
+    topics: [%s]
+    sinks:
+      - {name: two, type: file, directory: @DIR@/o/%s}
+  - name: c
+    topics: [z]
+    sinks:
+      - {name: log, type: file, file: %s}
+"""
+        self.assertEqual(self.validate(text % ("v", "", "@DIR@/some.log")).returncode, 0)
+        names = ", path: \"${connector}/${topic}-${partition}-${start_offset}\""
+        self.assertEqual(self.validate(text % ("u", names, "@DIR@/some.log")).returncode, 0)
+        done = self.validate(text % ("u", "./", "@DIR@//all.log"))
+        self.assertEqual(done.returncode, 3)
+        self.assertRegex(done.stderr, r"p\.yaml:11: sink b-two would overwrite what sink a-one \(.*p\.yaml:5\) writes of topic u")
+        self.assertRegex(done.stderr, r"p\.yaml:15: sink c-log would overwrite what sink a-log \(.*p\.yaml:7\) writes: ")
+        self.assertEqual(done.stderr.count("would overwrite"), 2)
+
     def test_connect_tries_the_outside(self):
         done = self.validate("""pipelines:
   - name: a

@@ -252,6 +252,12 @@ struct leat_host {
      * reported some time later. LEAT_OK, or LEAT_RETRY/LEAT_FAIL after host->fail.
      */
     int (*committed)(struct leat_task *t, const char *topic, int32_t partition, int64_t *offset);
+    /*
+     * Sink: the id of a topic of this task, as text of at most 32 letters, digits, - and _: another one when a topic was
+     * deleted and made anew, so that its offsets begin again. Valid until the next call on this task; NULL: there is no such
+     * topic now. Plugins that may meet an older host look at its struct_size first.
+     */
+    const char *(*topic_id)(struct leat_task *t, const char *topic);
 };
 
 /* ---- connectors --------------------------------------------------------------------------------------------- */
@@ -313,12 +319,21 @@ struct leat_connector {
     int (*check)(struct leat_task *t, const struct leat_host *h, const struct leat_config *c);
     const struct leat_source_ops *source;
     const struct leat_sink_ops *sink;
+    /* From here on a descriptor may end (struct_size). */
     /*
      * Of an `exact` one: why it is not so with these options, in a text that stays ("rotate.by.clock: after a crash ...").
      * NULL: it is exact. May be NULL, and need not be there: plugins may be built without it.
      */
     const char *(*not_exact)(const struct leat_host *h, const struct leat_config *c);
+    /*
+     * Sink: what it writes to, as text into `out` of LEAT_OUTLET_SIZE bytes. Two sinks of one type with the same text would
+     * overwrite each other and are refused; if *by_topic (false before the call) is set to true, only if they read a common
+     * topic. Left empty: never. As validate, it must not touch the outside. May be NULL.
+     */
+    int (*outlet)(struct leat_task *t, const struct leat_host *h, const struct leat_config *c, bool *by_topic,
+                  char *out);
 };
+#define LEAT_OUTLET_SIZE 8192
 
 struct leat_plugin {
     uint32_t magic;       /* LEAT_PLUGIN_MAGIC */

@@ -202,6 +202,8 @@ static void test_frames_that_do_not_fit(void **state)
     plugin.struct_size += 64; /* grown at its end since: fine */
     connector.struct_size += 64;
     assert_ok(plugin_check(&plugin, &e), &e);
+    connector.struct_size = offsetof(struct leat_connector, not_exact); /* built for an older one: fine */
+    assert_ok(plugin_check(&plugin, &e), &e);
     plugin.host_size++;
     assert_unfit("it was built for a newer Leat (9.9): its host table has");
     plugin.version = NULL;

@@ -15,7 +15,8 @@
 
 struct leat_task {
     enum leat_converter key, value;
-    int task_count;
+    const char *name, *topic_id; /* NULL: "web-out", none */
+    int task_count, task_index;
     int64_t committed[4]; /* by partition: what the hub has, plus one (0: nothing) */
     char failure[1024];   /* the last host->fail */
     char logged[1024];    /* the last line */
@@ -195,8 +196,18 @@ __attribute__((format(printf, 3, 4))) static void fake_log(struct leat_task *t, 
 
 static const char *fake_task_name(struct leat_task *t)
 {
-    (void)t;
-    return "web-out";
+    return t->name ? t->name : "web-out";
+}
+
+static int fake_task_index(struct leat_task *t)
+{
+    return t->task_index;
+}
+
+static const char *fake_topic_id(struct leat_task *t, const char *topic)
+{
+    (void)topic;
+    return t->topic_id;
 }
 
 static int fake_task_count(struct leat_task *t)
@@ -236,6 +247,7 @@ static const struct leat_host fake_host = {
     .is_set = fake_is_set,
     .task_name = fake_task_name,
     .task_count = fake_task_count,
+    .task_index = fake_task_index,
     .gauge = fake_gauge,
     .value_type = fake_value_type,
     .value_get_int = fake_value_get_int,
@@ -244,6 +256,7 @@ static const struct leat_host fake_host = {
     .value_to_json = fake_value_to_json,
     .converter = fake_converter,
     .committed = fake_committed,
+    .topic_id = fake_topic_id,
 };
 
 /* A record of topic "t" with text as its value. */

@@ -139,7 +139,7 @@ static void start(struct rig *r, int64_t next)
 {
     struct err e;
     assert_ok(filer_new(&r->config, &r->view, &memory_target, &r->memory, &r->filer, &e), &e);
-    assert_ok(filer_assign(r->filer, "t", 0, next, &e), &e);
+    assert_ok(filer_assign(r->filer, "t", 0, next, "", &e), &e);
 }
 
 static void put(struct rig *r, int64_t offset, const char *value)
@@ -397,7 +397,7 @@ static void run_without_memory(void *arg)
     buf_reset(&r->memory.log);
     int rc = filer_new(&r->config, &r->view, &memory_target, &r->memory, &r->filer, &e);
     if (rc == ERR_OK)
-        rc = filer_assign(r->filer, "t", 0, -1, &e);
+        rc = filer_assign(r->filer, "t", 0, -1, "", &e);
     for (int i = 0; i < 4 && rc == ERR_OK; i++) {
         struct leat_record record = fake_record(0, i, i % 2 ? "{\"c\":1}" : "{\"c\":\"\\u0032\"}");
         rc = filer_put(r->filer, &record, 1, &e);
