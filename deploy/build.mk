@@ -77,6 +77,11 @@ $(foreach t,$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*/test_*.c)),$(eva
 unit: $(UNIT)
 	$(Q)tests/lib/run-unit $(UNIT)
 
+# What writes a store for Kafka to read (tests/conformance).
+$(BUILD)/tests/conformance/%: $(BUILD)/obj/tests/conformance/%.o $(call below,broker)
+	@mkdir -p $(@D)
+	$(call say,LINK)$(CC) -o $@ $^ $(LDFLAGS_ALL) $(PKG_LIBS)
+
 $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(call below,client)
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) -o $@ $^ $(LDFLAGS_ALL) $(PKG_LIBS)

@@ -5,13 +5,14 @@ BENCH   ?= all
 FUZZ    ?= all
 SECONDS ?= 60
 
-.PHONY: help run test check power bench fuzz docs docs-check format lint install uninstall clean
+.PHONY: help run test check power conformance bench fuzz docs docs-check format lint install uninstall clean
 help:
 	@echo 'make              build $(BUILD)/leat and $(BUILD)/plugins/*.so'
 	@echo 'make run          install what is missing, build, run config/examples/$$EXAMPLE.yaml (quickstart)'
 	@echo 'make test         install what is missing, build every variant, run every test'
 	@echo 'make unit         unit tests of this variant (SANITIZE=address|thread, CC=clang)'
 	@echo 'make power        power loss on a simulated disk; SEED=1 SEEDS=10000 TRACE=1 (tests/power)'
+	@echo 'make conformance  with Apache Kafka: its tools and broker on our files, and we on its (needs Java and Maven)'
 	@echo 'make bench        benchmarks, all or BENCH=name; tables here, JSON in build/bench'
 	@echo 'make fuzz         fuzz every parser for SECONDS=60, or FUZZ=name'
 	@echo 'make docs         write the generated pages'
@@ -25,11 +26,16 @@ run:
 
 test:
 	@deploy/install-dependencies build test
+	@deploy/install-dependencies conformance || echo 'Going on without; the stage conformance will say that it ran nothing.'
 	@tests/run
 
 power:
 	@$(MAKE) --no-print-directory -s POWER=1 build-power/tests/power/power
 	@build-power/tests/power/power --seed $(or $(SEED),1) --seeds $(or $(SEEDS),10000) $(if $(TRACE),--trace --jobs 1)
+
+conformance:
+	@deploy/install-dependencies build conformance
+	@tests/conformance/run '$(BUILD)'
 
 bench:
 	@deploy/install-dependencies build test

@@ -47,13 +47,7 @@ static int show_batch(struct view *v, const struct batch_header *h, bool valid, 
     dump_int(d, "partitionLeaderEpoch", h->leader_epoch);
     dump_bool(d, "isTransactional", h->attributes & BATCH_TRANSACTIONAL);
     dump_bool(d, "isControl", h->attributes & BATCH_CONTROL);
-    if (horizon && !d->o->json) { /* Java's way to print it */
-        char text[48];
-        snprintf(text, sizeof text, "OptionalLong[%" PRId64 "]", h->base_timestamp);
-        dump_text(d, "deleteHorizonMs", text);
-    } else {
-        dump_optional(d, "deleteHorizonMs", horizon ? h->base_timestamp : -1);
-    }
+    dump_optional(d, "deleteHorizonMs", horizon ? h->base_timestamp : -1);
     dump_int(d, "position", v->scan.position);
     dump_int(d, time_name(h), h->max_timestamp);
     dump_int(d, "size", (int64_t)batch_size(h));

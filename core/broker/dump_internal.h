@@ -24,7 +24,7 @@ struct dump {
 void dump_begin(struct dump *d, const char *type, const char *lead);
 void dump_int(struct dump *d, const char *name, int64_t v);
 void dump_optional(struct dump *d, const char *name,
-                   int64_t v); /* null, as text OptionalLong.empty, if below 0 */
+                   int64_t v); /* none if below 0; as text as Java prints it */
 void dump_bool(struct dump *d, const char *name, bool v);
 void dump_text(struct dump *d, const char *name, const char *s);
 /* Bytes that may be NULL: null. JSON: text, or {"base64":...} where they are no UTF-8. */

@@ -47,12 +47,11 @@ void dump_int(struct dump *d, const char *name, int64_t v)
 
 void dump_optional(struct dump *d, const char *name, int64_t v)
 {
-    if (v >= 0) {
-        dump_int(d, name, v);
-        return;
-    }
     name_of(d, name);
-    PUT(d, buf_str(&d->line, d->o->json ? "null" : "OptionalLong.empty", &d->why));
+    if (v < 0)
+        PUT(d, buf_str(&d->line, d->o->json ? "null" : "OptionalLong.empty", &d->why));
+    else
+        PUT(d, buf_printf(&d->line, &d->why, d->o->json ? "%" PRId64 : "OptionalLong[%" PRId64 "]", v));
 }
 
 void dump_bool(struct dump *d, const char *name, bool v)

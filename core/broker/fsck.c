@@ -192,6 +192,7 @@ static int check_one(struct fsck *x, const char *name, const struct uuid *id, st
         .clean = x->r->clean,
         /* The metadata log has no line there: it is synced with every change. */
         .recovery_point = meta || x->points_bad ? -1 : known_offset(x->points, name, 0),
+        .log_start = known_offset(x->starts, name, 0),
         .records = x->o->records,
     };
     x->now = name;

@@ -134,6 +134,7 @@ struct check_partition_args {
     struct uuid topic_id;   /* zero: any */
     bool clean;             /* the directory was stopped cleanly */
     int64_t recovery_point; /* what lies beyond may be torn if it was not; -1: unknown, everything may */
+    int64_t log_start;      /* what lies below is gone for readers; 0: nothing */
     bool records;           /* walk the records too, not only check CRCs */
 };
 struct check_partition_result {

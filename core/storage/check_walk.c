@@ -47,7 +47,7 @@ static int check_epoch(struct walk *w, const struct batch_header *h, struct err 
         return check_tell(p->c, finding(w, CHECK_WRONG_EPOCH, w->scan.position, h->base_offset), e,
                           "leader epoch %d behind epoch %d", h->leader_epoch, p->epoch);
     p->epoch = h->leader_epoch;
-    if (p->epochs_bad || h->leader_epoch < 0)
+    if (p->epochs_bad || h->leader_epoch < 0 || batch_last_offset(h) < p->args->log_start)
         return ERR_OK;
     while (p->epoch_at + 1 < p->epoch_count && p->epochs[p->epoch_at + 1].epoch <= h->leader_epoch)
         p->epoch_at++;
