@@ -69,6 +69,9 @@ static int code_of_errno(int errnum)
     switch (errnum) {
     case ENOMEM:
         return ERR_NO_MEMORY;
+    case EMFILE:
+    case ENFILE:
+        return ERR_FILES;
     case ENOSPC:
     case EDQUOT:
     case EFBIG:

@@ -18,6 +18,7 @@
     X(NO_MEMORY, -1, true, "out of memory")                                                                  \
     X(IO, 56, false, "input/output error")                                                                   \
     X(NO_SPACE, 56, true, "no space left")                                                                   \
+    X(FILES, 56, true, "too many files are open")                                                            \
     X(PERMISSION, 56, false, "permission denied")                                                            \
     X(LOG_FAILED, 56, false, "the log is out of service after a failed write or sync")                       \
     X(DISK_FAILED, 56, false, "the data directory is out of service")                                        \

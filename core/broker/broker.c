@@ -13,6 +13,7 @@
 #include "broker/closing.h"
 #include "broker/meta.h"
 #include "broker/offsets.h"
+#include "broker/open_files.h"
 #include "broker/recovery.h"
 #include "broker/store.h"
 #include "broker/txn.h"
@@ -147,6 +148,7 @@ int broker_open(struct broker **out, const struct broker_options *o, struct err 
         return err_nomem(e);
     set_defaults(b, o);
     mutex_init(&b->admin);
+    open_files_init(&b->files, o->open_files_max);
     int rc = topics_init(&b->topics, e);
     if (!rc && !(b->data_dir = mem_strdup(o->data_dir)))
         rc = err_nomem(e);
@@ -188,6 +190,7 @@ static void free_all(struct broker *b)
     topic_config_free(b->defaults.list, b->defaults.n);
     disks_free(b);
     mem_free(b->stages);
+    open_files_free(&b->files);
     pthread_mutex_destroy(&b->admin);
     mem_free(b->data_dir);
     mem_free(b);
@@ -251,6 +254,8 @@ void broker_stats(struct broker *b, struct broker_stats *s)
     s->recovered_bytes = atomic_load(&b->recovered_bytes);
     s->cut_bytes = atomic_load(&b->cut_bytes);
     s->start_ms = b->start_ms;
+    s->open_files = (uint64_t)atomic_load(&b->files.count);
+    s->open_files_max = (uint64_t)b->files.max;
     for (size_t i = 0; i < b->disk_count; i++)
         if (b->disks[i]->commit)
             commit_figures(b->disks[i]->commit, s);

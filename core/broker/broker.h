@@ -29,6 +29,7 @@ struct broker_options {
     size_t journal_file_bytes;      /* 0: default 64 MiB */
     int64_t retention_check_ms;     /* 0: default 300000, Kafka's log.retention.check.interval.ms */
     int64_t producer_expiration_ms; /* 0: default 86400000, Kafka's producer.id.expiration.ms */
+    int32_t open_files_max;         /* of segments; 0: by the process's limit */
     int32_t offsets_partitions;     /* 0: default 50; used when __consumer_offsets is first made */
     int32_t txn_partitions;         /* 0: default 50; likewise __transaction_state */
 
@@ -312,7 +313,8 @@ struct broker_stats {
     uint64_t journal_bytes;
     uint64_t topics, partitions;
     uint64_t recovered_bytes, cut_bytes;
-    int64_t start_ms; /* how long opening took */
+    int64_t start_ms;                    /* how long opening took */
+    uint64_t open_files, open_files_max; /* of segments */
 };
 void broker_stats(struct broker *b, struct broker_stats *s);
 

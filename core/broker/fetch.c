@@ -3,6 +3,7 @@
  */
 #include "base/mem.h"
 #include "broker/checkpoint.h"
+#include "broker/open_files.h"
 #include "broker/store.h"
 #include "broker/upkeep.h"
 
@@ -13,6 +14,10 @@ static int hold_log(struct broker *b, const char *topic, int32_t partition, stru
     int rc = topic_acquire(b, topic, partition, p, e);
     if (!rc && (rc = partition_open(b, *p, false, log, e)))
         partition_release(&b->topics, *p);
+    if (!rc) {
+        open_files_used(b, *p);
+        open_files_make_room(b);
+    }
     return rc;
 }
 

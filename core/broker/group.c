@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/diag.h"
 #include "base/mem.h"
+#include "broker/open_files.h"
 #include "broker/store.h"
 #include "broker/upkeep.h"
 
@@ -147,6 +148,7 @@ static int append_one(struct broker *b, struct append *a, struct err *e)
         rc = partition_open_locked(b, p, true, &log, e);
     if (rc)
         return rc;
+    open_files_used(b, p);
     a->old_end = log_end_offset(log);
     if ((rc = log_append(log, a->data, a->bytes, &args, &a->appended, e))) {
         disk_suspect(p->disk, e);
@@ -303,6 +305,8 @@ int group_append(struct broker *b, struct append *appends, size_t n, size_t rese
         let_go(b, appends, n);
         commit_unreserve(appends[0].item.p->disk->commit, reserved);
     }
+    if (rc == ERR_FILES)
+        open_files_relieve(b);
     if (!rc && !staged)
         rc = complete_now(b, appends, n, e);
     return rc;

@@ -9,6 +9,7 @@
 #include "base/diag.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "broker/open_files.h"
 #include "broker/store.h"
 #include "broker/waiter.h"
 
@@ -53,6 +54,7 @@ static int open_log(struct broker *b, struct partition *p, const char *dir, cons
         .log_start_offset = p->start_offset,
         .clean = p->clean || !p->exists,
         .durable_end = durable_end(p, s->synced),
+        .open_files = &b->files.count,
     };
     int rc = log_open(log, &args, &report, e);
     if (rc)
@@ -92,6 +94,7 @@ int partition_open(struct broker *b, struct partition *p, bool create, struct lo
     *log = partition_log(p);
     if (*log)
         return ERR_OK;
+    open_files_make_room(b);
     pthread_mutex_lock(&p->lock);
     int rc = partition_open_locked(b, p, create, log, e);
     pthread_mutex_unlock(&p->lock);

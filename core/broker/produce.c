@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "broker/admit.h"
 #include "broker/group.h"
+#include "broker/open_files.h"
 #include "broker/store.h"
 #include "broker/txn.h"
 
@@ -354,6 +355,7 @@ static bool all_well(const struct produce_request *requests, size_t n, struct er
 static struct produce_op *op_begin(struct broker *b, struct produce_request *requests, size_t n, bool atomic,
                                    struct content **contents, struct err *e)
 {
+    open_files_make_room(b);
     *contents = mem_calloc(n + 1, sizeof **contents);
     struct produce_op *op = *contents ? op_new(b, requests, n, atomic, *contents) : NULL;
     if (op)

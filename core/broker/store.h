@@ -19,6 +19,17 @@ struct offsets;
 struct txns;
 struct upkeep;
 
+/* See open_files.c. */
+struct open_files {
+    int max;
+    atomic_int count;      /* of all logs */
+    pthread_mutex_t evict; /* outside of the logs' locks; held over syncs */
+    int reserve;           /* a file that does nothing but to make place */
+    atomic_bool relieve;   /* there were not so many to be had */
+    size_t hand;           /* where the next search begins; under `evict` */
+    int64_t next_sweep;    /* upkeep's */
+};
+
 struct broker {
     struct broker_options o;
     char *data_dir; /* the main one */
@@ -32,6 +43,7 @@ struct broker {
     bool checkpoints_stale; /* they may name deleted topics; under `admin` */
     struct topics topics;
     struct topic_defaults defaults;
+    struct open_files files;
     struct log *meta;                            /* __cluster_metadata-0 */
     struct map *removed, *removed_names;         /* ids and names of deleted topics, while starting */
     int64_t next_producer_id, producer_id_limit; /* the rest of this process's block; under `admin` */

@@ -85,6 +85,7 @@ struct partition {
     int64_t recovery_point, start_offset;
     int64_t journaled_end; /* end of the last entry that recovery replayed; -1: none */
 
+    atomic_bool recent;           /* used since open_files.c looked last */
     atomic_int pending;           /* staged appends that are not yet committed */
     atomic_bool dirty;            /* appended since the last flush */
     atomic_bool journaled;        /* since the start or before it, whatever the topic's durability is now */

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "broker/admit.h"
+#include "broker/open_files.h"
 #include "broker/txn.h"
 
 /* A marker's batch is 78 bytes; kept apart by this. */
@@ -335,6 +336,7 @@ static int lock_with_room(struct txn_work *w, size_t *reserved, struct err *e)
 int txn_work_run(struct txn_work *w, struct err *e)
 {
     size_t reserved;
+    open_files_make_room(w->b);
     int rc = admit_all(w, e);
     if (!rc)
         rc = lock_with_room(w, &reserved, e);

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "broker/checkpoint.h"
+#include "broker/open_files.h"
 #include "broker/txn.h"
 
 #define RETRY_MS 60000
@@ -206,6 +207,7 @@ int64_t upkeep_round(struct broker *b, int64_t now)
         retention_pass(b, list, n);
         u->next_retention = now + b->o.retention_check_ms;
     }
+    next = earlier(next, open_files_sweep(b, list, n, now));
     next = earlier(next, removal_pass(list, n, clock_mono_ms()));
     partitions_release(&b->topics, list, n);
     return earlier(next, u->next_retention);

@@ -236,6 +236,7 @@ static int start_store(struct run *r, struct err *e)
     struct broker_options bo = {.data_dir = by_file ? r->hub.data_dir : cli_data_dir(r->c),
                                 .journal_file_bytes = r->hub.journal_file_bytes,
                                 .retention_check_ms = r->hub.retention_check_ms,
+                                .open_files_max = r->hub.open_files_max,
                                 .producer_expiration_ms = r->hub.producer_expiration_ms,
                                 .defaults_known = true,
                                 .defaults = r->hub.defaults,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/fault.h"
+#include "base/files.h"
 #include "cli/cli.h"
 
 /* A command is one or two words; returns how many of them fit, 0 for none. */
@@ -114,6 +115,7 @@ int main(int argc, char **argv)
     const struct cli_command *commands = cli_commands(&n);
     if (!fault_from_env())
         return EXIT_USAGE;
+    files_raise_limit();
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of write, said by the command */
     if (argc < 2) {
         cli_help(NULL);

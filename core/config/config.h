@@ -126,6 +126,7 @@ struct hub_config {
     size_t journal_file_bytes;
     int64_t retention_check_ms;
     int64_t producer_expiration_ms;
+    int32_t open_files_max;              /* 0: by the process's limit */
     int32_t num_partitions;              /* of topics that are made without a number */
     struct topic_config_entry *defaults; /* of topics' settings; by their names */
     size_t default_count;

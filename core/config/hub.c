@@ -73,6 +73,8 @@ int hub_config_fill(struct hub_config *h, struct leat_config *options, struct er
                                 ? options_int(options, "log.retention.check.interval.ms")
                                 : options_int(options, "retention.check.interval");
     h->producer_expiration_ms = options_int(options, "producer.id.expiration.ms");
+    h->open_files_max =
+        options_is_set(options, "open.files.max") ? (int32_t)options_int(options, "open.files.max") : 0;
     h->num_partitions = (int32_t)options_int(options, "num.partitions");
     int rc = complete ? hub_defaults(options, &h->defaults, &h->default_count, e) : err_nomem(e);
     if (rc)

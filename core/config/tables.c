@@ -81,6 +81,17 @@ static const struct leat_option hub_rows[] = {
                "(the older name of log.retention.check.interval.ms, which counts if both are given).",
     },
     {
+        .name = "open.files.max",
+        .type = LEAT_INT,
+        .min = 16,
+        .max = INT32_MAX,
+        .importance = LEAT_LOW,
+        .doc = "How many files of segments may be open. Beyond it those of partitions that were not used for "
+               "the "
+               "longest time are closed, after a sync. Without this: three quarters of the process's limit "
+               "(RLIMIT_NOFILE, which is raised as far as it may be), and at least 256 less than it.",
+    },
+    {
         .name = "log.retention.check.interval.ms",
         .type = LEAT_DURATION,
         .min = 1,

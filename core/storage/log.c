@@ -157,7 +157,7 @@ static struct log *new_log(const struct log_open_args *args, struct err *e)
     atomic_init(&log->next_removal, INT64_MAX);
     for (unsigned k = 0; k < LOG_HINTS; k++)
         log->hints[k].offset = -1;
-    log->dir = log_dir_new(args->dir, e);
+    log->dir = log_dir_new(args->dir, args->open_files, e);
     log->name = mem_strdup(args->name);
     log->producers = producers_new();
     if (log->dir && log->name && log->producers)
@@ -380,4 +380,9 @@ void log_close_idle(struct log *log)
     }
     segment_cool(log_active(log));
     pthread_mutex_unlock(&log->append);
+}
+
+int log_open_files(struct log *log)
+{
+    return atomic_load_explicit(&log->dir->open, memory_order_relaxed);
 }

@@ -8,6 +8,7 @@
 #ifndef LEAT_STORAGE_LOG_H
 #define LEAT_STORAGE_LOG_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -57,6 +58,8 @@ struct log_open_args {
      * -1: not journaled, keep every valid batch.
      */
     int64_t durable_end;
+    atomic_int
+        *open_files; /* counts the files that segments have open; outlives them. NULL: nobody wants to know */
 };
 
 /* Opens or creates. Damage before the recovery point is reported by diag and stays unserved; not an error
@@ -224,8 +227,12 @@ int log_truncate_to(struct log *log, int64_t offset, struct err *e);
 
 void log_set_config(struct log *log, const struct log_config *config);
 
-/* Closes files and gives memory back that a log at rest does not need; they come back when it is used. Any thread. */
+/*
+ * Closes files and gives memory back that a log at rest does not need; they come back when it is used. Files that are not
+ * synced stay open. Any thread.
+ */
 void log_close_idle(struct log *log);
+int log_open_files(struct log *log);
 
 /* ---- producers and epochs
  * ----------------------------------------------------------------------------------- */

@@ -113,6 +113,34 @@ static int write_epochs(struct log *log, const struct flush *f, struct err *e)
     return rc;
 }
 
+/* What was taken is to be done another time. */
+static void put_back_names(struct log *log, const struct flush *f)
+{
+    pthread_mutex_lock(&log->append);
+    log->metadata_dirty |= f->metadata_dirty;
+    log->names_dirty |= f->names_dirty;
+    log->parent_dirty |= f->parent_dirty;
+    pthread_mutex_lock(&log->state);
+    log->epochs.dirty |= f->epochs_dirty;
+    pthread_mutex_unlock(&log->state);
+    pthread_mutex_unlock(&log->append);
+}
+
+static void put_back(struct log *log, const struct flush *f)
+{
+    put_back_names(log, f);
+    pthread_mutex_lock(&log->append);
+    for (size_t i = 0; i < f->n; i++) {
+        struct segment *s = f->dirty[i];
+        atomic_store(&s->data_dirty, true);
+        atomic_store(&s->txn_dirty, true);
+        s->index_dirty = true;
+    }
+    if (f->snapshot.len)
+        log->snapshot_lag += SNAPSHOT_LAG;
+    pthread_mutex_unlock(&log->append);
+}
+
 /* The small files. What is not done is marked to be done again. */
 static int sync_names(struct log *log, struct flush *f, struct err *e)
 {
@@ -127,16 +155,8 @@ static int sync_names(struct log *log, struct flush *f, struct err *e)
         rc = io_sync_dir(log->dir->path, e);
     if (rc == ERR_OK && f->parent_dirty)
         rc = io_sync_parent(log->dir->path, e);
-    if (rc == ERR_OK)
-        return ERR_OK;
-    pthread_mutex_lock(&log->append);
-    log->metadata_dirty |= f->metadata_dirty;
-    log->names_dirty |= f->names_dirty;
-    log->parent_dirty |= f->parent_dirty;
-    pthread_mutex_lock(&log->state);
-    log->epochs.dirty |= f->epochs_dirty;
-    pthread_mutex_unlock(&log->state);
-    pthread_mutex_unlock(&log->append);
+    if (rc)
+        put_back_names(log, f);
     return rc;
 }
 
@@ -176,6 +196,10 @@ int log_flush_all(struct log *log, bool final, struct err *e)
         goto taken;
     for (size_t i = 0; i < f.n && rc == ERR_OK; i++)
         rc = segment_sync(f.dirty[i], f.with_indexes[i], e);
+    if (rc == ERR_FILES || rc == ERR_NO_MEMORY) {
+        put_back(log, &f); /* no sync was tried where a file could not be opened: nothing is lost */
+        goto taken;
+    }
     if (rc) {
         e->fatal = true; /* whatever kept the sync from happening: the data may not be there */
         log_fail(log, e);

@@ -20,7 +20,7 @@ static const char *const stages[] = {
     [SEGMENT_DELETED] = DELETED_SUFFIX,
 };
 
-struct log_dir *log_dir_new(const char *path, struct err *e)
+struct log_dir *log_dir_new(const char *path, atomic_int *total, struct err *e)
 {
     size_t n = strlen(path);
     if (n > STORAGE_DIR_MAX) {
@@ -33,6 +33,8 @@ struct log_dir *log_dir_new(const char *path, struct err *e)
         return NULL;
     }
     atomic_init(&d->refs, 1);
+    atomic_init(&d->open, 0);
+    d->total = total;
     memcpy(d->path, path, n + 1);
     return d;
 }
@@ -72,12 +74,26 @@ struct segment *segment_ref(struct segment *s)
     return s;
 }
 
+static void count_open(struct segment *s, int change)
+{
+    atomic_fetch_add(&s->dir->open, change);
+    if (s->dir->total)
+        atomic_fetch_add(s->dir->total, change);
+}
+
+static void close_file(struct segment *s, int kind)
+{
+    if (s->fd[kind] < 0)
+        return;
+    io_close(s->fd[kind]);
+    s->fd[kind] = -1;
+    count_open(s, -1);
+}
+
 static void close_files(struct segment *s)
 {
-    for (int i = 0; i < FILE_KINDS; i++) {
-        io_close(s->fd[i]);
-        s->fd[i] = -1;
-    }
+    for (int i = 0; i < FILE_KINDS; i++)
+        close_file(s, i);
 }
 
 void segment_unpin(struct segment *s)
@@ -140,8 +156,10 @@ int segment_fd_locked(struct segment *s, enum segment_file kind, int flags, int 
     char path[STORAGE_PATH_MAX];
     int rc = ERR_OK;
     if (s->fd[kind] < 0 || (flags & O_TRUNC)) {
-        io_close(s->fd[kind]);
+        close_file(s, kind);
         rc = io_open(&s->fd[kind], segment_path(s, kind, path), O_RDWR | flags, 0600, e);
+        if (rc == ERR_OK)
+            count_open(s, 1);
     }
     *fd = s->fd[kind];
     return rc;
@@ -190,10 +208,8 @@ int segment_create(struct segment *s, struct err *e)
     }
     if (rc == ERR_OK) /* last: a segment exists with its .log */
         rc = segment_fd_locked(s, FILE_LOG, O_CREAT | O_TRUNC, &fd, e);
-    for (int i = FILE_INDEX; i <= FILE_TIME; i++) { /* opened again when a page of entries is full */
-        io_close(s->fd[i]);
-        s->fd[i] = -1;
-    }
+    for (int i = FILE_INDEX; i <= FILE_TIME; i++) /* opened again when a page of entries is full */
+        close_file(s, i);
     s->loaded = true;
     atomic_store(&s->data_dirty, true);
     s->index_dirty = true;

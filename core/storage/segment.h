@@ -21,9 +21,11 @@
 /* Path of the log's directory, shared by its segments, some of which may outlive the log. */
 struct log_dir {
     atomic_int refs;
+    atomic_int open;   /* files that its segments have open */
+    atomic_int *total; /* the same of all logs; the owner's, NULL: not counted */
     char path[];
 };
-struct log_dir *log_dir_new(const char *path, struct err *e);
+struct log_dir *log_dir_new(const char *path, atomic_int *total, struct err *e);
 void log_dir_release(struct log_dir *d);
 
 enum segment_file { FILE_LOG, FILE_INDEX, FILE_TIME, FILE_TXN, FILE_KINDS };

@@ -1,9 +1,10 @@
 """Topics' settings as an operator meets them: the hub's defaults, describe, retention."""
 import json
 import os
+import subprocess
 import unittest
 
-from leat import Case, leat, wait_for
+from leat import LEAT, Case, wait_for
 
 
 class Settings(Case):
@@ -65,6 +66,20 @@ class Settings(Case):
         self.assertEqual(partition["end_offset"], 20000)
         self.assertLess(partition["size"], len(lines) // 4)
         self.assertEqual(len(hub.values("t")), 20000)
+
+    def test_open_files(self):
+        hub = self.hub("hub: {open.files.max: 16}\npipelines: []\n", start=False)
+        done = subprocess.run(["prlimit", "--nofile=200:200", LEAT, "topics", "create", "many", "--partitions", "150",
+                               "--data-dir", hub.data], capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        hub.start()
+        for p in range(150):
+            hub.leat("produce", "many", "--partition", str(p), stdin="%d\n" % p)
+        fds = [os.path.realpath("/proc/%d/fd/%s" % (hub.process.pid, fd))
+               for fd in os.listdir("/proc/%d/fd" % hub.process.pid)]
+        self.assertLessEqual(sum("/logs/many-" in fd for fd in fds), 20)
+        self.assertEqual(sorted(hub.values("many"), key=int), [str(p) for p in range(150)])
+        self.assertEqual(hub.stop(), 0)
 
 
 if __name__ == "__main__":
