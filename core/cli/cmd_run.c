@@ -252,11 +252,16 @@ static int start_store(struct run *r, struct err *e)
 /* Takes the addresses, so that what is wrong with them is known before a task runs. */
 static int open_interface(struct run *r, struct err *e)
 {
-    const char *listen = cli_value(r->c, "http-listen");
+    const char *listen = cli_value(r->c, "http-listen") ? cli_value(r->c, "http-listen") : r->hub.http_listen;
     char *socket_path = mem_printf("%s/leat.sock", broker_data_dir(r->broker));
     int rc = socket_path
-                 ? http_server_listen(&r->server, socket_path, listen ? listen : r->hub.http_listen, e)
+                 ? http_server_listen(&r->server, socket_path, listen, e)
                  : err_nomem(e);
+    if (rc == ERR_OK && listen)
+        diag_warn("hub",
+                  "http.listen: whoever reaches %s can read every topic, the status and the metrics, without "
+                  "authentication and without encryption; nothing can be changed there",
+                  listen);
     mem_free(socket_path);
     return rc;
 }

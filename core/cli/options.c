@@ -203,7 +203,8 @@ static void print_program(void)
     printf(
         "\nleat COMMAND --help tells more. Commands work through the running hub or, when none runs, on the "
         "data\n"
-        "directory itself. Exit codes: 0 fine, 1 failed, 2 usage, 3 configuration, 4 not found, 5 busy.\n");
+        "directory itself. Exit codes: 0 fine, 1 failed, 2 usage, 3 configuration, 4 not found,\n"
+        "5 busy or no hub.\n");
 }
 
 void cli_help(const struct cli_command *command)

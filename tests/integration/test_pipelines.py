@@ -183,6 +183,7 @@ pipelines:
             port = s.getsockname()[1]
         self.write("in/a.log", "x\ny\n")
         hub = self.hub("hub:\n  http.listen: 127.0.0.1:%d\n%s" % (port, FILES.lstrip()))
+        self.assertRegex(hub.log_text(), r"WARN .*http.listen: whoever reaches 127.0.0.1:%d can read every topic" % port)
         wait_for("the lines", lambda: hub.task("logs")["records"] == 2)
 
         def get(path, method="GET"):
