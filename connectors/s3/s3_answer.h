@@ -39,6 +39,9 @@ struct s3_uploads_page {
 
 /* ListMultipartUploadsResult: calls `each` with key and upload id of every upload; stops at its first error.
  */
+/* The first key of a list of objects, decoded; "" if there is none. */
+int answer_first_key(const void *body, size_t n, char out[S3_KEY_SIZE], struct err *e);
+
 int answer_uploads(const void *body, size_t n, struct s3_uploads_page *page,
                    int (*each)(void *arg, const char *key, const char *upload_id, struct err *e), void *arg,
                    struct err *e);

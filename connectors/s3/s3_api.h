@@ -61,18 +61,27 @@ bool s3_access_denied(const struct s3_api *a);
 /* Credentials, region, endpoint and bucket are right: lists nothing of the bucket. */
 int s3_check_bucket(struct s3_api *a, struct err *e);
 
-/* `if_absent`: ERR_EXISTS rather than replacing another object, where the store knows conditional writes. */
-int s3_put_object(struct s3_api *a, const char *key, const void *data, size_t n, bool if_absent,
-                  struct err *e);
+/*
+ * `if_absent`: ERR_EXISTS rather than replacing another object, where the store knows conditional writes. `topic_id` goes into
+ * the object's metadata; NULL: nothing does.
+ */
+int s3_put_object(struct s3_api *a, const char *key, const void *data, size_t n, const char *topic_id,
+                  bool if_absent, struct err *e);
 
 struct s3_object_info {
     int64_t size;
     char etag[S3_ETAG_SIZE];
+    char topic_id[64]; /* "": its metadata has none */
 };
 /* ERR_NOT_FOUND: no such object. */
 int s3_head_object(struct s3_api *a, const char *key, struct s3_object_info *out, struct err *e);
 
-int s3_create_upload(struct s3_api *a, const char *key, char upload_id[S3_UPLOAD_ID_SIZE], struct err *e);
+/* The first of the bucket's keys with the prefix; "" if there is none. */
+int s3_first_key(struct s3_api *a, const char *prefix, char key[S3_KEY_SIZE], struct err *e);
+
+/* `topic_id` as for s3_put_object. */
+int s3_create_upload(struct s3_api *a, const char *key, const char *topic_id,
+                     char upload_id[S3_UPLOAD_ID_SIZE], struct err *e);
 /* `number` from 1. */
 int s3_upload_part(struct s3_api *a, const char *key, const char *upload_id, int number, const void *data,
                    size_t n, char etag[S3_ETAG_SIZE], struct err *e);

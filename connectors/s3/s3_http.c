@@ -93,7 +93,7 @@ static size_t receive_header(char *line, size_t size, size_t count, void *arg)
 
     if (!colon) {
         if (n > 5 && memcmp(line, "HTTP/", 5) == 0) /* a new answer: forget what a 100 or a proxy said */
-            r->etag[0] = r->region[0] = r->request_id[0] = '\0';
+            r->topic_id[0] = r->etag[0] = r->region[0] = r->request_id[0] = '\0';
         return n;
     }
     name = (size_t)(colon - line);
@@ -104,6 +104,8 @@ static size_t receive_header(char *line, size_t size, size_t count, void *arg)
         keep_value(colon + 1, value_len, r->region, sizeof r->region);
     } else if (name == 16 && strncasecmp(line, "x-amz-request-id", name) == 0) {
         keep_value(colon + 1, value_len, r->request_id, sizeof r->request_id);
+    } else if (name == sizeof HTTP_TOPIC_ID - 1 && strncasecmp(line, HTTP_TOPIC_ID, name) == 0) {
+        keep_value(colon + 1, value_len, r->topic_id, sizeof r->topic_id);
     } else if (name == 4 && strncasecmp(line, "date", name) == 0) {
         keep_value(colon + 1, value_len, text, sizeof text);
         r->date_s = (int64_t)curl_getdate(text, NULL);

@@ -36,10 +36,14 @@ struct http_request {
     size_t body_len;
 };
 
+/* Metadata of our objects: the id of the topic that they hold records of. */
+#define HTTP_TOPIC_ID "x-amz-meta-leat-topic-id"
+
 struct http_response {
     int status;
     struct buf body;
-    char etag[128]; /* without quotes; "" if there was none */
+    char topic_id[64]; /* our own metadata, see s3_topics.h; "" for none */
+    char etag[128];    /* without quotes; "" if there was none */
     char region[64];
     char request_id[128];
     int64_t content_length; /* of HEAD, too; -1 unknown */

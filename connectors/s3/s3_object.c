@@ -31,7 +31,10 @@ static int make_key(const struct s3_object *o, const struct template_values *nam
 int object_init(struct s3_object *o, const struct s3_target_config *c, const struct filer_file *file,
                 struct err *e)
 {
+    const struct s3_topic *topic = topics_find(c->topics, file->topic);
+
     o->config = c;
+    o->topic_id = topic ? topic->id : "";
     o->topic = mem_strdup(file->topic);
     o->directory = mem_strdup(file->encoded_partition);
     o->extension = mem_strdup(file->extension);
@@ -99,7 +102,7 @@ static int begin_upload(struct s3_object *o, bool conditional, struct err *e)
             rc = ERR_OK;
     }
     if (rc == ERR_OK)
-        rc = s3_create_upload(o->config->api, o->key, upload_id, e);
+        rc = s3_create_upload(o->config->api, o->key, o->topic_id, upload_id, e);
     if (rc)
         return rc;
     o->upload_id = mem_strdup(upload_id);
@@ -137,13 +140,13 @@ int object_part(struct s3_object *o, struct buf *part, bool conditional, struct 
 int object_put(struct s3_object *o, const struct buf *whole, bool conditional, struct err *e)
 {
     const void *data = whole->data ? (const void *)whole->data : "";
-    int rc = s3_put_object(o->config->api, o->key, data, whole->len, conditional, e);
+    int rc = s3_put_object(o->config->api, o->key, data, whole->len, o->topic_id, conditional, e);
 
     /* Another object of that name: ours goes behind it. Between look and put the name may be taken again. */
     for (int i = 0; rc == ERR_EXISTS && conditional && i < o->config->settings->scan_limit; i++) {
         rc = take_free_name(o, e);
         if (rc == ERR_OK)
-            rc = s3_put_object(o->config->api, o->key, data, whole->len, true, e);
+            rc = s3_put_object(o->config->api, o->key, data, whole->len, o->topic_id, true, e);
     }
     return rc;
 }

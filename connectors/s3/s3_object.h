@@ -11,6 +11,7 @@ struct s3_object {
     const struct s3_target_config *config;
     char *key;
     char *topic, *directory, *extension;
+    const char *topic_id;        /* of the target's topics */
     struct template_values name; /* for another key; of the strings above */
     char *upload_id;             /* NULL: none was begun, or it is completed */
     char (*etags)[S3_ETAG_SIZE];

@@ -23,9 +23,11 @@ static void hex(const uint8_t *data, size_t n, char *out)
         snprintf(out + 2 * i, 3, "%02x", data[i]);
 }
 
-static void add_object_headers(const struct s3_api *a, struct s3_call *c)
+static void add_object_headers(const struct s3_api *a, struct s3_call *c, const char *topic_id)
 {
     call_header(c, "content-type", "application/octet-stream");
+    if (topic_id && *topic_id)
+        call_header(c, HTTP_TOPIC_ID, topic_id);
     for (size_t i = 0; i < a->config.object_header_count && c->header_count < CALL_HEADERS_MAX - 1; i++)
         c->headers[c->header_count++] = a->object_headers[i];
 }
@@ -46,6 +48,22 @@ int s3_check_bucket(struct s3_api *a, struct err *e)
     return s3_call(a, &c, e);
 }
 
+static int read_first_key(void *arg, const struct http_response *r, struct err *e)
+{
+    return answer_first_key(r->body.data, r->body.len, arg, e);
+}
+
+int s3_first_key(struct s3_api *a, const char *prefix, char key[S3_KEY_SIZE], struct err *e)
+{
+    struct s3_call c = {.what = "list objects of", .method = "GET", .read = read_first_key, .read_arg = key};
+
+    call_query(&c, "list-type", "2");
+    call_query(&c, "max-keys", "1");
+    call_query(&c, "encoding-type", "url");
+    call_query(&c, "prefix", prefix);
+    return s3_call(a, &c, e);
+}
+
 static int read_head(void *arg, const struct http_response *r, struct err *e)
 {
     struct s3_object_info *info = arg;
@@ -53,6 +71,7 @@ static int read_head(void *arg, const struct http_response *r, struct err *e)
     (void)e;
     info->size = r->content_length;
     memcpy(info->etag, r->etag, sizeof info->etag);
+    memcpy(info->topic_id, r->topic_id, sizeof info->topic_id);
     return ERR_OK;
 }
 
@@ -113,8 +132,8 @@ static int read_etag(void *arg, const struct http_response *r, struct err *e)
     return ERR_OK;
 }
 
-int s3_put_object(struct s3_api *a, const char *key, const void *data, size_t n, bool if_absent,
-                  struct err *e)
+int s3_put_object(struct s3_api *a, const char *key, const void *data, size_t n, const char *topic_id,
+                  bool if_absent, struct err *e)
 {
     char etag[S3_ETAG_SIZE];
     struct s3_call c = {.what = "put",
@@ -127,7 +146,7 @@ int s3_put_object(struct s3_api *a, const char *key, const void *data, size_t n,
     uint8_t md[EVP_MAX_MD_SIZE];
     int rc;
 
-    add_object_headers(a, &c);
+    add_object_headers(a, &c, topic_id);
     if (if_absent && !a->unconditional)
         call_header(&c, IF_ABSENT, "*");
     rc = s3_call(a, &c, e);
@@ -135,7 +154,7 @@ int s3_put_object(struct s3_api *a, const char *key, const void *data, size_t n,
         return rc;
     if (conditional_refused(a)) {
         give_up_conditions(a);
-        return s3_put_object(a, key, data, n, false, e);
+        return s3_put_object(a, key, data, n, topic_id, false, e);
     }
     if (rc != ERR_EXISTS)
         return rc;
@@ -150,7 +169,8 @@ static int read_upload_id(void *arg, const struct http_response *r, struct err *
     return answer_upload_id(r->body.data, r->body.len, arg, e);
 }
 
-int s3_create_upload(struct s3_api *a, const char *key, char upload_id[S3_UPLOAD_ID_SIZE], struct err *e)
+int s3_create_upload(struct s3_api *a, const char *key, const char *topic_id,
+                     char upload_id[S3_UPLOAD_ID_SIZE], struct err *e)
 {
     struct s3_call c = {.what = "begin a multipart upload of",
                         .method = "POST",
@@ -158,7 +178,7 @@ int s3_create_upload(struct s3_api *a, const char *key, char upload_id[S3_UPLOAD
                         .read = read_upload_id,
                         .read_arg = upload_id};
 
-    add_object_headers(a, &c);
+    add_object_headers(a, &c, topic_id);
     call_query(&c, "uploads", "");
     return s3_call(a, &c, e);
 }

@@ -290,6 +290,7 @@ static const struct leat_connector s3_connector = {
     .option_count = sizeof s3_options / sizeof *s3_options,
     .exact = true,
     .not_exact = s3_not_exact,
+    .outlet = s3_sink_outlet,
     .validate = s3_sink_validate,
     .check = s3_sink_check,
     .sink = &s3_sink_ops,

@@ -71,8 +71,7 @@ static int abort_if_ours(void *arg, const char *key, const char *upload_id, stru
     return ERR_OK;
 }
 
-/* <topics.dir>/<topic>/ */
-static int make_prefix(const struct layout *l, const char *topic, struct buf *out, struct err *e)
+int recover_prefix(const struct layout *l, const char *topic, struct buf *out, struct err *e)
 {
     bool dir = l->prefix && *l->prefix;
 
@@ -104,7 +103,7 @@ int recover_uploads(struct s3_api *api, const struct layout *l, const struct lea
         if (topic_before(assigned, i))
             continue;
         s.topic = assigned[i].topic;
-        rc = make_prefix(l, s.topic, &prefix, e);
+        rc = recover_prefix(l, s.topic, &prefix, e);
         if (rc == ERR_OK)
             rc = s3_each_upload(api, (const char *)prefix.data, abort_if_ours, &s, e);
     }

@@ -20,4 +20,7 @@ bool recover_is_ours(const struct layout *l, const char *key, const char *topic,
 int recover_uploads(struct s3_api *api, const struct layout *l, const struct leat_offset *assigned, size_t n,
                     size_t *aborted, struct err *e);
 
+/* <topics.dir>/<topic>/ with a NUL. */
+int recover_prefix(const struct layout *l, const char *topic, struct buf *out, struct err *e);
+
 #endif

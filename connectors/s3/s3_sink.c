@@ -27,6 +27,7 @@ struct s3_sink {
     struct s3_settings settings;
     struct record_view view;
     struct s3_api *api;
+    struct s3_topics topics;
     struct s3_target *target;
     struct filer *filer;
     bool by_clock; /* a replay may make other objects */
@@ -141,7 +142,7 @@ static int try_writing(struct s3_sink *s, struct err *e)
 
     if (!key)
         return err_nomem(e);
-    rc = s3_create_upload(s->api, key, upload_id, e);
+    rc = s3_create_upload(s->api, key, NULL, upload_id, e);
     if (rc == ERR_OK)
         rc = s3_abort_upload(s->api, key, upload_id, e);
     if (rc == ERR_OK)
@@ -176,17 +177,49 @@ static int clean_up(struct s3_sink *s, const struct leat_offset *assigned, size_
     return ERR_OK;
 }
 
+/* Are there objects of earlier topics of these names? */
+static int learn_topics(struct s3_sink *s, const struct leat_offset *assigned, size_t n, struct err *e)
+{
+    int rc = ERR_OK;
+
+    for (size_t i = 0; i < n && rc == ERR_OK; i++) {
+        const char *name = assigned[i].topic;
+
+        if (topics_find(&s->topics, name))
+            continue;
+        rc = topics_learn(&s->topics, s->api, &s->settings.layout, name, kit_topic_id(s->host, s->task, name),
+                          e);
+        if (rc && rc != ERR_NO_MEMORY && rc != ERR_INTERRUPTED && !e->retriable) {
+            s->host->log(s->task, LEAT_WARN, "whether topic %s was made anew cannot be seen: %s", name,
+                         e->text);
+            rc = ERR_OK;
+        }
+        if (rc == ERR_OK && topics_find(&s->topics, name)->mark[0])
+            s->host->log(
+                s->task, LEAT_WARN,
+                "topic %s was made anew since objects of it were written here: names of new objects have %s "
+                "in them",
+                name, topics_find(&s->topics, name)->mark);
+    }
+    return rc;
+}
+
 static int start_writing(struct s3_sink *s, const struct leat_offset *assigned, size_t n, struct err *e)
 {
-    struct s3_target_config c = {
-        .settings = &s->settings, .api = s->api, .log = on_notice, .wait = on_wait_fd, .arg = s};
+    struct s3_target_config c = {.settings = &s->settings,
+                                 .api = s->api,
+                                 .topics = &s->topics,
+                                 .log = on_notice,
+                                 .wait = on_wait_fd,
+                                 .arg = s};
 
     if (s3_target_new(&c, &s->target, e) ||
         filer_new(&s->settings.filer, &s->view, &s3_filer_target, s->target, &s->filer, e))
         return e->code;
     s3_target_set_conditional(s->target, s->settings.conditional && s->by_clock);
     for (size_t i = 0; i < n; i++)
-        if (filer_assign(s->filer, assigned[i].topic, assigned[i].partition, -1, "", e))
+        if (filer_assign(s->filer, assigned[i].topic, assigned[i].partition, -1,
+                         topics_find(&s->topics, assigned[i].topic)->mark, e))
             return e->code;
     return ERR_OK;
 }
@@ -202,6 +235,7 @@ static void sink_close(void *self)
     filer_free(s->filer);
     s3_target_free(s->target);
     s3_api_free(s->api);
+    topics_free(&s->topics);
     mem_free(s);
 }
 
@@ -233,6 +267,8 @@ static int sink_open(struct leat_task *t, const struct leat_host *h, const struc
         rc = try_store(s, false, &e);
     if (rc == ERR_OK)
         rc = clean_up(s, assigned, n, &e);
+    if (rc == ERR_OK)
+        rc = learn_topics(s, assigned, n, &e);
     if (rc == ERR_OK)
         rc = start_writing(s, assigned, n, &e);
     if (rc == ERR_OK) {
@@ -318,19 +354,43 @@ static int sink_flush(void *self, bool final, struct leat_offset *assigned, size
 /* ---- the connector
  * -------------------------------------------------------------------------------------------- */
 
-/* Builds all that a task would build short of asking for credentials and connecting. */
-int s3_sink_validate(struct leat_task *t, const struct leat_host *h, const struct leat_config *c)
+/* All that a task would build short of asking for credentials and connecting. */
+static int build_offline(struct leat_task *t, const struct leat_host *h, const struct leat_config *c,
+                         struct s3_sink **s, struct err *e)
 {
     char nobody[] = "";
     const struct s3_creds creds = {.access_key = nobody, .secret_key = nobody};
-    struct s3_sink *s = NULL;
-    struct err e;
-    int rc = new_sink(t, h, c, &s, &e);
+    int rc = new_sink(t, h, c, s, e);
 
     if (rc == ERR_OK)
-        rc = new_client(s, &creds, &e);
+        rc = new_client(*s, &creds, e);
+    return rc == ERR_OK ? start_writing(*s, NULL, 0, e) : rc;
+}
+
+int s3_sink_outlet(struct leat_task *t, const struct leat_host *h, const struct leat_config *c,
+                   bool *by_topic, char *out)
+{
+    struct s3_sink *s = NULL;
+    struct err e;
+    int rc = build_offline(t, h, c, &s, &e);
+
+    *by_topic = true;
     if (rc == ERR_OK)
-        rc = start_writing(s, NULL, 0, &e);
+        snprintf(out, LEAT_OUTLET_SIZE, "%s%s%s/...%s", s3_api_where(s->api),
+                 s->settings.layout.prefix && *s->settings.layout.prefix ? "/" : "",
+                 s->settings.layout.prefix ? s->settings.layout.prefix : "", filer_extension(s->filer));
+    rc = rc ? kit_fail(h, t, &e) : LEAT_OK;
+    if (s)
+        sink_close(s);
+    return rc;
+}
+
+int s3_sink_validate(struct leat_task *t, const struct leat_host *h, const struct leat_config *c)
+{
+    struct s3_sink *s = NULL;
+    struct err e;
+    int rc = build_offline(t, h, c, &s, &e);
+
     rc = rc ? kit_fail(h, t, &e) : LEAT_OK;
     if (s)
         sink_close(s);

@@ -9,6 +9,9 @@
 extern const struct leat_sink_ops s3_sink_ops;
 
 int s3_sink_validate(struct leat_task *t, const struct leat_host *h, const struct leat_config *c);
+/* Endpoint, bucket, first directory and extension: with these in common, objects of one topic have common names. */
+int s3_sink_outlet(struct leat_task *t, const struct leat_host *h, const struct leat_config *c,
+                   bool *by_topic, char *out);
 int s3_sink_check(struct leat_task *t, const struct leat_host *h, const struct leat_config *c);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "kit/filer.h"
 #include "s3_settings.h"
+#include "s3_topics.h"
 
 struct s3_target;
 
@@ -19,6 +20,7 @@ struct s3_target;
 struct s3_target_config {
     const struct s3_settings *settings;
     struct s3_api *api;
+    const struct s3_topics *topics;
     void (*log)(void *arg, const char *text);
     bool (*wait)(void *arg, int fd);
     void *arg;

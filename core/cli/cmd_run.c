@@ -254,9 +254,7 @@ static int open_interface(struct run *r, struct err *e)
 {
     const char *listen = cli_value(r->c, "http-listen") ? cli_value(r->c, "http-listen") : r->hub.http_listen;
     char *socket_path = mem_printf("%s/leat.sock", broker_data_dir(r->broker));
-    int rc = socket_path
-                 ? http_server_listen(&r->server, socket_path, listen, e)
-                 : err_nomem(e);
+    int rc = socket_path ? http_server_listen(&r->server, socket_path, listen, e) : err_nomem(e);
     if (rc == ERR_OK && listen)
         diag_warn("hub",
                   "http.listen: whoever reaches %s can read every topic, the status and the metrics, without "

@@ -7,7 +7,8 @@
 
 static const struct cli_option run_options[] = {
     {"plugin-path", 'p', "DIR", "look for plugins here (repeatable; default: beside the program)", NULL},
-    {"http-listen", 'l', "HOST:PORT", "also serve health, metrics and all topics here, read-only, to anybody", NULL},
+    {"http-listen", 'l', "HOST:PORT", "also serve health, metrics and all topics here, read-only, to anybody",
+     NULL},
     {"log-level", 0, "LEVEL", "diagnostics from this level on: debug, info, warn, error or off",
      "debug info warn error off"},
     {"log-format", 0, "FORMAT", "diagnostics as text or json", "text json"},

@@ -31,10 +31,12 @@ static const struct leat_option hub_rows[] = {
         .name = "http.listen",
         .type = LEAT_STRING,
         .importance = LEAT_MEDIUM,
-        .doc = "Address and port on which the hub's HTTP interface, /metrics and /health are served by TCP, "
-               "besides the "
-               "Unix socket in the data directory. Without it there is the Unix socket only. Whoever reaches the "
-               "address can read everything, topics too, without authentication; nothing can be changed there.",
+        .doc =
+            "Address and port on which the hub's HTTP interface, /metrics and /health are served by TCP, "
+            "besides the "
+            "Unix socket in the data directory. Without it there is the Unix socket only. Whoever reaches "
+            "the "
+            "address can read everything, topics too, without authentication; nothing can be changed there.",
         .example = "127.0.0.1:8083",
     },
     {

@@ -39,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-    char upload_id[S3_UPLOAD_ID_SIZE];
+    char upload_id[S3_UPLOAD_ID_SIZE], key[S3_KEY_SIZE];
     struct s3_uploads_page page;
     struct s3_error error;
     size_t bytes = 0;
@@ -60,6 +60,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         break;
     case 'l':
         answer_uploads(data + 1, n - 1, &page, take_upload, &bytes, &e);
+        break;
+    case 'k':
+        if (answer_first_key(data + 1, n - 1, key, &e) == ERR_OK && strlen(key) >= S3_KEY_SIZE)
+            abort();
         break;
     default:
         scan(data + 1, n - 1);

@@ -55,20 +55,22 @@ class Store:
 
     def reset(self):
         with self.lock:
-            self.objects, self.written, self.etags = {}, {}, {}
-            self.uploads, self.next_upload = {}, 1
+            self.objects, self.written, self.etags, self.meta = {}, {}, {}, {}
+            self.uploads, self.upload_meta, self.next_upload = {}, {}, 1
             self.faults, self.counts, self.log = [], {}, []
             self.settings = {"skew": "0", "token": "", "deny": "", "conditional": "", "min_part": str(MIN_PART)}
 
-    def write(self, key, data, etag=None):
+    def write(self, key, data, etag=None, meta=None):
         self.objects[key] = data
+        self.meta[key] = meta or {}
         self.written[key] = self.written.get(key, 0) + 1
         self.etags[key] = etag or hashlib.md5(data).hexdigest()
 
-    def begin(self, key):
+    def begin(self, key, meta=None):
         upload = "up-%d+/=%s" % (self.next_upload, "&<" if self.next_upload % 2 else "x")
         self.next_upload += 1
         self.uploads[upload] = (key, {})
+        self.upload_meta[upload] = meta or {}
         return upload
 
     def fault(self, op):
@@ -247,7 +249,12 @@ class Handler(BaseHTTPRequestHandler):
     # ---- operations; called with the lock held -------------------------------------------------------------------
 
     def op_list(self, body):
-        return 200, b"<ListBucketResult><KeyCount>0</KeyCount></ListBucketResult>", {}
+        found = sorted(k for k in store.objects if k.startswith(self.query.get("prefix", "")))
+        found = found[:int(self.query.get("max-keys", "1000"))]
+        encoded = self.query.get("encoding-type") == "url"
+        text = "".join("<Contents><Key>%s</Key></Contents>" % escape(urllib.parse.quote_plus(k) if encoded else k) for k in found)
+        return 200, ("<ListBucketResult><KeyCount>%d</KeyCount>%s%s</ListBucketResult>" % (
+            len(found), text, "<EncodingType>url</EncodingType>" if encoded else "")).encode(), {}
 
     def op_uploads(self, body):
         found = sorted((key, upload) for upload, (key, _) in store.uploads.items()
@@ -275,16 +282,19 @@ class Handler(BaseHTTPRequestHandler):
 
     def op_put(self, body):
         self.check_condition()
-        store.write(self.key, body)
+        store.write(self.key, body, None, self.metadata())
         return 200, b"", {"ETag": '"%s"' % store.etags[self.key]}
+
+    def metadata(self):
+        return {h.lower(): v for h, v in self.headers.items() if h.lower().startswith("x-amz-meta-")}
 
     def op_head(self, body):
         if self.key not in store.objects:
             raise Refused(404, "NoSuchKey")
-        return 200, store.objects[self.key], {"ETag": '"%s"' % store.etags[self.key]}
+        return 200, store.objects[self.key], dict(store.meta[self.key], ETag='"%s"' % store.etags[self.key])
 
     def op_create(self, body):
-        upload = store.begin(self.key)
+        upload = store.begin(self.key, self.metadata())
         return 200, ("<InitiateMultipartUploadResult><UploadId>%s</UploadId></InitiateMultipartUploadResult>" %
                      escape(upload)).encode(), {}
 
@@ -312,7 +322,8 @@ class Handler(BaseHTTPRequestHandler):
             data.append(parts[number])
             sums += hashlib.md5(parts[number]).digest()
         self.check_condition()
-        store.write(self.key, b"".join(data), "%s-%d" % (hashlib.md5(sums).hexdigest(), len(data)))
+        store.write(self.key, b"".join(data), "%s-%d" % (hashlib.md5(sums).hexdigest(), len(data)),
+                    store.upload_meta[self.query["uploadId"]])
         del store.uploads[self.query["uploadId"]]
         return 200, ("<?xml version='1.0'?>\n \n<CompleteMultipartUploadResult><ETag>&quot;%s&quot;</ETag>"
                      "</CompleteMultipartUploadResult>" % store.etags[self.key]).encode(), {}

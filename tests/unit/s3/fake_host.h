@@ -25,7 +25,8 @@ struct leat_config {
 
 struct leat_task {
     _Atomic bool stopping;
-    char failure[2048]; /* of the last fail */
+    const char *topic_id; /* of every topic; NULL: not told */
+    char failure[2048];   /* of the last fail */
     int failures;
     char log[8192]; /* the last of "WARN text\n" ...; no memory of ours, as tests make that fail */
 };
@@ -219,6 +220,12 @@ static inline enum leat_converter fake_converter(struct leat_task *t, bool key)
     return LEAT_CONVERTER_JSON;
 }
 
+static inline const char *fake_topic_id(struct leat_task *t, const char *topic)
+{
+    (void)topic;
+    return t->topic_id;
+}
+
 static const struct leat_host fake_host = {
     .abi_version = LEAT_ABI_VERSION,
     .struct_size = sizeof(struct leat_host),
@@ -239,6 +246,7 @@ static const struct leat_host fake_host = {
     .wait = fake_wait,
     .gauge = fake_gauge,
     .converter = fake_converter,
+    .topic_id = fake_topic_id,
 };
 
 static inline void task_init(struct leat_task *t)

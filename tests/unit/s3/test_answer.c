@@ -209,13 +209,53 @@ static void test_long_text(void **state)
     assert_int_equal(scan(text, &e), ERR_CORRUPT);
 }
 
+static int first_key(const char *text, char key[S3_KEY_SIZE])
+{
+    struct err e;
+    size_t n;
+    void *p = exact(text, &n);
+    int rc = answer_first_key(p, n, key, &e);
+
+    free(p);
+    return rc;
+}
+
+static void test_first_key(void **state)
+{
+    char key[S3_KEY_SIZE], *large = malloc(4096);
+
+    (void)state;
+    assert_int_equal(
+        first_key(
+            "<ListBucketResult><Name>b</Name><Contents><Key>a%2Fb%2Bc+d</Key></Contents><Contents><Key>z"
+            "</Key></Contents><EncodingType>url</EncodingType></ListBucketResult>",
+            key),
+        ERR_OK);
+    assert_string_equal(key, "a/b+c d");
+    assert_int_equal(
+        first_key("<ListBucketResult><Contents><Key>a%2F+</Key></Contents></ListBucketResult>", key), ERR_OK);
+    assert_string_equal(key, "a%2F+");
+    assert_int_equal(first_key("<ListBucketResult><KeyCount>0</KeyCount></ListBucketResult>", key), ERR_OK);
+    assert_string_equal(key, "");
+    static const char *const bad[] = {"", "<html/>", "<ListBucketResult><Contents><Key>a</Key></Contents>",
+                                      "<ListBucketResult><Contents><Key>%zz</Key></"
+                                      "Contents><EncodingType>url</EncodingType></ListBucketResult>"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(first_key(bad[i], key), ERR_CORRUPT);
+    size_t n = (size_t)sprintf(large, "<ListBucketResult><Contents><Key>");
+    memset(large + n, 'k', S3_KEY_SIZE);
+    strcpy(large + n + S3_KEY_SIZE, "</Key></Contents></ListBucketResult>");
+    assert_int_equal(first_key(large, key), ERR_CORRUPT);
+    free(large);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_error_document),  cmocka_unit_test(test_upload_id),
         cmocka_unit_test(test_complete),        cmocka_unit_test(test_uploads),
         cmocka_unit_test(test_uploads_refused), cmocka_unit_test(test_scanner_refuses),
-        cmocka_unit_test(test_long_text),
+        cmocka_unit_test(test_long_text),       cmocka_unit_test(test_first_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
  */
 #include <zlib.h>
 
+#include "plugins/kit/filer.h"
 #include "tests/unit/s3/s3_test.h"
 
 #define P0 "topics/t/partition=0/"
@@ -158,6 +159,96 @@ static void test_offsets_wait_for_objects(void **state)
     run_free(&r);
 }
 
+static void write_as(struct run *r, const char *topic_id, int64_t to)
+{
+    r->task.topic_id = topic_id;
+    r->assigned[0].offset = 0;
+    assert_int_equal(run_all(r, to, 5), 1);
+}
+
+/* Offsets of a topic that was made anew begin again; its objects stand beside those of the old one, in the same names always. */
+static void test_topic_made_anew(void **state)
+{
+    char key_b[64], key_c[64], mark[KIT_MARK_SIZE];
+    struct run r;
+
+    (void)state;
+    run_init(&r, &server);
+    r.value_size = 1 * MIB; /* multipart uploads, too */
+    config_set(&r.config, "s3.part.size", "5MiB");
+    kit_topic_mark("id-b", mark);
+    snprintf(key_b, sizeof key_b, P0 "t+0+0000000000%s.json", mark);
+    kit_topic_mark("id-c", mark);
+    snprintf(key_c, sizeof key_c, P0 "t+0+0000000000%s.json", mark);
+    write_as(&r, "id-a", 10);
+    write_as(&r, "id-a", 10); /* a replay */
+    assert_object(&r, P0 "t+0+0000000000.json", 0, 10, 2);
+    assert_null(strstr(r.task.log, "made anew"));
+    r.value_size = 20;
+    write_as(&r, "id-b", 20);
+    assert_non_null(strstr(r.task.log, "topic t was made anew"));
+    write_as(&r, "id-b", 20);
+    assert_object(&r, key_b, 0, 10, 2);
+    write_as(&r, "id-c", 10);
+    assert_object(&r, key_c, 0, 10, 1);
+    assert_object(&r, key_b, 0, 10, 2);
+    assert_int_equal(object_count(&server), 4);
+    r.value_size = 1 * MIB;
+    assert_object(&r, P0 "t+0+0000000000.json", 0, 10, 2);
+    run_free(&r);
+}
+
+/* What has no topic's id is replaced, as ever; who may not look is told so. */
+static void test_topic_that_cannot_be_known(void **state)
+{
+    struct run r;
+
+    (void)state;
+    run_init(&r, &server);
+    server_ask(&server, "POST", "other", 5, "object?key=topics/t/partition%%3D0/t%%2B0%%2B0000000000.json");
+    write_as(&r, "id-a", 10);
+    assert_object(&r, P0 "t+0+0000000000.json", 0, 10, 2);
+    server_ask(&server, "POST", "", 0, "set?deny=head");
+    write_as(&r, "id-b", 10);
+    assert_non_null(strstr(r.task.log, "whether topic t was made anew cannot be seen"));
+    assert_object(&r, P0 "t+0+0000000000.json", 0, 10, 3);
+    run_free(&r);
+}
+
+static void outlet_of(struct run *r, char out[LEAT_OUTLET_SIZE])
+{
+    bool by_topic = false;
+
+    out[0] = '\0';
+    assert_int_equal(fake_connector()->outlet(&r->task, &fake_host, &r->config, &by_topic, out), LEAT_OK);
+    assert_true(by_topic);
+}
+
+/* Two sinks are in each other's way in one place with one extension, however it is written. */
+static void test_outlet(void **state)
+{
+    static char a[LEAT_OUTLET_SIZE], b[LEAT_OUTLET_SIZE];
+    struct run r;
+
+    (void)state;
+    run_init(&r, NULL);
+    config_set(&r.config, "store.url", "http://localhost:9000");
+    outlet_of(&r, a);
+    assert_string_equal(a, "http://localhost:9000/bucket/topics/....json");
+    config_set(&r.config, "store.url", "http://localhost:9000/");
+    config_set(&r.config, "partitioner.class", "hourly");
+    outlet_of(&r, b);
+    assert_string_equal(a, b);
+    config_set(&r.config, "s3.compression.type", "gzip");
+    outlet_of(&r, b);
+    assert_string_not_equal(a, b);
+    config_set(&r.config, "s3.compression.type", "none");
+    config_set(&r.config, "topics.dir", "");
+    outlet_of(&r, b);
+    assert_string_equal(b, "http://localhost:9000/bucket/....json");
+    run_free(&r);
+}
+
 /* Whether it is exact depends on the clock alone. */
 static void test_exactness(void **state)
 {
@@ -254,7 +345,7 @@ static void test_unfinished_uploads(void **state)
     config_set(&r.config, "s3.part.size", "5MiB");
     config_set(&r.config, "flush.size", "100");
     assert_int_equal(run_open(&r), LEAT_OK);
-    assert_int_equal(run_put(&r, 0, 0, 7, 1), LEAT_OK);
+    assert_int_equal(run_write(&r, 0, 0, 7, 1), LEAT_OK); /* waits for the part that goes up */
     assert_int_equal(upload_count(&server), 1);
     run_close(&r);
     assert_int_equal(upload_count(&server), 0);
@@ -611,6 +702,9 @@ int main(void)
         TEST(test_many_small_objects),
         TEST(test_exactness),
         TEST(test_replay_of_a_stop),
+        TEST(test_topic_made_anew),
+        TEST(test_topic_that_cannot_be_known),
+        TEST(test_outlet),
         TEST(test_part_boundary),
         TEST(test_unfinished_uploads),
         TEST(test_cleaning_not_allowed),
