@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "broker/checkpoint.h"
+#include "broker/cleaner.h"
 #include "broker/closing.h"
 #include "broker/meta.h"
 #include "broker/offsets.h"
@@ -20,6 +21,9 @@
 #include "broker/upkeep.h"
 
 enum { INTERNAL_PARTITIONS = 50 };
+#define CLEANER_DEDUPE_BYTES ((size_t)128 << 20)
+#define CLEANER_BACKOFF_MS 15000
+#define INTERNAL_SEGMENT_BYTES 104857600
 #define RETENTION_CHECK_MS 300000
 #define PRODUCER_EXPIRATION_MS 86400000
 
@@ -120,7 +124,8 @@ static int open_services(struct broker *b, struct err *e)
         return rc;
     map_free(b->removed_names, NULL);
     b->removed_names = NULL;
-    return upkeep_start(b, e);
+    rc = upkeep_start(b, e);
+    return rc ? rc : log_cleaner_start(b, e);
 }
 
 static void set_defaults(struct broker *b, const struct broker_options *o)
@@ -132,6 +137,10 @@ static void set_defaults(struct broker *b, const struct broker_options *o)
     b->o.producer_expiration_ms =
         o->producer_expiration_ms ? o->producer_expiration_ms : PRODUCER_EXPIRATION_MS;
     b->o.offsets_partitions = o->offsets_partitions ? o->offsets_partitions : INTERNAL_PARTITIONS;
+    b->o.offsets_segment_bytes = o->offsets_segment_bytes ? o->offsets_segment_bytes : INTERNAL_SEGMENT_BYTES;
+    b->o.txn_segment_bytes = o->txn_segment_bytes ? o->txn_segment_bytes : INTERNAL_SEGMENT_BYTES;
+    b->o.cleaner_dedupe_bytes = o->cleaner_dedupe_bytes ? o->cleaner_dedupe_bytes : CLEANER_DEDUPE_BYTES;
+    b->o.cleaner_backoff_ms = o->cleaner_backoff_ms ? o->cleaner_backoff_ms : CLEANER_BACKOFF_MS;
     b->defaults.partitions = 1;
     b->o.txn_partitions = o->txn_partitions ? o->txn_partitions : INTERNAL_PARTITIONS;
 }
@@ -185,6 +194,7 @@ static void free_all(struct broker *b)
         map_free(b->removed, NULL);
     if (b->removed_names)
         map_free(b->removed_names, NULL);
+    log_cleaner_free(b);
     mem_free(b->upkeep);
     topics_free(&b->topics);
     topic_config_free(b->defaults.list, b->defaults.n);
@@ -216,6 +226,7 @@ static int close_all(struct broker *b, bool clean, struct err *e)
 {
     int rc = ERR_OK;
     struct err why;
+    log_cleaner_stop(b);
     upkeep_stop(b);
     for (size_t i = 0; i < b->disk_count; i++)
         if (b->disks[i]->commit)
@@ -238,7 +249,15 @@ int broker_close(struct broker *b, struct err *e)
 int64_t broker_step(struct broker *b, int64_t now_ms)
 {
     disks_run(b);
-    return upkeep_round(b, now_ms);
+    int64_t cleaning = log_cleaner_round(b, now_ms), upkeep = upkeep_round(b, now_ms);
+    return cleaning < upkeep ? cleaning : upkeep;
+}
+
+static void count_partitions(const struct topic *t, struct broker_stats *s)
+{
+    s->partitions += (uint64_t)t->count;
+    for (int32_t i = 0; i < t->count; i++)
+        s->uncleanable_partitions += atomic_load(&t->partitions[i]->uncleanable);
 }
 
 void broker_stats(struct broker *b, struct broker_stats *s)
@@ -259,10 +278,11 @@ void broker_stats(struct broker *b, struct broker_stats *s)
     for (size_t i = 0; i < b->disk_count; i++)
         if (b->disks[i]->commit)
             commit_figures(b->disks[i]->commit, s);
+    log_cleaner_figures(b, s);
     pthread_rwlock_rdlock(&b->topics.lock);
     s->topics = map_count(b->topics.by_name);
     while (map_next(b->topics.by_name, &pos, &key, &len, &value))
-        s->partitions += (uint64_t)((struct topic *)value)->count;
+        count_partitions(value, s);
     pthread_rwlock_unlock(&b->topics.lock);
 }
 

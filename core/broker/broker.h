@@ -32,6 +32,7 @@ struct broker_options {
     int32_t open_files_max;         /* of segments; 0: by the process's limit */
     int32_t offsets_partitions;     /* 0: default 50; used when __consumer_offsets is first made */
     int32_t txn_partitions;         /* 0: default 50; likewise __transaction_state */
+    int64_t offsets_segment_bytes, txn_segment_bytes; /* 0: default 100 MiB; likewise their segment.bytes */
 
     /*
      * What topics have that do not say otherwise, by the names of topic settings; internal topics excepted. They are
@@ -51,6 +52,11 @@ struct broker_options {
     size_t data_dir_count;
     bool
         allow_missing_dirs; /* starts without those that are not there: their partitions are out of service */
+
+    bool cleaner_disabled;               /* Kafka's log.cleaner.enable=false: nothing is compacted */
+    size_t cleaner_dedupe_bytes;         /* 0: default 128 MiB; memory for the keys of a pass, at most */
+    int64_t cleaner_io_bytes_per_second; /* read and written by the cleaner; 0: no limit */
+    int64_t cleaner_backoff_ms;          /* 0: default 15000 */
 };
 
 /*
@@ -82,6 +88,8 @@ enum topic_config_type {
     TOPIC_CONFIG_LONG,
     TOPIC_CONFIG_BOOL,
     TOPIC_CONFIG_CHOICE,
+    TOPIC_CONFIG_LIST, /* one or more of the choices, separated by commas */
+    TOPIC_CONFIG_DOUBLE,
     TOPIC_CONFIG_REFUSED, /* Kafka has it, we do not: only the default is taken */
 };
 struct topic_config_def {
@@ -89,7 +97,7 @@ struct topic_config_def {
     enum topic_config_type type;
     const char *default_value;
     int64_t min, max;
-    const char *choices; /* "a,b", for CHOICE */
+    const char *choices; /* "a,b", for CHOICE and LIST */
     const char *hub;     /* Kafka's broker setting that is its default for all topics; NULL: there is none */
     const char *refused; /* for REFUSED: why */
     const char *doc;
@@ -312,6 +320,9 @@ struct broker_stats {
     uint64_t commits_grouped; /* appends that shared syncs */
     uint64_t journal_bytes;
     uint64_t topics, partitions;
+    uint64_t cleaner_passes, cleaner_bytes_read, cleaner_bytes_written, cleaner_bytes_freed;
+    uint64_t cleaner_memory;         /* bytes that it holds now */
+    uint64_t uncleanable_partitions; /* that it gave up */
     uint64_t recovered_bytes, cut_bytes;
     int64_t start_ms;                    /* how long opening took */
     uint64_t open_files, open_files_max; /* of segments */

@@ -39,6 +39,11 @@ static void set_recovery(struct partition *p, int64_t offset)
     p->moved = false;
 }
 
+static void set_cleaned(struct partition *p, int64_t offset)
+{
+    atomic_store(&p->cleaned_to, offset);
+}
+
 static void set_start(struct partition *p, int64_t offset)
 {
     p->start_offset = offset;
@@ -106,6 +111,8 @@ int checkpoint_read(struct disk *d, struct err *e)
     int rc = read_offsets(d, CHECKPOINT_RECOVERY, set_recovery, &d->points_known, e);
     if (!rc)
         rc = read_offsets(d, CHECKPOINT_START, set_start, &unused, e);
+    if (!rc) /* without it everything is cleaned once more */
+        rc = read_offsets(d, CHECKPOINT_CLEANED, set_cleaned, &unused, e);
     if (rc || d->points_known)
         return rc;
     d->points_known = !anything_stored(d);
@@ -133,6 +140,12 @@ static int64_t get_start(struct partition *p)
     struct log *log = partition_log(p);
     int64_t start = log ? log_start_offset(log) : p->start_offset;
     return start > 0 ? start : -1;
+}
+
+static int64_t get_cleaned(struct partition *p)
+{
+    int64_t offset = atomic_load(&p->cleaned_to);
+    return offset > 0 ? offset : -1;
 }
 
 static int64_t get_watermark(struct partition *p)
@@ -199,6 +212,11 @@ int checkpoint_all_recovery(struct broker *b, struct err *e)
         if (disk_in_service(b->disks[i]))
             rc = checkpoint_recovery(b->disks[i], e);
     return rc;
+}
+
+int checkpoint_cleaned(struct disk *d, struct err *e)
+{
+    return write_offsets(d, CHECKPOINT_CLEANED, get_cleaned, e);
 }
 
 int checkpoint_starts(struct disk *d, struct err *e)

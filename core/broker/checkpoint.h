@@ -8,6 +8,7 @@
 
 #define CHECKPOINT_RECOVERY "recovery-point-offset-checkpoint"
 #define CHECKPOINT_START "log-start-offset-checkpoint"
+#define CHECKPOINT_CLEANED "cleaner-offset-checkpoint"
 #define CHECKPOINT_WATERMARK "replication-offset-checkpoint"
 
 /* Reads the checkpoints into the partitions (start-up). A broken file counts as missing, with a warning. */
@@ -21,6 +22,7 @@ int checkpoint_all_recovery(struct broker *b, struct err *e); /* of every disk i
 int64_t checkpoint_point(struct partition *p);                /* what it would write now; -1: nothing */
 int checkpoint_starts(struct disk *d, struct err *e);
 int checkpoint_watermarks(struct disk *d, struct err *e);
+int checkpoint_cleaned(struct disk *d, struct err *e);
 
 /* The clean-stop marker: whether it is there, and taking it away durably. */
 int checkpoint_take_clean(struct disk *d, bool *clean, struct err *e);

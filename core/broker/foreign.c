@@ -29,9 +29,8 @@ static bool is_early(const char *name)
 
 static bool is_kafkas(const char *name)
 {
-    static const char *const names[] = {
-        CHECKPOINT_RECOVERY,    CHECKPOINT_START, CHECKPOINT_WATERMARK,
-        "bootstrap.checkpoint", ".lock",          "cleaner-offset-checkpoint"};
+    static const char *const names[] = {CHECKPOINT_RECOVERY,    CHECKPOINT_START, CHECKPOINT_WATERMARK,
+                                        "bootstrap.checkpoint", ".lock",          CHECKPOINT_CLEANED};
     char topic[TOPIC_NAME_MAX + 1];
     int32_t partition;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)

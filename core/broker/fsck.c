@@ -242,13 +242,9 @@ static int check_directory(struct fsck *x, const char *name, const char *path, s
 
 static int see_log_name(void *arg, const char *name, struct err *e)
 {
-    static const char *const known[] = {CHECKPOINT_RECOVERY,
-                                        CHECKPOINT_START,
-                                        CHECKPOINT_WATERMARK,
-                                        CLEAN_STOP_NAME,
-                                        "cleaner-offset-checkpoint",
-                                        "meta.properties",
-                                        ".lock"};
+    static const char *const known[] = {
+        CHECKPOINT_RECOVERY, CHECKPOINT_START, CHECKPOINT_WATERMARK, CLEAN_STOP_NAME, CHECKPOINT_CLEANED,
+        "meta.properties",   ".lock"};
     struct fsck *x = arg;
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (strcmp(name, known[i]) == 0)

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/diag.h"
 #include "base/mem.h"
+#include "broker/cleaner.h"
 #include "broker/open_files.h"
 #include "broker/store.h"
 #include "broker/upkeep.h"
@@ -154,6 +155,8 @@ static int append_one(struct broker *b, struct append *a, struct err *e)
         disk_suspect(p->disk, e);
         return rc;
     }
+    if (a->appended.position == 0 && s->log.cleanup_compact && !a->appended.duplicate)
+        log_cleaner_segment_closed(b);
     a->item.journaled = a->journal && !a->appended.duplicate;
     a->item.end_offset = a->appended.last_offset + 1;
     fill_entry(a);

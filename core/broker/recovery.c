@@ -114,6 +114,18 @@ int recovery_scan(struct disk *d, struct err *e)
 
 /* ---- journal --------------------------------------------------------------------------------------------------------- */
 
+/* Even if its recovery point was lost: what was compacted is synced, and stands elsewhere in its files by now. */
+static int know_compacted(struct partition *p, struct err *e)
+{
+    int64_t end;
+    char *dir = partition_dir(p);
+    int rc = dir ? log_compacted_end(dir, &end, e) : err_nomem(e);
+    if (!rc && end > p->recovery_point)
+        p->recovery_point = end;
+    mem_free(dir);
+    return rc;
+}
+
 static int replay_entry(void *arg, const struct journal_entry *en, struct err *e)
 {
     struct disk *d = arg;
@@ -128,13 +140,16 @@ static int replay_entry(void *arg, const struct journal_entry *en, struct err *e
             "%s-%d lies in %s, but the journal of %s has unsynced data of it: move it back, it can "
             "be moved after a clean stop only",
             t->name, p->index, p->disk->dir, d->dir);
+    int rc = p->journaled_end < 0 ? know_compacted(p, e) : ERR_OK;
+    if (rc)
+        return rc;
     if (en->next_offset > p->journaled_end)
         p->journaled_end = en->next_offset;
     if (en->next_offset <= p->recovery_point)
         return ERR_OK; /* synced; its segment may even be gone by retention */
     char *dir = partition_dir(p);
-    int rc = dir ? log_restore(dir, en->segment_base, en->position, en->data, en->bytes, &changed, e)
-                 : err_nomem(e);
+    rc = dir ? log_restore(dir, en->segment_base, en->position, en->data, en->bytes, &changed, e)
+             : err_nomem(e);
     mem_free(dir);
     if (rc)
         return err_wrap(e, "putting back offset %lld of %s-%d", (long long)en->base_offset, t->name,

@@ -18,6 +18,7 @@
 struct offsets;
 struct txns;
 struct upkeep;
+struct log_cleaner;
 
 /* See open_files.c. */
 struct open_files {
@@ -49,6 +50,7 @@ struct broker {
     int64_t next_producer_id, producer_id_limit; /* the rest of this process's block; under `admin` */
 
     struct upkeep *upkeep;
+    struct log_cleaner *cleaner;
     struct offsets *offsets;
     struct txns *txns;
 

@@ -34,6 +34,7 @@ struct topic_settings {
     enum codec codec; /* CODEC_COUNT: as the producer has it */
     int32_t gzip_level, lz4_level, zstd_level;
     int32_t min_insync_replicas;
+    double min_cleanable_ratio;
     bool log_append_time;
     bool synced; /* durability=sync */
     struct topic_settings *older;
@@ -48,8 +49,9 @@ enum topic_config_into {
     TOPIC_CONFIG_INTO_BOOL,
     TOPIC_CONFIG_INTO_IS_FIRST_CHOICE,
     TOPIC_CONFIG_INTO_IS_SECOND_CHOICE,
-    TOPIC_CONFIG_INTO_HAS_DELETE,
-    TOPIC_CONFIG_INTO_CODEC, /* number of the choice */
+    TOPIC_CONFIG_INTO_DOUBLE,
+    TOPIC_CONFIG_INTO_CLEANUP, /* the two policies of a log_config */
+    TOPIC_CONFIG_INTO_CODEC,   /* number of the choice */
 };
 
 /* The hub's defaults, by the names of topic settings. Fixed once the broker is open. */
@@ -62,8 +64,8 @@ struct topic_defaults {
 /* NULL: ERR_INVALID_CONFIG, with the nearest known name. */
 const struct topic_config_def *topic_config_find(const char *name, struct err *e);
 /*
- * Parses what is in force: `config`, else the `defaults` (may be NULL), else Kafka's. Internal topics may have what users
- * may not (cleanup.policy=compact), and take nothing from the hub's defaults.
+ * Parses what is in force: `config`, else the `defaults` (may be NULL), else Kafka's. Internal topics take nothing from the
+ * hub's defaults.
  */
 int topic_settings_make(const struct topic_defaults *defaults, const struct topic_config_entry *config,
                         size_t n, bool internal, struct topic_settings **out, struct err *e);
@@ -84,6 +86,10 @@ struct partition {
     bool failed;        /* opening failed; said once */
     int64_t recovery_point, start_offset;
     int64_t journaled_end; /* end of the last entry that recovery replayed; -1: none */
+
+    _Atomic(int64_t) cleaned_to; /* compacted below; 0: never */
+    atomic_bool uncleanable;     /* said once; until a restart or a change of settings */
+    int64_t clean_after;         /* the cleaner's own: not before, after an error that may pass */
 
     atomic_bool recent;           /* used since open_files.c looked last */
     atomic_int pending;           /* staged appends that are not yet committed */

@@ -10,6 +10,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "broker/checkpoint.h"
+#include "broker/cleaner.h"
 #include "broker/group.h"
 #include "broker/meta.h"
 #include "broker/offsets.h"
@@ -95,8 +96,9 @@ static int forget_old_checkpoints(struct broker *b, struct err *e)
 {
     int rc = ERR_OK;
     for (size_t i = 0; !rc && b->checkpoints_stale && i < b->disk_count; i++)
-        if (disk_in_service(b->disks[i]) && !(rc = checkpoint_recovery(b->disks[i], e)))
-            rc = checkpoint_starts(b->disks[i], e);
+        if (disk_in_service(b->disks[i]) && !(rc = checkpoint_recovery(b->disks[i], e)) &&
+            !(rc = checkpoint_starts(b->disks[i], e)))
+            rc = checkpoint_cleaned(b->disks[i], e);
     if (!rc)
         b->checkpoints_stale = false;
     return rc;
@@ -176,15 +178,18 @@ int broker_create_topic(struct broker *b, const char *name, int32_t partitions,
 
 int internal_topic(struct broker *b, const char *name, int32_t *partitions, struct err *e)
 {
-    static const struct topic_config_entry config[] = {{"cleanup.policy", "compact"},
-                                                       {"segment.bytes", "104857600"}};
+    bool offsets = strcmp(name, OFFSETS_TOPIC) == 0;
+    char bytes[24];
+    snprintf(bytes, sizeof bytes, "%lld",
+             (long long)(offsets ? b->o.offsets_segment_bytes : b->o.txn_segment_bytes));
+    const struct topic_config_entry config[] = {{"cleanup.policy", "compact"}, {"segment.bytes", bytes}};
     pthread_rwlock_rdlock(&b->topics.lock);
     struct topic *t = topics_by_name(&b->topics, name);
     *partitions = t && atomic_load(&t->visible) ? t->count : 0;
     pthread_rwlock_unlock(&b->topics.lock);
     if (*partitions > 0)
         return ERR_OK;
-    int32_t n = strcmp(name, OFFSETS_TOPIC) == 0 ? b->o.offsets_partitions : b->o.txn_partitions;
+    int32_t n = offsets ? b->o.offsets_partitions : b->o.txn_partitions;
     pthread_mutex_lock(&b->admin);
     int rc = create_locked(b, name, n, config, sizeof config / sizeof config[0], NULL, e);
     if (rc == ERR_TOPIC_EXISTS)
@@ -240,6 +245,7 @@ static int delete_locked(struct broker *b, const char *name, struct err *e)
     atomic_store(&t->deleted, true);
     for (int32_t i = 0; i < t->count; i++)
         partition_notify(t->partitions[i]);
+    log_cleaner_topic_changed(b, t);
     disks_run(b); /* without a thread nobody else completes what holds the topic */
     topics_wait_idle(&b->topics, t);
     for (int32_t i = 0; i < t->count; i++) {
@@ -381,6 +387,7 @@ static int publish(struct broker *b, struct topic *t, struct topic_settings *s,
     for (int32_t i = 0; i < t->count; i++)
         if (partition_log(t->partitions[i]))
             log_set_config(partition_log(t->partitions[i]), &s->log);
+    log_cleaner_topic_changed(b, t);
     return settle ? settle_durability(b, t, e) : ERR_OK;
 }
 

@@ -17,10 +17,11 @@
 #define NO_TIERS "there is no tiered storage here; everything is local"
 
 static const struct topic_config_def defs[] = {
-    {"cleanup.policy", TOPIC_CONFIG_CHOICE, "delete", 0, 0, "delete", "log.cleanup.policy", NULL,
-     "What happens to old segments: delete them by retention.ms and retention.bytes. (compact is for the "
-     "internal topics only; the log cleaner comes with a later release.)",
-     INTO(HAS_DELETE, log.cleanup_delete)},
+    {"cleanup.policy", TOPIC_CONFIG_LIST, "delete", 0, 0, "delete,compact", "log.cleanup.policy", NULL,
+     "What happens to old segments. delete: they go by retention.ms and retention.bytes. compact: of each "
+     "key "
+     "the last record stays, and every record must have a key. Both can be had at once.",
+     INTO(CLEANUP, log)},
     {"compression.gzip.level", TOPIC_CONFIG_INT, "-1", -1, 9, NULL, "compression.gzip.level", NULL,
      "Level with compression.type=gzip: 1 to 9, or -1 for the codec's own.", INTO(I32_NOT_0, gzip_level)},
     {"compression.lz4.level", TOPIC_CONFIG_INT, "9", 1, 17, NULL, "compression.lz4.level", NULL,
@@ -32,6 +33,12 @@ static const struct topic_config_def defs[] = {
      INTO(CODEC, codec)},
     {"compression.zstd.level", TOPIC_CONFIG_INT, "3", -131072, 22, NULL, "compression.zstd.level", NULL,
      "Level with compression.type=zstd.", INTO(I32, zstd_level)},
+    {"delete.retention.ms", TOPIC_CONFIG_LONG, "86400000", 0, INT64_MAX, NULL,
+     "log.cleaner.delete.retention.ms", NULL,
+     "With compact: how long a tombstone (a record without a value) stays after it was first cleaned, so "
+     "that "
+     "readers can see what was deleted.",
+     INTO(I64, log.delete_retention_ms)},
     {"durability", TOPIC_CONFIG_CHOICE, "sync", 0, 0, "sync,page-cache", NULL, NULL,
      "Leat's own. sync: acknowledged when it is on disk, by group commit. page-cache: acknowledged when the "
      "kernel has it; power loss may take what flush.ms and flush.messages do not cover, a killed process "
@@ -59,6 +66,11 @@ static const struct topic_config_def defs[] = {
      "Only its default, which means retention.bytes: there is no tiered storage.", NOWHERE},
     {"local.retention.ms", TOPIC_CONFIG_REFUSED, "-2", 0, 0, NULL, "log.local.retention.ms", NO_TIERS,
      "Only its default, which means retention.ms: there is no tiered storage.", NOWHERE},
+    {"max.compaction.lag.ms", TOPIC_CONFIG_LONG, FOREVER, 1, INT64_MAX, NULL,
+     "log.cleaner.max.compaction.lag.ms", NULL,
+     "With compact: what is older is cleaned whatever min.cleanable.dirty.ratio says; segments are closed in "
+     "time for that.",
+     INTO(I64, log.max_compaction_lag_ms)},
     {"max.message.bytes", TOPIC_CONFIG_INT, "1048588", 0, MESSAGE_BYTES_MAX, NULL, "message.max.bytes", NULL,
      "Largest batch, compressed, with its header. Kafka's limit is 2 GiB; here a batch must fit into one "
      "record of the journal.",
@@ -75,6 +87,14 @@ static const struct topic_config_def defs[] = {
      "log.message.timestamp.type", NULL,
      "Whether records keep the producer's timestamp or get the time of the append.",
      INTO(IS_SECOND_CHOICE, log_append_time)},
+    {"min.cleanable.dirty.ratio", TOPIC_CONFIG_DOUBLE, "0.5", 0, 1, NULL, "log.cleaner.min.cleanable.ratio",
+     NULL,
+     "With compact: a log is cleaned once more than this part of its closed segments was not cleaned before. "
+     "Less means less space for the same keys, and more work.",
+     INTO(DOUBLE, min_cleanable_ratio)},
+    {"min.compaction.lag.ms", TOPIC_CONFIG_LONG, "0", 0, INT64_MAX, NULL, "log.cleaner.min.compaction.lag.ms",
+     NULL, "With compact: records stay as they are at least so long after their timestamp.",
+     INTO(I64, log.min_compaction_lag_ms)},
     {"min.insync.replicas", TOPIC_CONFIG_INT, "1", 1, INT32_MAX, NULL, "min.insync.replicas", NULL,
      "How many replicas must have an append before it is acknowledged. The one node is always in sync, so 1 "
      "is met; more cannot be, and appends are then refused, as Kafka does with acks=all.",

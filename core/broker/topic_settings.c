@@ -10,10 +10,9 @@
 #include "base/mem.h"
 #include "broker/store.h"
 
-/* Index of `value` in "a,b"; -1: not one of them. */
-static int choice_index(const char *choices, const char *value)
+/* Index in "a,b" of the `n` bytes at `value`; -1: not one of them. */
+static int choice_index(const char *choices, const char *value, size_t n)
 {
-    size_t n = strlen(value);
     int i = 0;
     for (const char *c = choices;; i++) {
         size_t len = strcspn(c, ",");
@@ -41,25 +40,50 @@ static int parse_number(const struct topic_config_def *d, const char *value, int
     return ERR_OK;
 }
 
-static int parse_choice(const struct topic_config_def *d, const char *value, bool internal, int64_t *out,
-                        struct err *e)
+static int parse_choice(const struct topic_config_def *d, const char *value, int64_t *out, struct err *e)
 {
-    *out = choice_index(d->choices, value);
+    *out = choice_index(d->choices, value, strlen(value));
     if (*out >= 0)
         return ERR_OK;
-    if (strcmp(d->name, "cleanup.policy") == 0 && strstr(value, "compact")) {
-        if (internal)
-            return ERR_OK; /* -1: no delete */
-        return err_set(e, ERR_INVALID_CONFIG,
-                       "cleanup.policy: \"%s\" needs the log cleaner, which comes with a later release; only "
-                       "\"delete\" can be chosen",
-                       value);
-    }
     return err_set(e, ERR_INVALID_CONFIG, "%s: \"%s\" is not one of %s", d->name, value, d->choices);
 }
 
-static int parse_value(const struct topic_config_def *d, const char *value, bool internal, int64_t *out,
-                       struct err *e)
+/* A bit for each choice that is in the list. */
+static int parse_list(const struct topic_config_def *d, const char *value, int64_t *out, struct err *e)
+{
+    *out = 0;
+    for (const char *c = value;; c++) {
+        c += strspn(c, " ");
+        size_t n = strcspn(c, ","), trimmed = n;
+        while (trimmed && c[trimmed - 1] == ' ')
+            trimmed--;
+        int i = choice_index(d->choices, c, trimmed);
+        if (i < 0 || *out & 1 << i)
+            return err_set(e, ERR_INVALID_CONFIG, "%s: \"%s\" is no list of %s, each at most once", d->name,
+                           value, d->choices);
+        *out |= 1 << i;
+        c += n;
+        if (!*c)
+            return ERR_OK;
+    }
+}
+
+/* *out has the bits of the double. */
+static int parse_double(const struct topic_config_def *d, const char *value, int64_t *out, struct err *e)
+{
+    char *end;
+    errno = 0;
+    double v = strtod(value, &end);
+    if (errno || end == value || *end || *value == ' ')
+        return err_set(e, ERR_INVALID_CONFIG, "%s: \"%s\" is not a number", d->name, value);
+    if (!(v >= (double)d->min && v <= (double)d->max))
+        return err_set(e, ERR_INVALID_CONFIG, "%s: %s is not between %lld and %lld", d->name, value,
+                       (long long)d->min, (long long)d->max);
+    memcpy(out, &v, sizeof v);
+    return ERR_OK;
+}
+
+static int parse_value(const struct topic_config_def *d, const char *value, int64_t *out, struct err *e)
 {
     switch (d->type) {
     case TOPIC_CONFIG_BOOL:
@@ -68,7 +92,11 @@ static int parse_value(const struct topic_config_def *d, const char *value, bool
             return err_set(e, ERR_INVALID_CONFIG, "%s: \"%s\" is neither true nor false", d->name, value);
         return ERR_OK;
     case TOPIC_CONFIG_CHOICE:
-        return parse_choice(d, value, internal, out, e);
+        return parse_choice(d, value, out, e);
+    case TOPIC_CONFIG_LIST:
+        return parse_list(d, value, out, e);
+    case TOPIC_CONFIG_DOUBLE:
+        return parse_double(d, value, out, e);
     case TOPIC_CONFIG_REFUSED:
         if (strcmp(value, d->default_value) == 0)
             return ERR_OK;
@@ -98,8 +126,14 @@ static void store_value(struct topic_settings *s, const struct topic_config_def 
         *(bool *)at = v == 1;
         break;
     case TOPIC_CONFIG_INTO_IS_FIRST_CHOICE:
-    case TOPIC_CONFIG_INTO_HAS_DELETE:
         *(bool *)at = v == 0;
+        break;
+    case TOPIC_CONFIG_INTO_DOUBLE:
+        memcpy(at, &v, sizeof(double));
+        break;
+    case TOPIC_CONFIG_INTO_CLEANUP:
+        ((struct log_config *)at)->cleanup_delete = v & 1;
+        ((struct log_config *)at)->cleanup_compact = v & 2;
         break;
     case TOPIC_CONFIG_INTO_CODEC:
         *(enum codec *)at = (enum codec)v;
@@ -111,21 +145,29 @@ int topic_config_check(const char *name, const char *value, struct err *e)
 {
     int64_t v;
     const struct topic_config_def *d = topic_config_find(name, e);
-    return d ? parse_value(d, value, false, &v, e) : e->code;
+    return d ? parse_value(d, value, &v, e) : e->code;
 }
 
-static int apply(struct topic_settings *s, const struct topic_config_entry *entries, size_t n, bool internal,
-                 struct err *e)
+static int apply(struct topic_settings *s, const struct topic_config_entry *entries, size_t n, struct err *e)
 {
     for (size_t i = 0; i < n; i++) {
         int64_t v = 0;
         const struct topic_config_def *d = topic_config_find(entries[i].name, e);
-        int rc = d ? parse_value(d, entries[i].value, internal, &v, e) : e->code;
+        int rc = d ? parse_value(d, entries[i].value, &v, e) : e->code;
         if (rc)
             return rc;
         store_value(s, d, v);
     }
     return ERR_OK;
+}
+
+static int check_together(const struct topic_settings *s, struct err *e)
+{
+    if (s->log.min_compaction_lag_ms <= s->log.max_compaction_lag_ms)
+        return ERR_OK;
+    return err_set(e, ERR_INVALID_CONFIG,
+                   "min.compaction.lag.ms %lld is larger than max.compaction.lag.ms %lld",
+                   (long long)s->log.min_compaction_lag_ms, (long long)s->log.max_compaction_lag_ms);
 }
 
 int topic_settings_make(const struct topic_defaults *defaults, const struct topic_config_entry *config,
@@ -140,12 +182,14 @@ int topic_settings_make(const struct topic_defaults *defaults, const struct topi
     s->log = log_config_default();
     for (size_t i = 0; !rc && i < count; i++) {
         const struct topic_config_entry entry = {defs[i].name, defs[i].default_value};
-        rc = apply(s, &entry, 1, internal, e);
+        rc = apply(s, &entry, 1, e);
     }
     if (!rc && defaults && !internal)
-        rc = apply(s, defaults->list, defaults->n, false, e);
+        rc = apply(s, defaults->list, defaults->n, e);
     if (!rc)
-        rc = apply(s, config, n, internal, e);
+        rc = apply(s, config, n, e);
+    if (!rc)
+        rc = check_together(s, e);
     if (rc)
         mem_free(s);
     else

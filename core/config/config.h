@@ -126,7 +126,12 @@ struct hub_config {
     size_t journal_file_bytes;
     int64_t retention_check_ms;
     int64_t producer_expiration_ms;
-    int32_t open_files_max;              /* 0: by the process's limit */
+    int32_t open_files_max; /* 0: by the process's limit */
+    bool cleaner_enabled;
+    size_t cleaner_dedupe_bytes;
+    int64_t cleaner_io_bytes_per_second; /* 0: no limit */
+    int64_t cleaner_backoff_ms;
+    int64_t offsets_segment_bytes, txn_segment_bytes;
     int32_t num_partitions;              /* of topics that are made without a number */
     struct topic_config_entry *defaults; /* of topics' settings; by their names */
     size_t default_count;

@@ -268,16 +268,19 @@ int config_docs_connector(const struct leat_connector *c, struct buf *out, struc
 
 static const char *setting_type(const struct topic_config_def *d)
 {
-    static const char *const names[] = {[TOPIC_CONFIG_INT] = "integer",
-                                        [TOPIC_CONFIG_LONG] = "integer",
-                                        [TOPIC_CONFIG_BOOL] = "boolean",
-                                        [TOPIC_CONFIG_CHOICE] = "choice",
-                                        [TOPIC_CONFIG_REFUSED] = "fixed"};
+    static const char *const names[] = {
+        [TOPIC_CONFIG_INT] = "integer",   [TOPIC_CONFIG_LONG] = "integer", [TOPIC_CONFIG_BOOL] = "boolean",
+        [TOPIC_CONFIG_CHOICE] = "choice", [TOPIC_CONFIG_LIST] = "list",    [TOPIC_CONFIG_DOUBLE] = "number",
+        [TOPIC_CONFIG_REFUSED] = "fixed"};
     return names[d->type];
 }
 
 static int setting_values(const struct topic_config_def *d, struct buf *out, struct err *e)
 {
+    if (d->type == TOPIC_CONFIG_LIST) {
+        int rc = buf_str(out, "one or more of ", e);
+        return rc ? rc : code(out, d->choices, e);
+    }
     if (d->type == TOPIC_CONFIG_CHOICE)
         return code(out, d->choices, e);
     if (d->type == TOPIC_CONFIG_REFUSED)

@@ -76,6 +76,14 @@ int hub_config_fill(struct hub_config *h, struct leat_config *options, struct er
     h->open_files_max =
         options_is_set(options, "open.files.max") ? (int32_t)options_int(options, "open.files.max") : 0;
     h->num_partitions = (int32_t)options_int(options, "num.partitions");
+    h->cleaner_enabled = options_bool(options, "log.cleaner.enable");
+    h->cleaner_dedupe_bytes = (size_t)options_int(options, "log.cleaner.dedupe.buffer.size");
+    h->cleaner_io_bytes_per_second = options_is_set(options, "log.cleaner.io.max.bytes.per.second")
+                                         ? options_int(options, "log.cleaner.io.max.bytes.per.second")
+                                         : 0;
+    h->cleaner_backoff_ms = options_int(options, "log.cleaner.backoff.ms");
+    h->offsets_segment_bytes = options_int(options, "offsets.topic.segment.bytes");
+    h->txn_segment_bytes = options_int(options, "transaction.state.log.segment.bytes");
     int rc = complete ? hub_defaults(options, &h->defaults, &h->default_count, e) : err_nomem(e);
     if (rc)
         hub_config_free(h);

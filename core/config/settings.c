@@ -25,6 +25,10 @@ static enum leat_option_type type_of(const struct topic_config_def *d)
         return LEAT_BOOL;
     case TOPIC_CONFIG_CHOICE:
         return LEAT_CHOICE;
+    case TOPIC_CONFIG_LIST:
+        return LEAT_STRING;
+    case TOPIC_CONFIG_DOUBLE:
+        return LEAT_DOUBLE;
     case TOPIC_CONFIG_REFUSED:
         return *d->default_value == 'f' ? LEAT_BOOL : *d->default_value ? LEAT_INT : LEAT_STRING;
     default:
@@ -46,7 +50,7 @@ struct leat_option setting_option(const struct topic_config_def *d, char choices
                             .doc = d->doc};
     if (d->type == TOPIC_CONFIG_REFUSED && o.type == LEAT_INT && integer_parse(d->default_value, &o.min))
         o.max = o.min;
-    snprintf(choices, SETTING_CHOICES_MAX, "%s", d->choices ? d->choices : "");
+    snprintf(choices, SETTING_CHOICES_MAX, "%s", d->choices && o.type == LEAT_CHOICE ? d->choices : "");
     for (char *c = choices; *c; c++)
         if (*c == ',')
             *c = '|';
@@ -143,7 +147,9 @@ static char *default_text(const struct leat_config *options, const struct topic_
     *given = set || other;
     if (!*given)
         return NULL;
-    if (set && type == LEAT_CHOICE)
+    if (set && type == LEAT_DOUBLE)
+        return mem_printf("%.17g", options_double(options, d->hub));
+    if (set && (type == LEAT_CHOICE || type == LEAT_STRING))
         return mem_strdup(options_str(options, d->hub));
     if (set && type == LEAT_BOOL)
         return mem_strdup(options_bool(options, d->hub) ? "true" : "false");

@@ -116,6 +116,63 @@ static const struct leat_option hub_rows[] = {
             "batch that is sent twice.",
     },
     {
+        .name = "log.cleaner.enable",
+        .type = LEAT_BOOL,
+        .default_value = "true",
+        .importance = LEAT_MEDIUM,
+        .doc = "Whether topics with `cleanup.policy=compact`, the internal ones among them, are compacted. "
+               "Without it they only grow.",
+    },
+    {
+        .name = "log.cleaner.dedupe.buffer.size",
+        .type = LEAT_SIZE,
+        .default_value = "128MiB",
+        .min = 1 << 20,
+        .max = (int64_t)1 << 40,
+        .importance = LEAT_MEDIUM,
+        .doc = "Memory that the cleaner takes at most for the keys of a pass, 30 bytes a key; taken while it "
+               "works, and no more than it needs. A log with more keys takes several passes.",
+    },
+    {
+        .name = "log.cleaner.io.max.bytes.per.second",
+        .type = LEAT_SIZE,
+        .min = 1,
+        .max = INT64_MAX,
+        .importance = LEAT_MEDIUM,
+        .doc = "What the cleaner reads and writes at most in a second. Without this: no limit.",
+        .example = "50MiB",
+    },
+    {
+        .name = "log.cleaner.backoff.ms",
+        .type = LEAT_DURATION,
+        .default_value = "15s",
+        .min = 1,
+        .max = DAY,
+        .importance = LEAT_LOW,
+        .doc =
+            "How long after a start, or after a segment of a compacted topic was closed, the cleaner looks "
+            "for work.",
+    },
+    {
+        .name = "offsets.topic.segment.bytes",
+        .type = LEAT_SIZE,
+        .default_value = "100MiB",
+        .min = 1 << 20,
+        .max = INT32_MAX,
+        .importance = LEAT_LOW,
+        .doc = "`segment.bytes` of __consumer_offsets, when it is first made. Smaller ones are compacted "
+               "sooner, and a start reads less.",
+    },
+    {
+        .name = "transaction.state.log.segment.bytes",
+        .type = LEAT_SIZE,
+        .default_value = "100MiB",
+        .min = 1 << 20,
+        .max = INT32_MAX,
+        .importance = LEAT_LOW,
+        .doc = "`segment.bytes` of __transaction_state, when it is first made.",
+    },
+    {
         .name = "num.partitions",
         .type = LEAT_INT,
         .default_value = "1",

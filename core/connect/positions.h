@@ -15,12 +15,6 @@
 #define POSITIONS_TOPIC "connect-offsets"
 #define POSITION_MAX_BYTES 65536 /* of a partition's or offset's JSON */
 
-/*
- * Stands in for compaction, which the store cannot do yet: where a partition of the topic holds more than `records`, the
- * last value of each key is appended again, and everything before is deleted. Only while no source runs.
- */
-int positions_trim(struct client *c, int64_t records, struct err *e);
-
 struct positions;
 /* NULL: out of memory. */
 struct positions *positions_new(const char *connector, struct err *e);

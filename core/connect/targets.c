@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "connect/topics.h"
 
 #define KEY_PREFIX "target-state-"
 #define PREFIX_LEN (sizeof(KEY_PREFIX) - 1)
@@ -91,29 +92,14 @@ int targets_load(struct client *c, struct targets **out, struct err *e)
     return ERR_OK;
 }
 
-/* Made when there is something to store. */
-static int ensure_topic(struct client *c, bool *is_there, bool make, struct err *e)
-{
-    static const struct topic_config_entry keep[] = {{"retention.ms", "-1"}, {"retention.bytes", "-1"}};
-    struct topic_info info;
-    int rc = client_topic(c, TARGETS_TOPIC, &info, e);
-    if (rc == ERR_OK)
-        topic_info_free(&info);
-    if (rc == ERR_UNKNOWN_TOPIC)
-        rc = make ? client_create_topic(c, TARGETS_TOPIC, 1, keep, 2, e) : ERR_OK;
-    else
-        make = true;
-    *is_there = make;
-    return rc;
-}
-
 int targets_store(struct client *c, const char *connector, bool paused, struct err *e)
 {
     struct producer_options options = {.codec_level = CODEC_LEVEL_DEFAULT};
     bool is_there = false;
     char *key = mem_printf(KEY_PREFIX "%s", connector);
     struct producer *p = NULL;
-    int rc = key == NULL ? err_nomem(e) : ensure_topic(c, &is_there, paused, e);
+    /* Made when there is something to store. */
+    int rc = key == NULL ? err_nomem(e) : topics_ensure_compacted(c, TARGETS_TOPIC, paused, &is_there, e);
     if (rc == ERR_OK && is_there && (p = producer_open(c, &options, e)) == NULL)
         rc = e->code;
     if (rc == ERR_OK && is_there)

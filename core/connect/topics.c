@@ -81,21 +81,25 @@ static int prepare_topic(struct client *c, const struct pipeline_config *p, stru
     return rc == ERR_OK ? rc : err_wrap(e, "pipeline %s, topic %s", p->name, name);
 }
 
-/*
- * One partition is enough for one process. Compacted, as Kafka Connect has it, once the store can do that; until then
- * everything is kept, as retention would forget the position of a source that is idle.
- */
-static int prepare_positions(struct client *c, struct err *e)
+/* The segment that is written to is not compacted: a smaller one makes the next start read less. */
+int topics_ensure_compacted(struct client *c, const char *name, bool make, bool *is_there, struct err *e)
 {
-    static const struct topic_config_entry keep[] = {
-        {"retention.ms", "-1"}, {"retention.bytes", "-1"}, {"segment.bytes", "67108864"}};
+    static const struct topic_config_entry compacted[] = {{"cleanup.policy", "compact"},
+                                                          {"segment.bytes", "16777216"}};
     struct topic_info info;
-    int rc = client_topic(c, POSITIONS_TOPIC, &info, e);
-    if (rc == ERR_OK)
-        topic_info_free(&info);
-    if (rc == ERR_UNKNOWN_TOPIC)
-        rc = client_create_topic(c, POSITIONS_TOPIC, 1, keep, 3, e);
-    return rc == ERR_OK ? rc : err_wrap(e, "topic %s", POSITIONS_TOPIC);
+    int rc = client_topic(c, name, &info, e);
+    *is_there = rc == ERR_OK || make;
+    if (rc == ERR_UNKNOWN_TOPIC) /* one partition is enough for one process */
+        return make ? client_create_topic(c, name, 1, compacted, 2, e) : ERR_OK;
+    if (rc != ERR_OK)
+        return rc;
+    if (setting_of(&info, "cleanup.policy") == NULL) {
+        rc = client_alter_topic(c, name, compacted, 2, e);
+        if (rc == ERR_OK)
+            diag_info("connect", "topic %s is compacted from now on", name);
+    }
+    topic_info_free(&info);
+    return rc;
 }
 
 int topics_prepare(struct client *c, const struct config *config, struct err *e)
@@ -105,8 +109,9 @@ int topics_prepare(struct client *c, const struct config *config, struct err *e)
         const struct pipeline_config *p = config->pipelines[i];
         if (p->source == NULL)
             continue;
-        if (!positions && prepare_positions(c, e) != ERR_OK)
-            return e->code;
+        bool is_there;
+        if (!positions && topics_ensure_compacted(c, POSITIONS_TOPIC, true, &is_there, e) != ERR_OK)
+            return err_wrap(e, "topic %s", POSITIONS_TOPIC);
         positions = true;
         if (prepare_topic(c, p, e) != ERR_OK)
             return e->code;

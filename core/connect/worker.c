@@ -15,8 +15,6 @@
 #include "connect/positions.h"
 #include "connect/topics.h"
 
-#define POSITIONS_MANY 100000 /* records of positions that a start reads without trimming them first */
-
 int worker_new(struct client *client, struct plugins *plugins, struct worker **out, struct err *e)
 {
     struct worker *w = mem_calloc(1, sizeof(*w));
@@ -240,8 +238,6 @@ int worker_apply(struct worker *w, struct config *c, struct buf *plan, struct er
     *shared = (struct shared_config){c, 1};
     if (plan != NULL && config_plan(w->shared == NULL ? NULL : w->shared->config, c, plan, e) != ERR_OK)
         goto err_after_shared;
-    if (w->shared == NULL && positions_trim(w->client, POSITIONS_MANY, e) != ERR_OK)
-        diag_warn("connect", "%s stays as long as it is: %s", POSITIONS_TOPIC, e->text);
     if (load_targets(w, e) != ERR_OK || topics_prepare(w->client, c, e) != ERR_OK)
         goto err_after_shared;
     if (choose_all(w, shared, &next, e) != ERR_OK)

@@ -90,6 +90,11 @@ int api_status(struct call *c, struct err *e)
     if (rc)
         return rc;
     broker_stats(o->broker, &s);
+    json_t *cleaner = json_pack(
+        "{s:I, s:I, s:I, s:I, s:I, s:I}", "passes", (json_int_t)s.cleaner_passes, "bytes_read",
+        (json_int_t)s.cleaner_bytes_read, "bytes_written", (json_int_t)s.cleaner_bytes_written, "bytes_freed",
+        (json_int_t)s.cleaner_bytes_freed, "memory_bytes", (json_int_t)s.cleaner_memory,
+        "uncleanable_partitions", (json_int_t)s.uncleanable_partitions);
     json_t *store =
         json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "topics", (json_int_t)s.topics,
                   "partitions", (json_int_t)s.partitions, "append_records", (json_int_t)s.append_records,
@@ -97,12 +102,12 @@ int api_status(struct call *c, struct err *e)
                   "syncs", (json_int_t)s.syncs, "journal_bytes", (json_int_t)s.journal_bytes,
                   "recovered_bytes", (json_int_t)s.recovered_bytes, "cut_bytes", (json_int_t)s.cut_bytes);
     return call_reply(c,
-                      json_pack("{s:s, s:b, s:i, s:I, s:o, s:s, s:I, s:o, s:o}", "version", LEAT_VERSION,
+                      json_pack("{s:s, s:b, s:i, s:I, s:o, s:s, s:I, s:o, s:o, s:o}", "version", LEAT_VERSION,
                                 "running", o->worker != NULL, "pid", (int)getpid(), "uptime_ms",
                                 (json_int_t)(clock_wall_ms() - o->started_ms), "data_dir",
                                 json_text(broker_data_dir(o->broker)), "cluster_id",
                                 broker_cluster_id(o->broker), "store_open_ms", (json_int_t)s.start_ms,
-                                "store", store, "tasks", tasks),
+                                "store", store, "cleaner", cleaner, "tasks", tasks),
                       e);
 }
 

@@ -65,8 +65,8 @@ enum check_repair {
       "read")                                                                                                \
     X(BAD_PARTITION_METADATA, "bad-partition-metadata", ERROR, NONE,                                         \
       "partition.metadata is damaged or names another topic; the partition cannot be opened")                \
-    X(INTERRUPTED_COMPACTION, "interrupted-compaction", ERROR, NONE,                                         \
-      "a compaction of Kafka was interrupted; let Kafka finish it")                                          \
+    X(INTERRUPTED_COMPACTION, "interrupted-compaction", NOTE, NONE,                                          \
+      "a compaction was interrupted; the next start finishes it")                                            \
     X(LEFTOVER, "leftover", NOTE, LEFTOVERS,                                                                 \
       "on its way out when the process ended; removed by the next start")                                    \
     X(FOREIGN_FILE, "foreign-file", NOTE, NONE, "nothing that belongs here; it is left alone")               \

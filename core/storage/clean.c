@@ -166,7 +166,7 @@ static void take_bounds(struct log *log, int64_t below, struct bounds *b)
     pthread_mutex_lock(&log->state);
     b->start = log->start;
     b->end = log->end;
-    b->limit = log->recovery_point < log->watermark ? log->recovery_point : log->watermark;
+    b->limit = log->watermark;
     if (log->first_unstable >= 0 && log->first_unstable < b->limit)
         b->limit = log->first_unstable;
     if (below < b->limit)
@@ -346,7 +346,7 @@ static int prepare(struct clean_pass *p, struct err *e)
     struct log *log = p->log;
     struct bounds b;
     int rc = log_check_usable(log, e);
-    take_bounds(log, INT64_MAX, &b);
+    take_bounds(log, log_recovery_point(log), &b);
     p->config = b.config;
     pthread_mutex_lock(&log->shape);
     bool half = log->half_swapped;

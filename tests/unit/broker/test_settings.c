@@ -42,6 +42,10 @@ static int open_with(struct fixture *f, const struct topic_config_entry *default
 /* Kafka 4.3.1's DescribeConfigs of a topic that says nothing: name and default. */
 static const char *const kafka[][2] = {
     {"cleanup.policy", "delete"},
+    {"delete.retention.ms", "86400000"},
+    {"max.compaction.lag.ms", "9223372036854775807"},
+    {"min.cleanable.dirty.ratio", "0.5"},
+    {"min.compaction.lag.ms", "0"},
     {"compression.gzip.level", "-1"},
     {"compression.lz4.level", "9"},
     {"compression.type", "producer"},
@@ -91,6 +95,23 @@ static void test_ranges(void **state)
         const char *name, *value;
         bool good;
     } cases[] = {
+        {"cleanup.policy", "compact", true},
+        {"cleanup.policy", "compact,delete", true},
+        {"cleanup.policy", "delete, compact", true},
+        {"cleanup.policy", "delete,delete", false},
+        {"cleanup.policy", "", false},
+        {"cleanup.policy", "compact,", false},
+        {"delete.retention.ms", "-1", false},
+        {"max.compaction.lag.ms", "0", false},
+        {"max.compaction.lag.ms", "1", true},
+        {"min.compaction.lag.ms", "-1", false},
+        {"min.cleanable.dirty.ratio", "0", true},
+        {"min.cleanable.dirty.ratio", "1.0", true},
+        {"min.cleanable.dirty.ratio", "1.01", false},
+        {"min.cleanable.dirty.ratio", "-0.1", false},
+        {"min.cleanable.dirty.ratio", "nan", false},
+        {"min.cleanable.dirty.ratio", "0.5x", false},
+        {"min.cleanable.dirty.ratio", "", false},
         {"compression.gzip.level", "9", true},
         {"compression.gzip.level", "1", true},
         {"compression.gzip.level", "0", false},
@@ -133,6 +154,18 @@ static void test_ranges(void **state)
     assert_non_null(strstr(e.text, "tiered storage"));
     assert_code(topic_config_check("retention.m", "1", &e), ERR_INVALID_CONFIG, &e);
     assert_non_null(strstr(e.text, "retention.ms"));
+}
+
+/* Kafka refuses that, too. */
+static void test_lags_that_contradict(void **state)
+{
+    struct fixture *f = *state;
+    const struct topic_config_entry lags[] = {{"min.compaction.lag.ms", "1000"},
+                                              {"max.compaction.lag.ms", "999"}};
+    assert_code(broker_create_topic(f->b, "t", 1, lags, 2, NULL, &f->e), ERR_INVALID_CONFIG, &f->e);
+    create(f, "t", 1);
+    assert_ok(broker_alter_topic(f->b, "t", lags, 1, &f->e), &f->e);
+    assert_code(broker_alter_topic(f->b, "t", lags + 1, 1, &f->e), ERR_INVALID_CONFIG, &f->e);
 }
 
 static void test_hub_defaults(void **state)
@@ -393,6 +426,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_kafka_has_the_same_defaults, setup, teardown),
         cmocka_unit_test(test_ranges),
+        cmocka_unit_test_setup_teardown(test_lags_that_contradict, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hub_defaults, setup, teardown),
         cmocka_unit_test_setup_teardown(test_wrong_hub_defaults, setup, teardown),
         cmocka_unit_test_setup_teardown(test_internal_topics_keep_their_settings, setup, teardown),

@@ -107,6 +107,9 @@ static void test_topic_defaults(void **state)
 {
     (void)state;
     expect_default("", "retention.ms", NULL);
+    expect_default("log.cleanup.policy: 'compact,delete'", "cleanup.policy", "compact,delete");
+    expect_default("log.cleaner.min.cleanable.ratio: 0.25", "min.cleanable.dirty.ratio", "0.25");
+    expect_default("log.cleaner.delete.retention.ms: 2h", "delete.retention.ms", "7200000");
     expect_default("log.retention.ms: 5", "retention.ms", "5");
     expect_default("log.retention.ms: 2d", "retention.ms", "172800000");
     expect_default("log.retention.ms: -1", "retention.ms", "-1");
