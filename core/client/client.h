@@ -47,7 +47,8 @@ struct producer_options {
     int32_t transaction_timeout_ms; /* 0: 60000 */
     enum codec codec;
     int32_t codec_level;
-    size_t batch_bytes; /* cap of one batch; 0: 1 MiB - 12 */
+    size_t
+        batch_bytes; /* of a batch of several records at most; 0: 1 MiB - 12. A larger record has its own */
 };
 struct producer;
 /* With a transactional id: fences its predecessor (broker_init_producer). */

@@ -235,9 +235,9 @@ static int take_builder(struct producer *p, struct producer_target *t, struct er
     return t->builder ? ERR_OK : e->code;
 }
 
-void producer_recycle(struct producer *p, struct batch_builder *b, size_t max_bytes)
+void producer_recycle(struct producer *p, struct batch_builder *b, bool usual)
 {
-    if (max_bytes != p->batch.max_bytes || p->pool_count == PRODUCER_POOL_MAX) {
+    if (!usual || p->pool_count == PRODUCER_POOL_MAX) {
         batch_builder_free(b);
         return;
     }
@@ -274,7 +274,8 @@ int producer_finish_batch(struct producer *p, struct producer_target *t, struct 
         return ERR_OK;
     bool txn = p->transactional_id != NULL;
     struct batch_producer producer = {p->producer_id, p->epoch, txn ? t->sequence : -1, txn};
-    struct pending b = {.target = t, .builder = t->builder, .records = batch_builder_count(t->builder)};
+    struct pending b = {
+        .target = t, .builder = t->builder, .records = batch_builder_count(t->builder), .large = t->large};
     size_t open = batch_builder_bytes(t->builder);
     int rc = grow_pending(p, e);
     if (!rc)
@@ -282,6 +283,7 @@ int producer_finish_batch(struct producer *p, struct producer_target *t, struct 
     if (rc)
         return rc;
     t->builder = NULL;
+    t->large = false;
     t->sequence = sequence_after(t->sequence, b.records);
     p->pending[p->pending_count++] = b;
     p->pending_bytes += b.bytes;
@@ -317,6 +319,45 @@ static int make_room(struct producer *p, size_t record, struct err *e)
     return producer_relieve(p, e);
 }
 
+static int too_large(const struct producer_target *t, size_t bytes, int64_t max, struct err *e)
+{
+    return err_set(e, ERR_TOO_LARGE,
+                   "a record of %zu bytes is too large: topic %s takes batches of at most %lld bytes "
+                   "(max.message.bytes)",
+                   bytes, t->topic, (long long)max);
+}
+
+/*
+ * A record that is larger than a batch should be goes into one of its own, if the topic allows it: what it allows is asked
+ * anew, as it may have been changed.
+ */
+static int add_large(struct producer *p, struct producer_target *t, int64_t timestamp, const void *key,
+                     size_t key_len, const void *value, size_t value_len, const struct record_header *headers,
+                     int32_t header_count, struct err *e)
+{
+    struct batch_options o = p->batch;
+    int32_t partitions;
+    int64_t max;
+    int rc = broker_topic_limits(p->broker, t->topic, &partitions, &max, e);
+    if (rc)
+        return rc;
+    if (max <= (int64_t)t->max_bytes)
+        return too_large(t, key_len + value_len, max, e);
+    if (t->builder)
+        producer_recycle(p, t->builder, t->max_bytes == p->batch.max_bytes);
+    o.max_bytes = (size_t)max;
+    if (!(t->builder = batch_builder_new(&o, e)))
+        return e->code;
+    t->large = true;
+    rc = add_once(p, t, timestamp, key, key_len, value, value_len, headers, header_count, e);
+    if (!rc)
+        return producer_finish_batch(p, t, e);
+    batch_builder_free(t->builder);
+    t->builder = NULL;
+    t->large = false;
+    return rc == ERR_TOO_LARGE ? too_large(t, key_len + value_len, max, e) : rc;
+}
+
 int producer_add_to(struct producer *p, struct producer_target *t, int64_t timestamp, const void *key,
                     size_t key_len, const void *value, size_t value_len, const struct record_header *headers,
                     int32_t header_count, struct err *e)
@@ -324,9 +365,10 @@ int producer_add_to(struct producer *p, struct producer_target *t, int64_t times
     int rc = make_room(p, key_len + value_len + REQUEST_MARGIN, e);
     if (!rc)
         rc = add_once(p, t, timestamp, key, key_len, value, value_len, headers, header_count, e);
-    if (rc != ERR_TOO_LARGE || !t->builder || batch_builder_count(t->builder) == 0)
-        return rc;
-    if ((rc = producer_finish_batch(p, t, e)))
-        return rc;
-    return add_once(p, t, timestamp, key, key_len, value, value_len, headers, header_count, e);
+    if (rc == ERR_TOO_LARGE && t->builder && batch_builder_count(t->builder) > 0 &&
+        !(rc = producer_finish_batch(p, t, e)))
+        rc = add_once(p, t, timestamp, key, key_len, value, value_len, headers, header_count, e);
+    if (rc == ERR_TOO_LARGE)
+        rc = add_large(p, t, timestamp, key, key_len, value, value_len, headers, header_count, e);
+    return rc;
 }

@@ -25,8 +25,9 @@ struct producer_target {
     struct producer_target *next;
     char *topic;
     int32_t partition;
-    size_t max_bytes;              /* of a batch here */
+    size_t max_bytes;              /* of a batch here, unless it is a single large record */
     struct batch_builder *builder; /* of the batch being filled; NULL: none */
+    bool large;                    /* the builder is of that kind */
     int32_t sequence;              /* of the next record put into a batch */
     int32_t stored_sequence;       /* of the next record after those in the log */
     bool in_txn;                   /* its partition was added to the open transaction */
@@ -39,6 +40,7 @@ struct pending {
     uint8_t *data;
     size_t bytes;
     int32_t records;
+    bool large;
 };
 
 /* A batch of a transaction that is in the log already; told of when the transaction is durable. */
@@ -91,7 +93,8 @@ struct producer {
 int producer_finish_batch(struct producer *p, struct producer_target *t, struct err *e);
 /* Appends everything added before the end of the transaction, or flushes it, to get below the cap. */
 int producer_relieve(struct producer *p, struct err *e);
-void producer_recycle(struct producer *p, struct batch_builder *b, size_t max_bytes);
+/* Keeps the builder for other batches, unless it is not of the usual size. */
+void producer_recycle(struct producer *p, struct batch_builder *b, bool usual);
 void producer_drop_pending(struct producer *p);
 
 #endif

@@ -38,6 +38,11 @@ static void report(const struct producer *p, const struct producer_target *t, in
         p->delivered(p->delivered_arg, t->topic, t->partition, base_offset, records);
 }
 
+static bool of_usual_size(const struct producer *p, const struct pending *b)
+{
+    return !b->large && b->target->max_bytes == p->batch.max_bytes;
+}
+
 /* Stored batches leave the list; the others keep their order. `early`: to be reported with the transaction's end. */
 static void settle(struct producer *p, bool early)
 {
@@ -58,7 +63,7 @@ static void settle(struct producer *p, bool early)
             p->early[p->early_count++] = (struct early){b->target, r->appended.base_offset, b->records};
         else
             report(p, b->target, r->appended.base_offset, b->records);
-        producer_recycle(p, b->builder, b->target->max_bytes);
+        producer_recycle(p, b->builder, of_usual_size(p, b));
     }
     p->pending_count = kept;
 }
@@ -241,10 +246,15 @@ int producer_commit(struct producer *p, struct err *e)
 void producer_drop_pending(struct producer *p)
 {
     for (size_t i = 0; i < p->pending_count; i++)
-        producer_recycle(p, p->pending[i].builder, p->pending[i].target->max_bytes);
+        producer_recycle(p, p->pending[i].builder, of_usual_size(p, &p->pending[i]));
     for (struct producer_target *t = p->first_target; t; t = t->next) {
-        if (t->builder)
+        if (t->large) {
+            batch_builder_free(t->builder);
+            t->builder = NULL;
+            t->large = false;
+        } else if (t->builder) {
             batch_builder_reset(t->builder);
+        }
         t->sequence = t->stored_sequence;
     }
     p->pending_count = 0;

@@ -183,9 +183,6 @@ static int emit_one(struct leat_task *t, struct source_run *s, const struct leat
         return e->code;
     int rc = producer_add_to(s->producer, target, timestamp, key, key_len, value, value_len, s->headers,
                              (int32_t)r->header_count, e);
-    if (rc == ERR_TOO_LARGE)
-        err_wrap(e, "%zu bytes for topic %s, whose max.message.bytes is the limit", key_len + value_len,
-                 tt->name);
     s->records++;
     s->bytes += key_len + value_len;
     return rc;

@@ -164,7 +164,7 @@
         .max = 100000, .importance = LEAT_LOW,                                                               \
         .doc = "Completes them before a topic partition would have more open files than this; -1 for no "    \
                "limit. An "                                                                                  \
-               "open file takes up to 1 MiB of memory."                                                      \
+               "open file takes up to 1 MiB of memory, in the S3 sink a part. (Confluent: -1.)"              \
     }
 
 /* Names of the options that differ between sinks. */

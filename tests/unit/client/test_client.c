@@ -367,6 +367,47 @@ static void on_delivery(void *arg, const char *topic, int32_t partition, int64_t
     d->records += records;
 }
 
+/* A record larger than a batch should be has one of its own, as far as the topic allows, also when that is changed. */
+static void test_large_records(void **state)
+{
+    struct fixture *f = *state;
+    const size_t size = 3 << 20;
+    char *value = malloc(size);
+    struct topic_config_entry config = {"max.message.bytes", "4194304"};
+    assert_non_null(value);
+    memset(value, 'x', size);
+    assert_ok(client_create_topic(f->c, "a", 1, NULL, 0, &f->e), &f->e);
+    struct producer *p = open_producer(f, "x");
+    assert_code(producer_add(p, "a", 0, 0, NULL, 0, value, size, NULL, 0, &f->e), ERR_TOO_LARGE, &f->e);
+    assert_non_null(strstr(f->e.text, "topic a takes batches of at most 1048588 bytes (max.message.bytes)"));
+    assert_ok(client_alter_topic(f->c, "a", &config, 1, &f->e), &f->e);
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 3; i++) {
+            add(f, p, "a", 0, 0);
+            assert_ok(producer_add(p, "a", 0, 0, NULL, 0, value, size, NULL, 0, &f->e), &f->e);
+            assert_ok(producer_add(p, "a", 0, 0, NULL, 0, value, size - 1, NULL, 0, &f->e), &f->e);
+        }
+        assert_code(producer_add(p, "a", 0, 0, NULL, 0, value, size + (1 << 20), NULL, 0, &f->e),
+                    ERR_TOO_LARGE, &f->e);
+        assert_ok(round == 0 ? producer_abort(p, &f->e) : producer_commit(p, &f->e), &f->e);
+    }
+    producer_close(p);
+    struct consumer *c = open_consumer(f, NULL, READ_COMMITTED, 0);
+    assert_ok(consumer_assign(c, "a", 0, CONSUMER_EARLIEST, &f->e), &f->e);
+    int32_t lengths[9] = {0};
+    for (int n = 0; n < 9;) {
+        struct consumed got;
+        assert_ok(consumer_poll(c, 0, &got, &f->e), &f->e);
+        assert_true(got.n > 0);
+        for (size_t i = 0; i < got.n; i++)
+            lengths[n++] = got.records[i].value_len;
+    }
+    for (int i = 0; i < 9; i++)
+        assert_int_equal(lengths[i], i % 3 == 0 ? 12 : (int)size - (i % 3 == 2));
+    consumer_close(c);
+    free(value);
+}
+
 static void test_partitioning_and_delivery(void **state)
 {
     struct fixture *f = *state;
@@ -575,6 +616,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_large_transaction, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fenced_by_successor, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refused_record, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_large_records, setup, teardown),
         cmocka_unit_test_setup_teardown(test_partitioning_and_delivery, setup, teardown),
         cmocka_unit_test_setup_teardown(test_compressed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_waiting, setup, teardown),
