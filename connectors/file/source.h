@@ -13,6 +13,7 @@
  *   source_match.c     which stream a file holds          source_state.c  positions as stored
  *   source_print.c     fingerprints, likeness of files    source_stream.c streams and where to find them
  *   source_order.c     which stream is read first         source_gone.c   streams without a path
+ *   source_glob.c      patterns of directories
  */
 #ifndef LEAT_FILE_SOURCE_H
 #define LEAT_FILE_SOURCE_H
@@ -27,7 +28,8 @@
 #include "connectors/file/source_frame.h"
 #include "leat/plugin.h"
 
-#define PRINT_HEAD_MAX 1024              /* bytes of a file's beginning that tell it from others */
+#define PRINT_HEAD_MAX 1024 /* bytes of a file's beginning that tell it from others */
+#define FIRST_BYTES 64
 #define PRINT_TAIL_MAX 256               /* bytes before the position, which must be there still */
 #define WINDOW_BYTES ((size_t)256 << 10) /* read at once; grows for longer lines */
 #define GONE_MAX 10000                   /* positions kept of files that are gone */
@@ -42,12 +44,13 @@ enum source_gzip { GZIP_SKIP, GZIP_READ, GZIP_PLAIN };
 enum source_watch { WATCH_AUTO, WATCH_INOTIFY, WATCH_POLL };
 enum source_share { SHARE_PATH, SHARE_DIRECTORY };
 
-/* One of `paths`: a directory pattern and a name pattern. */
+/* One of `paths` or `rotated.paths`: a directory pattern and a name pattern. */
 struct pattern {
     char *text;
     char *dir; /* "." where none was given */
     char *name;
     bool dir_is_glob;
+    bool aside;   /* one of `rotated.paths` */
     bool started; /* was scanned in this or an earlier run: what appears now is new */
 };
 
@@ -68,7 +71,7 @@ struct source_options {
     bool framing_set; /* the pattern is compiled */
 };
 
-#define SOURCE_OPTIONS 28
+#define SOURCE_OPTIONS 29
 extern const struct leat_option source_option_table[SOURCE_OPTIONS];
 
 /* Reads and checks the options; LEAT_OK or what host->fail returned. Strings in `o` live as long as `c`. */
@@ -97,7 +100,13 @@ struct link {
     struct link *prev, *next;
 };
 
-enum stream_table { BY_INODE, BY_FAMILY, BY_REAL, STREAM_TABLES };
+enum stream_table {
+    BY_INODE,
+    BY_FAMILY,
+    BY_NAME,
+    BY_REAL,
+    STREAM_TABLES
+}; /* name: the family's, without directory */
 #define STREAM_BUCKETS 4096
 
 struct stream {
@@ -109,9 +118,10 @@ struct stream {
     char *real;   /* the same without symbolic links */
     char *family; /* `real` without what rotation adds to names */
     struct inode inode;
-    struct print head, tail; /* of the first bytes, and of those before the position */
-    int64_t offset;          /* of the first byte that was not emitted, in uncompressed bytes */
-    bool mid;                /* the position is within a line over the cap */
+    struct print head,
+        tail;       /* of the first bytes, and of those before the position; set the first by stream_head */
+    int64_t offset; /* of the first byte that was not emitted, in uncompressed bytes */
+    bool mid;       /* the position is within a line over the cap */
     bool gzip;
     int64_t gone_ms; /* wall clock, when it was missed first; 0: it is there */
 
@@ -122,7 +132,8 @@ struct stream {
     bool fresh;                      /* nothing was read in this run */
     bool complete;                   /* compressed and read to the end */
     uint64_t seen;                   /* the scan that found it last */
-    uint64_t missed;                 /* the scan after which its file was not where it should be; 0: it is */
+    uint8_t first[FIRST_BYTES];      /* of the head, to tell files apart at once */
+    size_t first_len;                /* 0: not known */
     uint64_t marked;                 /* the scan in or after which its first bytes were fingerprinted */
     uint64_t sound;                  /* the last scan that missed nothing of its family */
     int64_t size, mtime_ns;          /* as last seen */
@@ -155,6 +166,7 @@ struct found {
     int64_t size, mtime_ns;
     bool primary;  /* matches `paths`; else only looks like a rotated one of such a file */
     bool rotated;  /* so its name says */
+    bool aside;    /* met by `rotated.paths` only: holds a known stream or nothing */
     bool from_end; /* `start: end` applies */
     bool taken;
 };
@@ -233,10 +245,12 @@ void stream_free(struct stream *s);
 void stream_remove(struct source *src, struct stream *s); /* out of everything; frees */
 int stream_attach(struct source *src, struct stream *s, const struct found *f, struct err *e);
 int stream_moved(struct source *src, struct stream *s, const struct found *f,
-                 struct err *e); /* paths changed */
+                 struct err *e);                                           /* paths changed */
+int stream_claims(const struct stream *s, struct found *f, struct err *e); /* aside it stays of its family */
 void stream_detach(struct source *src, struct stream *s);
 void stream_enqueue(struct source *src, struct stream *s);
 int stream_dirty(struct source *src, struct stream *s, struct err *e);
+void stream_head(struct stream *s, const void *data, size_t n); /* its first bytes, at most PRINT_HEAD_MAX */
 bool stream_placed(const struct source *src, const struct stream *s); /* is it known what came before it? */
 bool stream_rotated(const struct stream *s); /* no longer at the path where it is written */
 struct stream *stream_first(struct source *src, enum stream_table k, uint64_t hash);
@@ -244,6 +258,7 @@ struct stream *stream_attached_in(struct source *src, const struct inode *inode)
 uint64_t stream_inode_hash(const struct inode *i);
 
 /* source_name.c */
+const char *name_of(const char *path); /* what follows the last slash */
 /* The name that a rotated file had while it was written, into `out` (strlen(name) + 1 bytes). True if it differs. */
 bool name_live(const char *name, char *out);
 bool name_is_gzip(const char *name);
@@ -255,6 +270,17 @@ typedef int list_each_fn(void *arg, const char *name, uint64_t ino, struct err *
  * it in parts. ERR_NOT_FOUND, ERR_NO_MEMORY or what `each` returned.
  */
 int list_directory(const char *dir, list_each_fn *each, void *arg, bool *whole, struct err *e);
+
+/* source_glob.c */
+/* A `**` as a part of the pattern stands for any number of parts of the path. `hidden`: wildcards match leading dots too. */
+bool glob_match(const char *pattern, const char *path, bool hidden);
+typedef int glob_each_fn(void *arg, const char *dir, struct err *e);
+/*
+ * Calls `each` for every directory that matches, perhaps more than once. *incomplete turns true if some could not be listed.
+ * ERR_INTERRUPTED, ERR_NO_MEMORY or what `each` returned.
+ */
+int glob_directories(struct source *src, const char *pattern, glob_each_fn *each, void *arg, bool *incomplete,
+                     struct err *e);
 
 /* source_scan.c */
 int scan_files(struct source *src, struct found_list *out, struct err *e);
@@ -358,9 +384,10 @@ int emit_bytes(struct source *src, struct stream *s, const uint8_t *data, size_t
 /* source_watch.c */
 int watch_open(struct source *src, struct err *e); /* src->watch stays NULL where polling is better */
 void watch_close(struct source *src);
-void watch_directory(struct source *src, const char *dir);
-void watch_drain(struct source *src);   /* enqueues what changed, may set scan_wanted */
-int watch_fd(const struct source *src); /* -1: none */
+void watch_directory(struct source *src, const char *dir); /* without symbolic links in it */
+void watch_named(struct source *src, const char *dir);     /* by any path */
+void watch_drain(struct source *src);                      /* enqueues what changed, may set scan_wanted */
+int watch_fd(const struct source *src);                    /* -1: none */
 
 /* source_state.c */
 int state_load(struct source *src, struct err *e); /* every stored position of this task's share */

@@ -102,7 +102,7 @@ static int match_inode(struct source *src, const struct found *f, struct probe *
 static bool may_hold(const struct source *src, const struct found *f, const struct probe *p,
                      const struct stream *s)
 {
-    if (strcmp(s->family, f->family) != 0)
+    if (strcmp(f->aside ? name_of(s->family) : s->family, f->aside ? name_of(f->family) : f->family) != 0)
         return false;
     if (p->gzip && src->o.gzip == GZIP_SKIP)
         return s->attached && s->lost && s->offset == 0;
@@ -121,8 +121,9 @@ struct verdict {
 static int match_content(struct source *src, const struct found *f, struct probe *p, struct verdict *v,
                          struct err *e)
 {
-    uint64_t hash = hash64(f->family, strlen(f->family));
-    for (struct stream *s = stream_first(src, BY_FAMILY, hash); s; s = s->next[BY_FAMILY]) {
+    enum stream_table k = f->aside ? BY_NAME : BY_FAMILY; /* aside, whatever the directory */
+    const char *key = f->aside ? name_of(f->family) : f->family;
+    for (struct stream *s = stream_first(src, k, hash64(key, strlen(key))); s; s = s->next[k]) {
         enum likeness like = UNLIKE;
         if (!may_hold(src, f, p, s))
             continue;
@@ -200,7 +201,8 @@ static int match_probed(struct source *src, struct found *f, struct probe *p, st
                     s->path, same_file ? "" : " (by content)");
         s->gzip = p->gzip;
         f->taken = true;
-        return stream_attach(src, s, f, e);
+        rc = stream_claims(s, f, e);
+        return rc == ERR_OK ? stream_attach(src, s, f, e) : rc;
     }
     /* An empty file of a rotated name may be a copy in its first moment. */
     if (skipped || v->original || !f->primary || (f->rotated && f->size == 0) ||

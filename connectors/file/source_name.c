@@ -7,6 +7,12 @@
 
 #include "connectors/file/source.h"
 
+const char *name_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
 static const char *const packed[] = {".gz", ".bz2", ".xz", ".zst", ".lz4", ".Z"};
 static const char *const kept[] = {".old", ".bak", ".prev", ".orig", "~"};
 

@@ -15,9 +15,12 @@ const struct leat_option source_option_table[SOURCE_OPTIONS] = {
      .type = LEAT_LIST,
      .flags = LEAT_READS_PATH,
      .importance = LEAT_HIGH,
-     .doc = "Files to read: paths, or patterns with `*`, `?` and `[...]` in any part of the path (a `*` does "
-            "not match a "
-            "`/` or a leading dot). Files may appear later. Either `paths` or `file` is needed.",
+     .doc =
+         "Files to read: paths, or patterns with `*`, `?` and `[...]` in any part of the path (a `*` does "
+         "not match a "
+         "`/` or a leading dot); `**` as a part stands for any number of directories, none among them, and "
+         "does not "
+         "follow symbolic links. Files may appear later. Either `paths` or `file` is needed.",
      .example = "[/var/log/app/*.log]"},
     {.name = "file",
      .type = LEAT_STRING,
@@ -38,12 +41,21 @@ const struct leat_option source_option_table[SOURCE_OPTIONS] = {
      .flags = LEAT_ACCEPTED,
      .importance = LEAT_LOW,
      .doc = "Accepted from Kafka Connect's FileStreamSource. Batches are bounded by bytes here."},
+    {.name = "rotated.paths",
+     .type = LEAT_LIST,
+     .importance = LEAT_LOW,
+     .doc =
+         "Where rotation moves files to, as paths or patterns like those of `paths`, if not beside the "
+         "file that is "
+         "written. A file there is read on if it was begun under `paths`, also after a restart; others are "
+         "left alone.",
+     .example = "[/var/log/archive/**/*.log*]"},
     {.name = "exclude",
      .type = LEAT_LIST,
      .importance = LEAT_MEDIUM,
      .doc = "Patterns of files not to read. One with a `/` is matched against the whole path, any other "
             "against the "
-            "file's name.",
+            "file's name; `**` as in `paths`.",
      .example = "[\"*.tmp\", \"/var/log/app/debug*\"]"},
     {.name = "start",
      .type = LEAT_CHOICE,
@@ -240,12 +252,16 @@ static bool is_glob(const char *s)
     return strpbrk(s, "*?[\\") != NULL;
 }
 
+/* A `**` as a file's name stands for all files below. */
 static bool pattern_init(struct pattern *p, const char *text)
 {
     const char *slash = strrchr(text, '/');
+    bool all_below = strcmp(slash ? slash + 1 : text, "**") == 0;
     p->text = mem_strdup(text);
-    p->name = mem_strdup(slash ? slash + 1 : text);
-    if (!slash)
+    p->name = mem_strdup(all_below ? "*" : slash ? slash + 1 : text);
+    if (all_below)
+        p->dir = mem_strdup(text);
+    else if (!slash)
         p->dir = mem_strdup(".");
     else
         p->dir = mem_strndup(text, slash == text ? 1 : (size_t)(slash - text));
@@ -255,29 +271,40 @@ static bool pattern_init(struct pattern *p, const char *text)
     return true;
 }
 
-static int read_patterns(struct source_options *o, struct leat_task *t, const struct leat_host *h,
-                         const struct leat_config *c)
+/* Adds patterns that an option gave; there is room for them. */
+static int add_patterns(struct source_options *o, const char *option, const char *const *texts, size_t n,
+                        struct leat_task *t, const struct leat_host *h)
 {
-    const char *const *paths = NULL;
-    size_t n = h->get_list(c, "paths", &paths);
-    const char *file = h->get_str(c, "file");
-    if (n == 0 && !file)
-        return h->fail(t, LEAT_FAIL, "no file to read: set paths (or file)");
-    o->patterns = mem_calloc(n + 1, sizeof(*o->patterns));
-    if (!o->patterns)
-        return h->fail(t, LEAT_RETRY, "out of memory");
-    for (size_t i = 0; i < n + (file ? 1 : 0); i++) {
-        const char *text = i < n ? paths[i] : file;
+    for (size_t i = 0; i < n; i++) {
+        const char *text = texts[i];
         size_t len = strlen(text);
         if (len == 0 || text[len - 1] == '/')
             return h->fail(t, LEAT_FAIL,
-                           "%s: \"%s\" does not name a file; to read all of a directory write %s*",
-                           i < n ? "paths" : "file", text, text);
-        o->pattern_count++;
-        if (!pattern_init(&o->patterns[i], text))
+                           "%s: \"%s\" does not name a file; to read all of a directory write %s*", option,
+                           text, text);
+        struct pattern *p = &o->patterns[o->pattern_count++];
+        p->aside = p->started = strcmp(option, "rotated.paths") == 0;
+        if (!pattern_init(p, text))
             return h->fail(t, LEAT_RETRY, "out of memory");
     }
     return LEAT_OK;
+}
+
+static int read_patterns(struct source_options *o, struct leat_task *t, const struct leat_host *h,
+                         const struct leat_config *c)
+{
+    const char *const *paths = NULL, *const *rotated = NULL;
+    size_t n = h->get_list(c, "paths", &paths), m = h->get_list(c, "rotated.paths", &rotated);
+    const char *file = h->get_str(c, "file");
+    if (n == 0 && !file)
+        return h->fail(t, LEAT_FAIL, "no file to read: set paths (or file)");
+    o->patterns = mem_calloc(n + m + 1, sizeof(*o->patterns));
+    if (!o->patterns)
+        return h->fail(t, LEAT_RETRY, "out of memory");
+    int rc = add_patterns(o, "paths", paths, n, t, h);
+    if (rc == LEAT_OK && file)
+        rc = add_patterns(o, "file", &file, 1, t, h);
+    return rc == LEAT_OK ? add_patterns(o, "rotated.paths", rotated, m, t, h) : rc;
 }
 
 static bool name_matches(const char *pattern, const char *name)
@@ -291,7 +318,7 @@ bool source_options_exclude(const struct source_options *o, const char *path)
     for (size_t i = 0; i < o->exclude_count; i++) {
         const char *x = o->exclude[i];
         const char *subject = strchr(x, '/') ? path : slash ? slash + 1 : path;
-        if (fnmatch(x, subject, FNM_PATHNAME) == 0)
+        if (glob_match(x, subject, true))
             return true;
     }
     return false;
@@ -307,7 +334,7 @@ bool source_options_match(const struct source_options *o, const char *path)
     bool found = false;
     for (size_t i = 0; dir && !found && i < o->pattern_count; i++) {
         const struct pattern *p = &o->patterns[i];
-        found = name_matches(p->name, slash + 1) && fnmatch(p->dir, dir, FNM_PATHNAME | FNM_PERIOD) == 0;
+        found = !p->aside && name_matches(p->name, slash + 1) && glob_match(p->dir, dir, false);
     }
     mem_free(dir);
     return found;

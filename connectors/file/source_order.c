@@ -16,20 +16,14 @@ struct age {
     const char *name, *family; /* without directories */
 };
 
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 static struct age age_of(const struct stream *s)
 {
     const char *real = s->lost && s->twin ? s->twin : s->real;
     return (struct age){.live = !s->lost && strcmp(s->real, s->family) == 0,
                         .mtime_ns = s->mtime_ns,
                         .born = s->inode.born,
-                        .name = base_name(real),
-                        .family = base_name(s->family)};
+                        .name = name_of(real),
+                        .family = name_of(s->family)};
 }
 
 static struct age age_of_found(const struct found *f)
@@ -37,8 +31,8 @@ static struct age age_of_found(const struct found *f)
     return (struct age){.live = !f->rotated,
                         .mtime_ns = f->mtime_ns,
                         .born = f->inode.born,
-                        .name = base_name(f->real),
-                        .family = base_name(f->family)};
+                        .name = name_of(f->real),
+                        .family = name_of(f->family)};
 }
 
 /* x.log-20260101, not x.log.1, x.log.2.gz */

@@ -281,20 +281,24 @@ static int refresh_head(struct source *src, struct stream *s, struct err *e)
 {
     uint8_t head[PRINT_HEAD_MAX];
     size_t n = 0;
-    if (!s->attached || s->gzip || s->head.len == PRINT_HEAD_MAX || files_open(src, s, e) != ERR_OK)
+    if (!s->attached || s->gzip || s->head.len == PRINT_HEAD_MAX ||
+        (s->head.len > 0 && s->size <= s->head.len) || files_open(src, s, e) != ERR_OK)
         return ERR_OK;
     int rc = io_pread_some(s->fd, head, sizeof(head), 0, &n, s->real, e);
     if (rc != ERR_OK || n <= s->head.len || !print_matches(&s->head, head))
         return rc;
     if (s->head.len == 0)
         s->marked = src->scan_number;
-    s->head = print_of(head, n);
+    stream_head(s, head, n);
     return stream_dirty(src, s, e);
 }
 
 int probe_likeness(struct source *src, struct probe *p, struct stream *s, enum likeness *out, struct err *e)
 {
     *out = UNLIKE;
+    size_t n = s->first_len < p->head_len ? s->first_len : p->head_len;
+    if (!p->gzip && memcmp(s->first, p->head, n) != 0)
+        return ERR_OK; /* mostly, and at no cost */
     int rc = refresh_head(src, s, e);
     if (rc != ERR_OK || s->head.len == 0)
         return rc; /* it had no bytes yet: nothing to recognise */
@@ -304,14 +308,14 @@ int probe_likeness(struct source *src, struct probe *p, struct stream *s, enum l
 int probe_head(struct source *src, struct probe *p, struct stream *s, struct err *e)
 {
     if (!p->gzip) {
-        s->head = print_of(p->head, p->head_len);
+        stream_head(s, p->head, p->head_len);
         return ERR_OK;
     }
     struct tail_reader *r = tail_new(e);
     if (!r)
         return e->code;
     int rc = tail_read(src, r, p, PRINT_HEAD_MAX, e);
-    s->head = print_of(r->head, r->head_len);
+    stream_head(s, r->head, r->head_len);
     tail_free(r);
     return rc;
 }

@@ -52,7 +52,7 @@ static int advance(struct source *src, struct stream *s, const uint8_t *data, si
 static void grow_head(struct stream *s, const uint8_t *from_start, size_t n)
 {
     if (s->head.len < PRINT_HEAD_MAX && n > s->head.len)
-        s->head = print_of(from_start, n < PRINT_HEAD_MAX ? n : PRINT_HEAD_MAX);
+        stream_head(s, from_start, n < PRINT_HEAD_MAX ? n : PRINT_HEAD_MAX);
 }
 
 /* The end of the file was met at `size`, which a scan has not seen yet. */
@@ -313,26 +313,15 @@ static int turn_gzip(struct source *src, struct stream *s, enum turn *turn)
 
 /* ---- order within a family -------------------------------------------------------------------------------------- */
 
-/* An older stream of the same family with something left to read. */
-static bool holds_back(struct source *src, const struct stream *s, struct stream *older)
+/*
+ * An older stream of the same family with something left to read. What was written to it before `s` was begun is known: a scan
+ * has looked at its size since (stream_placed), and if there was more it waits in the queue.
+ */
+static bool holds_back(struct source *src, const struct stream *s, const struct stream *older)
 {
     if (older == s || !older->attached || older->trouble || older->seq > s->seq ||
         strcmp(older->family, s->family) != 0)
         return false;
-    bool grown;
-    struct err e;
-    int rc = older->gzip ? ERR_OK : track_refresh(src, older, &grown, &e);
-    if (rc != ERR_OK) {
-        if (older->missed == 0)
-            older->missed = src->scan_number;
-        /* one that moves on is found again or missed by a scan; else a scan has not helped */
-        uint64_t scans = src->scan_number - older->missed;
-        if (scans > (rc == ERR_NOT_FOUND ? UNSOUND_MAX : 0))
-            return false;
-        src->scan_now = true;
-        return true;
-    }
-    older->missed = 0;
     if (!link_alone(&older->queue))
         return true;
     return older->partial > 0 && stream_rotated(older) && older->flushed != FRAME_ALL &&

@@ -4,7 +4,6 @@
  */
 #include <errno.h>
 #include <fnmatch.h>
-#include <glob.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -143,7 +142,8 @@ static int add_found(struct walk *w, struct found *f, struct err *e)
     uintptr_t at = (uintptr_t)map_get(w->by_inode, key, sizeof(key));
     if (at) {
         struct found *other = &w->out->items[at - 1];
-        if (f->primary && !other->primary) { /* the path that is asked for wins */
+        if ((f->primary && !other->primary) ||
+            (other->aside && !f->aside)) { /* the path that is asked for wins */
             f->from_end |= other->from_end;
             struct found swap = *other;
             *other = *f;
@@ -235,7 +235,7 @@ static int look_at(struct walk *w, const char *name, const char *path, uint64_t 
     }
     if (errnum != 0 || !S_ISREG(x.stx_mode))
         return ERR_OK;
-    struct found f = {.primary = primary};
+    struct found f = {.primary = primary, .aside = w->p->aside};
     f.from_end = primary && w->src->o.start == START_END && !w->p->started;
     from_statx(&x, &f.inode, &f.size, &f.mtime_ns);
     f.real = is_link ? real_of(path, &rc, e) : join(w->real_dir, name);
@@ -253,7 +253,8 @@ static int look_at(struct walk *w, const char *name, const char *path, uint64_t 
         found_clear(&f);
         return err_nomem(e);
     }
-    if (!scan_is_mine(w->src, f.family)) {
+    f.rotated |= f.aside;
+    if (!f.aside && !scan_is_mine(w->src, f.family)) {
         found_clear(&f);
         return ERR_OK;
     }
@@ -266,8 +267,8 @@ static int each_name(void *arg, const char *name, uint64_t ino, struct err *e)
     char live[NAME_MAX + 1];
     if (strlen(name) > NAME_MAX)
         return ERR_OK;
-    bool primary = fnmatch(w->p->name, name, FNM_PERIOD) == 0;
-    if (!primary && (!name_live(name, live) || fnmatch(w->p->name, live, FNM_PERIOD) != 0))
+    bool fits = fnmatch(w->p->name, name, FNM_PERIOD) == 0, primary = fits && !w->p->aside;
+    if (!fits && (w->p->aside || !name_live(name, live) || fnmatch(w->p->name, live, FNM_PERIOD) != 0))
         return ERR_OK;
     char *path = join(w->dir, name);
     if (!path)
@@ -288,8 +289,10 @@ static int64_t names_changed(const char *dir)
     return mtime_ns;
 }
 
-static int walk_directory(struct walk *w, const char *dir, struct err *e)
+/* A glob_each_fn. */
+static int walk_directory(void *arg, const char *dir, struct err *e)
 {
+    struct walk *w = arg;
     int rc = ERR_OK;
     w->dir = dir;
     w->denied = false;
@@ -322,19 +325,7 @@ static int walk_pattern(struct walk *w, struct err *e)
 {
     if (!w->p->dir_is_glob)
         return walk_directory(w, w->p->dir, e);
-    glob_t g;
-    w->src->poll_too = true; /* new directories are not watched for */
-    int rc = glob(w->p->dir, GLOB_ONLYDIR, NULL, &g);
-    if (rc == GLOB_NOSPACE)
-        return err_nomem(e);
-    if (rc == GLOB_ABORTED)
-        w->out->incomplete = true;
-    int result = ERR_OK;
-    for (size_t i = 0; rc == 0 && result == ERR_OK && i < g.gl_pathc; i++)
-        result = walk_directory(w, g.gl_pathv[i], e);
-    if (rc == 0)
-        globfree(&g);
-    return result;
+    return glob_directories(w->src, w->p->dir, walk_directory, w, &w->out->incomplete, e);
 }
 
 static int scan_once(struct source *src, struct found_list *out, struct err *e)

@@ -47,6 +47,13 @@ static int path_text(struct buf *b, const char *name, const char *path, struct e
     return rc == ERR_OK ? buf_str(b, "\"", e) : rc;
 }
 
+/* Was it rotated into another directory? Else its family follows from its path. */
+static bool is_aside(const struct stream *s)
+{
+    size_t n = (size_t)(name_of(s->real) - s->real);
+    return n != (size_t)(name_of(s->family) - s->family) || memcmp(s->real, s->family, n) != 0;
+}
+
 static int offset_text(struct buf *b, const struct stream *s, struct err *e)
 {
     buf_init(b, STATE_MAX);
@@ -57,6 +64,8 @@ static int offset_text(struct buf *b, const struct stream *s, struct err *e)
         rc = path_text(b, "origin", s->origin, e);
     if (rc == ERR_OK && strcmp(s->real, s->path) != 0)
         rc = path_text(b, "real", s->real, e);
+    if (rc == ERR_OK && is_aside(s))
+        rc = path_text(b, "family", s->family, e);
     if (rc == ERR_OK)
         rc = buf_printf(b, e, ",\"inode\":\"%" PRIx64 ":%" PRIx64 ":%" PRIx64 "\"", s->inode.dev,
                         s->inode.ino, (uint64_t)s->inode.born);
@@ -187,17 +196,24 @@ static bool load_fields(struct stream *s, const json_t *o)
     return s->offset >= s->tail.len;
 }
 
+/* As source_scan.c makes it of a path. */
+static void family_name(const char *real, char *family)
+{
+    size_t dir = (size_t)(name_of(real) - real);
+    memcpy(family, real, dir);
+    name_live(real + dir, family + dir);
+}
+
 static int load_paths(struct stream *s, const json_t *o, struct err *e)
 {
     s->path = load_path(o, "path", NULL);
     s->origin = load_path(o, "origin", s->path);
     s->real = load_path(o, "real", s->path);
-    s->family = s->real ? mem_strdup(s->real) : NULL;
+    s->family = load_path(o, "family", s->real);
     if (!s->path || !s->origin || !s->family)
         return err_nomem(e);
-    const char *slash = strrchr(s->real, '/');
-    size_t dir = slash ? (size_t)(slash + 1 - s->real) : 0;
-    name_live(s->real + dir, s->family + dir);
+    if (strcmp(s->family, s->real) == 0)
+        family_name(s->real, s->family);
     return ERR_OK;
 }
 

@@ -80,6 +80,8 @@ static void tables_add(struct source *src, struct stream *s)
 {
     table_add(src, s, BY_INODE, stream_inode_hash(&s->inode));
     table_add(src, s, BY_FAMILY, hash64(s->family, strlen(s->family)));
+    const char *name = name_of(s->family);
+    table_add(src, s, BY_NAME, hash64(name, strlen(name)));
     table_add(src, s, BY_REAL, hash64(s->real, strlen(s->real)));
 }
 
@@ -188,6 +190,18 @@ void stream_remove(struct source *src, struct stream *s)
     stream_free(s);
 }
 
+int stream_claims(const struct stream *s, struct found *f, struct err *e)
+{
+    if (!f->aside || strcmp(s->family, f->family) == 0)
+        return ERR_OK;
+    char *family = mem_strdup(s->family);
+    if (!family)
+        return err_nomem(e);
+    mem_free(f->family);
+    f->family = family;
+    return ERR_OK;
+}
+
 int stream_moved(struct source *src, struct stream *s, const struct found *f, struct err *e)
 {
     char *path = mem_strdup(f->path), *real = mem_strdup(f->real), *family = mem_strdup(f->family);
@@ -207,6 +221,13 @@ int stream_moved(struct source *src, struct stream *s, const struct found *f, st
     s->inode = f->inode;
     tables_add(src, s);
     return stream_dirty(src, s, e);
+}
+
+void stream_head(struct stream *s, const void *data, size_t n)
+{
+    s->head = print_of(data, n);
+    s->first_len = n < FIRST_BYTES ? n : FIRST_BYTES;
+    memcpy(s->first, data, s->first_len);
 }
 
 int stream_attach(struct source *src, struct stream *s, const struct found *f, struct err *e)

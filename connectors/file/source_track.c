@@ -70,7 +70,8 @@ static int keep(struct source *src, struct stream *s, struct found *f, struct er
     }
     track_size(src, s, f->size, f->mtime_ns);
     bool moved = strcmp(s->path, f->path) != 0 || strcmp(s->real, f->real) != 0;
-    return moved ? stream_moved(src, s, f, e) : ERR_OK;
+    int rc = moved ? stream_claims(s, f, e) : ERR_OK;
+    return moved && rc == ERR_OK ? stream_moved(src, s, f, e) : rc;
 }
 
 /* ---- the scan --------------------------------------------------------------------------------------------------- */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fnmatch.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/vfs.h>
@@ -21,13 +22,13 @@
 
 struct watched {
     char *dir;
-    int wd;
+    int wd; /* below 0: cannot be watched */
 };
 
 struct watch {
     int fd;
-    struct watched *items;
-    size_t count, room;
+    struct map *by_dir; /* struct watched, which it owns */
+    struct map *by_wd;  /* the first of those with that number */
 };
 
 /* File systems whose changes may be made by another machine. */
@@ -54,17 +55,28 @@ int watch_open(struct source *src, struct err *e)
     struct watch *w = mem_calloc(1, sizeof(*w));
     if (!w)
         return err_nomem(e);
+    w->fd = -1;
+    src->watch = w;
+    w->by_dir = map_new();
+    w->by_wd = map_new();
+    if (!w->by_dir || !w->by_wd)
+        return err_nomem(e); /* watch_close frees */
     w->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (w->fd >= 0) {
-        src->watch = w;
+    if (w->fd >= 0)
         return ERR_OK;
-    }
     int errnum = errno;
-    mem_free(w);
+    watch_close(src);
     if (src->o.watch == WATCH_INOTIFY)
         return err_sys(e, errnum, "cannot use inotify");
     src->h->log(src->t, LEAT_INFO, "polling, as inotify cannot be used: %s", strerror(errnum));
     return ERR_OK;
+}
+
+static void watched_free(void *arg)
+{
+    struct watched *d = arg;
+    mem_free(d->dir);
+    mem_free(d);
 }
 
 void watch_close(struct source *src)
@@ -73,9 +85,10 @@ void watch_close(struct source *src)
     if (!w)
         return;
     io_close(w->fd);
-    for (size_t i = 0; i < w->count; i++)
-        mem_free(w->items[i].dir);
-    mem_free(w->items);
+    if (w->by_wd)
+        map_free(w->by_wd, NULL);
+    if (w->by_dir)
+        map_free(w->by_dir, watched_free);
     mem_free(w);
     src->watch = NULL;
 }
@@ -87,18 +100,21 @@ int watch_fd(const struct source *src)
 
 static bool remember(struct watch *w, const char *dir, int wd)
 {
-    if (w->count == w->room) {
-        size_t room = w->room ? w->room * 2 : 16;
-        struct watched *grown = mem_realloc_array(w->items, room, sizeof(*grown));
-        if (!grown)
-            return false;
-        w->items = grown;
-        w->room = room;
-    }
-    char *copy = mem_strdup(dir);
-    if (copy)
-        w->items[w->count++] = (struct watched){copy, wd};
-    return copy != NULL;
+    struct err ignored;
+    struct watched *d = mem_calloc(1, sizeof(*d));
+    if (!d || !(d->dir = mem_strdup(dir)))
+        goto failed;
+    d->wd = wd;
+    if (map_put(w->by_dir, dir, strlen(dir), d, &ignored) != ERR_OK)
+        goto failed;
+    if (wd < 0 || map_get(w->by_wd, &wd, sizeof(wd)) ||
+        map_put(w->by_wd, &wd, sizeof(wd), d, &ignored) == ERR_OK)
+        return true;
+    map_remove(w->by_dir, dir, strlen(dir));
+failed:
+    if (d)
+        watched_free(d);
+    return false;
 }
 
 void watch_directory(struct source *src, const char *dir)
@@ -108,11 +124,11 @@ void watch_directory(struct source *src, const char *dir)
         src->poll_too = true;
         return;
     }
-    for (size_t i = 0; i < w->count; i++)
-        if (strcmp(w->items[i].dir, dir) == 0) {
-            src->poll_too |= w->items[i].wd < 0;
-            return;
-        }
+    const struct watched *known = map_get(w->by_dir, dir, strlen(dir));
+    if (known) {
+        src->poll_too |= known->wd < 0;
+        return;
+    }
     int wd = -1;
     if (src->o.watch == WATCH_INOTIFY || !is_remote(dir)) {
         wd = inotify_add_watch(w->fd, dir, EVENTS);
@@ -130,25 +146,44 @@ void watch_directory(struct source *src, const char *dir)
     }
 }
 
-static void forget(struct watch *w, int wd)
+void watch_named(struct source *src, const char *dir)
 {
-    for (size_t i = 0; i < w->count; i++)
-        if (w->items[i].wd == wd) {
-            mem_free(w->items[i].dir);
-            w->items[i--] = w->items[--w->count];
-        }
+    char real[PATH_MAX];
+    if (realpath(dir, real))
+        watch_directory(src, real);
 }
 
-/* May a file of this name be one of ours? */
-static bool concerns(const struct source *src, const char *name)
+/* The directory is gone or elsewhere; what led to it by other paths too. */
+static void forget(struct watch *w, int wd)
+{
+    map_remove(w->by_wd, &wd, sizeof(wd));
+    for (bool again = true; again;) {
+        size_t pos = 0, n;
+        const void *key;
+        void *value;
+        again = false;
+        while (!again && map_next(w->by_dir, &pos, &key, &n, &value)) {
+            struct watched *d = value;
+            if (d->wd != wd)
+                continue;
+            map_remove(w->by_dir, d->dir, strlen(d->dir));
+            watched_free(d);
+            again = true;
+        }
+    }
+}
+
+/* May a file of this name be one of ours, or a directory, or a link to one, lead to some? */
+static bool concerns(const struct source *src, const struct inotify_event *ev)
 {
     char live[NAME_MAX + 1];
-    if (strlen(name) > NAME_MAX)
+    if (strlen(ev->name) > NAME_MAX)
         return false;
-    bool rotated = name_live(name, live);
+    bool rotated = name_live(ev->name, live), comes = ev->mask & (IN_CREATE | IN_MOVED_TO);
     for (size_t i = 0; i < src->o.pattern_count; i++) {
         const struct pattern *p = &src->o.patterns[i];
-        if (p->dir_is_glob || fnmatch(p->name, name, FNM_PERIOD) == 0 ||
+        if ((p->dir_is_glob && (comes || ev->mask & IN_ISDIR)) ||
+            fnmatch(p->name, ev->name, FNM_PERIOD) == 0 ||
             (rotated && fnmatch(p->name, live, FNM_PERIOD) == 0))
             return true;
     }
@@ -194,13 +229,12 @@ static void take_event(struct source *src, const struct inotify_event *ev)
         src->scan_wanted |= map_count(src->complaints) > 0;
         return;
     }
-    for (size_t i = 0; i < w->count; i++)
-        if (w->items[i].wd == ev->wd) {
-            bool known = wake_stream(src, w->items[i].dir, ev->name);
-            if (!(known && ev->mask & IN_MODIFY) && (known || concerns(src, ev->name)))
-                src->scan_wanted = true;
-            return;
-        }
+    const struct watched *d = map_get(w->by_wd, &ev->wd, sizeof(ev->wd));
+    if (!d)
+        return;
+    bool known = wake_stream(src, d->dir, ev->name);
+    if (!(known && ev->mask & IN_MODIFY) && (known || concerns(src, ev)))
+        src->scan_wanted = true;
 }
 
 void watch_drain(struct source *src)
