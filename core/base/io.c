@@ -231,6 +231,12 @@ int io_modified(const char *path, int64_t *ms, struct err *e)
     return ERR_OK;
 }
 
+void io_forget(int fd)
+{
+    (void)posix_fadvise(fd, 0, 0,
+                        POSIX_FADV_DONTNEED); /* where it is not possible the cache stays as it is */
+}
+
 int io_rename(const char *from, const char *to, struct err *e)
 {
     int fault = fault_check(FAULT_META, to);

@@ -48,6 +48,9 @@ int io_size(int fd, int64_t *size, const char *path, struct err *e);
 /* When the file's content was last changed, in ms since 1970. */
 int io_modified(const char *path, int64_t *ms, struct err *e);
 
+/* Lets go of what the page cache has of the file and is on disk already: the next read comes from there. A wish only. */
+void io_forget(int fd);
+
 int io_rename(const char *from, const char *to, struct err *e);
 int io_unlink(const char *path, struct err *e);              /* a missing file is ERR_NOT_FOUND */
 int io_mkdir(const char *path, mode_t mode, struct err *e);  /* an existing directory is fine */

@@ -7,6 +7,9 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 int thread_start(pthread_t *t, const char *name, void *(*run)(void *), void *arg, struct err *e)
 {
@@ -33,6 +36,17 @@ int thread_start(pthread_t *t, const char *name, void *(*run)(void *), void *arg
     shown[sizeof shown - 1] = '\0';
     pthread_setname_np(*t, shown);
     return ERR_OK;
+}
+
+void thread_be_nice(void)
+{
+    enum {
+        WHO_PROCESS = 1,
+        CLASS_IDLE = 3,
+        CLASS_SHIFT = 13
+    }; /* of ioprio_set(2), which glibc does not wrap */
+    (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 19);
+    (void)syscall(SYS_ioprio_set, WHO_PROCESS, 0, CLASS_IDLE << CLASS_SHIFT);
 }
 
 void mutex_init(pthread_mutex_t *m)

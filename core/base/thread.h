@@ -14,6 +14,9 @@
 /* Starts `run(arg)` in a joinable thread named `name` (15 bytes are shown) with all signals blocked. */
 int thread_start(pthread_t *t, const char *name, void *(*run)(void *), void *arg, struct err *e);
 
+/* The calling thread gives way to all others, for the processor and, where the scheduler knows it, for the disk. */
+void thread_be_nice(void);
+
 void mutex_init(pthread_mutex_t *m);
 void cond_init(pthread_cond_t *c); /* waits by CLOCK_MONOTONIC */
 

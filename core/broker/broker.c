@@ -16,6 +16,7 @@
 #include "broker/offsets.h"
 #include "broker/open_files.h"
 #include "broker/recovery.h"
+#include "broker/scrub.h"
 #include "broker/store.h"
 #include "broker/txn.h"
 #include "broker/upkeep.h"
@@ -124,8 +125,9 @@ static int open_services(struct broker *b, struct err *e)
         return rc;
     map_free(b->removed_names, NULL);
     b->removed_names = NULL;
-    rc = upkeep_start(b, e);
-    return rc ? rc : log_cleaner_start(b, e);
+    if ((rc = upkeep_start(b, e)) || (rc = log_cleaner_start(b, e)))
+        return rc;
+    return scrub_start(b, e);
 }
 
 static void set_defaults(struct broker *b, const struct broker_options *o)
@@ -194,6 +196,7 @@ static void free_all(struct broker *b)
         map_free(b->removed, NULL);
     if (b->removed_names)
         map_free(b->removed_names, NULL);
+    scrub_free(b);
     log_cleaner_free(b);
     mem_free(b->upkeep);
     topics_free(&b->topics);
@@ -226,6 +229,7 @@ static int close_all(struct broker *b, bool clean, struct err *e)
 {
     int rc = ERR_OK;
     struct err why;
+    scrub_stop(b);
     log_cleaner_stop(b);
     upkeep_stop(b);
     for (size_t i = 0; i < b->disk_count; i++)

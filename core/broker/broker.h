@@ -41,8 +41,10 @@ struct broker_options {
     bool defaults_known;
     const struct topic_config_entry *defaults;
     size_t default_count;
-    int32_t num_partitions; /* of a topic that is made without a number; 0: 1 */
-    bool no_threads;        /* for simulations: see broker_step */
+    int32_t num_partitions;    /* of a topic that is made without a number; 0: 1 */
+    bool no_threads;           /* for simulations: see broker_step */
+    int64_t scrub_interval_ms; /* everything is read and checked once in so long; 0: never */
+    int64_t scrub_bytes_per_s; /* and no faster than this; 0: 16 MiB */
 
     /*
      * Further data directories, one a disk; none: those that were used last. A new one must be empty. One that was used and
@@ -339,6 +341,26 @@ struct disk_info {
 };
 size_t broker_disk_count(const struct broker *b);
 void broker_disk(struct broker *b, size_t i, struct disk_info *out);
+
+/* What the background scrub (scrub.h) does and found in its last pass, or in the one that runs. */
+struct scrub_finding {
+    bool error;               /* else a warning */
+    const char *kind;         /* a name of storage/check.h; constant */
+    char partition[249 + 16]; /* "<topic>-<partition>" */
+    char *path, *text;
+    int64_t byte, offset, next_offset; /* -1: none */
+    int64_t found_ms;
+};
+struct scrub_status {
+    bool on, running;
+    int64_t started_ms, finished_ms; /* wall clock; 0: never */
+    uint64_t bytes;                  /* read since the process began */
+    uint64_t errors, warnings;
+    struct scrub_finding *findings; /* the first hundred */
+    size_t finding_count;
+};
+int broker_scrub_status(struct broker *b, struct scrub_status *out, struct err *e);
+void scrub_status_free(struct scrub_status *s);
 
 /* A write or sync of the main directory's journal failed: nothing is appended any more until a restart. `why` then tells. */
 bool broker_failed(struct broker *b, struct err *why);

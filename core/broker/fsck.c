@@ -11,6 +11,7 @@
 #include "broker/checkpoint.h"
 #include "broker/data_dir.h"
 #include "broker/meta_image.h"
+#include "broker/scrub.h"
 #include "broker/store.h"
 #include "storage/checkpoint.h"
 
@@ -293,7 +294,7 @@ static int check_missing(struct fsck *x, struct err *e)
 static int see_data_name(void *arg, const char *name, struct err *e)
 {
     static const char *const known[] = {"lock", "meta.properties", DISK_LIST_NAME, "leat.sock", "journal",
-                                        "logs", "set-aside"};
+                                        "logs", "set-aside",       SCRUB_FILE};
     struct fsck *x = arg;
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (strcmp(name, known[i]) == 0)

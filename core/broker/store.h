@@ -17,6 +17,7 @@
 
 struct offsets;
 struct txns;
+struct scrub;
 struct upkeep;
 struct log_cleaner;
 
@@ -51,6 +52,7 @@ struct broker {
 
     struct upkeep *upkeep;
     struct log_cleaner *cleaner;
+    struct scrub *scrub; /* NULL: turned off */
     struct offsets *offsets;
     struct txns *txns;
 

@@ -237,6 +237,8 @@ static int start_store(struct run *r, struct err *e)
                                 .journal_file_bytes = r->hub.journal_file_bytes,
                                 .retention_check_ms = r->hub.retention_check_ms,
                                 .open_files_max = r->hub.open_files_max,
+                                .scrub_interval_ms = r->hub.scrub_interval_ms,
+                                .scrub_bytes_per_s = r->hub.scrub_bytes_per_s,
                                 .producer_expiration_ms = r->hub.producer_expiration_ms,
                                 .cleaner_disabled = !r->hub.cleaner_enabled,
                                 .cleaner_dedupe_bytes = r->hub.cleaner_dedupe_bytes,

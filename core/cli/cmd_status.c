@@ -34,6 +34,24 @@ static void print_inexact(const json_t *tasks)
     }
 }
 
+/* "scrub: ..." and what it found: damage is shown whatever else there is to show. */
+static void print_scrub(const json_t *scrub)
+{
+    const char *state = member_text(scrub, "state");
+    int64_t finished = member_int(scrub, "finished_ms");
+    size_t i;
+    json_t *f;
+    if (strcmp(state, "off") == 0)
+        return;
+    printf("scrub: %s, last complete pass %s, %s read; %lld errors, %lld warnings\n", state,
+           show_ago(finished), show_bytes(member_number(scrub, "bytes")),
+           (long long)member_int(scrub, "errors"), (long long)member_int(scrub, "warnings"));
+    json_array_foreach(json_object_get(scrub, "findings"), i, f)
+        printf("  %s: %s: %s, offset %lld\n    %s: byte %lld: %s\n", member_text(f, "severity"),
+               member_text(f, "kind"), member_text(f, "partition"), (long long)member_int(f, "offset"),
+               member_text(f, "path"), (long long)member_int(f, "byte"), member_text(f, "text"));
+}
+
 static void print_status(const json_t *s)
 {
     static const char *const titles[] = {"PIPELINE", "CONNECTOR", "TYPE",    "TASK", "STATE",
@@ -41,11 +59,13 @@ static void print_status(const json_t *s)
     const json_t *store = json_object_get(s, "store");
     size_t i;
     json_t *task;
-    printf("leat %s  pid %lld  up %s  %s\nstore: %.0f topics, %.0f partitions, %s appended, %s syncs\n\n",
+    printf("leat %s  pid %lld  up %s  %s\nstore: %.0f topics, %.0f partitions, %s appended, %s syncs\n",
            member_text(s, "version"), (long long)member_int(s, "pid"),
            show_duration(member_int(s, "uptime_ms")), member_text(s, "data_dir"),
            member_number(store, "topics"), member_number(store, "partitions"),
            show_bytes(member_number(store, "append_bytes")), show_count(member_number(store, "syncs")));
+    print_scrub(json_object_get(store, "scrub"));
+    printf("\n");
     if (json_array_size(json_object_get(s, "tasks")) == 0) {
         printf("no pipelines\n");
         return;

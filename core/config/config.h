@@ -125,6 +125,8 @@ struct hub_config {
     int64_t shutdown_ms; /* how long SIGTERM drains */
     size_t journal_file_bytes;
     int64_t retention_check_ms;
+    int64_t scrub_interval_ms; /* 0: never */
+    int64_t scrub_bytes_per_s;
     int64_t producer_expiration_ms;
     int32_t open_files_max; /* 0: by the process's limit */
     bool cleaner_enabled;

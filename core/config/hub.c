@@ -72,6 +72,8 @@ int hub_config_fill(struct hub_config *h, struct leat_config *options, struct er
     h->retention_check_ms = options_is_set(options, "log.retention.check.interval.ms")
                                 ? options_int(options, "log.retention.check.interval.ms")
                                 : options_int(options, "retention.check.interval");
+    h->scrub_interval_ms = options_int(options, "scrub.interval");
+    h->scrub_bytes_per_s = options_int(options, "scrub.bytes.per.second");
     h->producer_expiration_ms = options_int(options, "producer.id.expiration.ms");
     h->open_files_max =
         options_is_set(options, "open.files.max") ? (int32_t)options_int(options, "open.files.max") : 0;

@@ -74,6 +74,26 @@ static const struct leat_option hub_rows[] = {
             "Size of a journal file. Larger ones make checkpoints rarer and recovery after a crash longer.",
     },
     {
+        .name = "scrub.interval",
+        .type = LEAT_DURATION,
+        .default_value = "7d",
+        .min = 0,
+        .max = 3650 * DAY,
+        .importance = LEAT_LOW,
+        .doc = "Everything in the store is read and checked once in so long, by a thread of low priority; "
+               "what is damaged "
+               "is told by status, metrics and diagnostics. 0: never.",
+    },
+    {
+        .name = "scrub.bytes.per.second",
+        .type = LEAT_SIZE,
+        .default_value = "16MiB",
+        .min = 1024,
+        .max = (int64_t)1 << 40,
+        .importance = LEAT_LOW,
+        .doc = "The scrub reads no faster than this.",
+    },
+    {
         .name = "retention.check.interval",
         .type = LEAT_DURATION,
         .default_value = "5m",

@@ -81,26 +81,65 @@ static int tasks_json(struct worker *w, json_t **out, struct err *e)
     return rc;
 }
 
+static json_t *scrub_findings_json(const struct scrub_status *s)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < s->finding_count && list; i++) {
+        const struct scrub_finding *f = &s->findings[i];
+        json_t *o = json_pack("{s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:I}", "severity",
+                              f->error ? "error" : "warning", "kind", f->kind, "partition",
+                              json_text(f->partition), "path", json_text(f->path), "text", json_text(f->text),
+                              "byte", (json_int_t)f->byte, "offset", (json_int_t)f->offset, "next_offset",
+                              (json_int_t)f->next_offset, "found_ms", (json_int_t)f->found_ms);
+        if (json_array_append_new(list, o) != 0) {
+            json_decref(list);
+            list = NULL;
+        }
+    }
+    return list;
+}
+
+static int scrub_json(struct broker *b, json_t **out, struct err *e)
+{
+    struct scrub_status s;
+    int rc = broker_scrub_status(b, &s, e);
+    if (rc)
+        return rc;
+    *out = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:o}", "state",
+                     !s.on       ? "off"
+                     : s.running ? "running"
+                                 : "waiting",
+                     "started_ms", (json_int_t)s.started_ms, "finished_ms", (json_int_t)s.finished_ms,
+                     "bytes", (json_int_t)s.bytes, "errors", (json_int_t)s.errors, "warnings",
+                     (json_int_t)s.warnings, "findings", scrub_findings_json(&s));
+    scrub_status_free(&s);
+    return *out ? ERR_OK : err_nomem(e);
+}
+
 int api_status(struct call *c, struct err *e)
 {
     const struct api_options *o = &c->api->o;
     struct broker_stats s;
-    json_t *tasks;
+    json_t *tasks, *scrub;
     int rc = tasks_json(o->worker, &tasks, e);
     if (rc)
         return rc;
+    if ((rc = scrub_json(o->broker, &scrub, e))) {
+        json_decref(tasks);
+        return rc;
+    }
     broker_stats(o->broker, &s);
     json_t *cleaner = json_pack(
         "{s:I, s:I, s:I, s:I, s:I, s:I}", "passes", (json_int_t)s.cleaner_passes, "bytes_read",
         (json_int_t)s.cleaner_bytes_read, "bytes_written", (json_int_t)s.cleaner_bytes_written, "bytes_freed",
         (json_int_t)s.cleaner_bytes_freed, "memory_bytes", (json_int_t)s.cleaner_memory,
         "uncleanable_partitions", (json_int_t)s.uncleanable_partitions);
-    json_t *store =
-        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "topics", (json_int_t)s.topics,
-                  "partitions", (json_int_t)s.partitions, "append_records", (json_int_t)s.append_records,
-                  "append_bytes", (json_int_t)s.append_bytes, "fetch_bytes", (json_int_t)s.fetch_bytes,
-                  "syncs", (json_int_t)s.syncs, "journal_bytes", (json_int_t)s.journal_bytes,
-                  "recovered_bytes", (json_int_t)s.recovered_bytes, "cut_bytes", (json_int_t)s.cut_bytes);
+    json_t *store = json_pack(
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "topics", (json_int_t)s.topics, "partitions",
+        (json_int_t)s.partitions, "append_records", (json_int_t)s.append_records, "append_bytes",
+        (json_int_t)s.append_bytes, "fetch_bytes", (json_int_t)s.fetch_bytes, "syncs", (json_int_t)s.syncs,
+        "journal_bytes", (json_int_t)s.journal_bytes, "recovered_bytes", (json_int_t)s.recovered_bytes,
+        "cut_bytes", (json_int_t)s.cut_bytes, "scrub", scrub);
     return call_reply(c,
                       json_pack("{s:s, s:b, s:i, s:I, s:o, s:s, s:I, s:o, s:o, s:o}", "version", LEAT_VERSION,
                                 "running", o->worker != NULL, "pid", (int)getpid(), "uptime_ms",

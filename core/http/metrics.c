@@ -100,6 +100,29 @@ static int store_metrics(struct buf *out, const struct api_options *o, struct er
     return rc;
 }
 
+static int scrub_metrics(struct buf *out, const struct api_options *o, struct err *e)
+{
+    struct scrub_status s;
+    int rc = broker_scrub_status(o->broker, &s, e);
+    if (rc)
+        return rc;
+    rc = simple(out, "leat_scrub_bytes_total", "counter",
+                "Bytes of batches that the scrub has read and checked.", (double)s.bytes, e);
+    if (rc == ERR_OK)
+        rc = simple(out, "leat_scrub_finished_timestamp_seconds", "gauge",
+                    "When the last pass of the scrub ended; 0: never.", (double)s.finished_ms / 1e3, e);
+    if (rc == ERR_OK)
+        rc = family(out, "leat_scrub_findings", "gauge",
+                    "What the last pass found damaged, or the one that runs.", e);
+    if (rc == ERR_OK)
+        rc = buf_printf(
+            out, e,
+            "leat_scrub_findings{severity=\"error\"} %llu\nleat_scrub_findings{severity=\"warning\"} %llu\n",
+            (unsigned long long)s.errors, (unsigned long long)s.warnings);
+    scrub_status_free(&s);
+    return rc;
+}
+
 enum partition_figure { FIGURE_END, FIGURE_START, FIGURE_SIZE, PARTITION_FIGURES };
 
 static int partition_metric(struct buf *out, enum partition_figure f, const struct topic_info *topics,
@@ -232,6 +255,8 @@ int api_metrics(struct call *c, struct err *e)
     struct task_status *list = NULL;
     size_t n = 0;
     int rc = store_metrics(out, &c->api->o, e);
+    if (rc == ERR_OK)
+        rc = scrub_metrics(out, &c->api->o, e);
     if (rc == ERR_OK)
         rc = partition_metrics(out, &c->api->o, e);
     if (rc == ERR_OK && c->api->o.worker)

@@ -118,10 +118,11 @@ struct check_finding {
 struct check {
     /* Called for every finding; what it points to is valid during the call. Non-zero ends the check with that code. */
     int (*found)(void *arg, const struct check_finding *f, struct err *e);
-    /* Called after every few MiB read; may be NULL. Non-zero ends the check. */
+    /* Called after every MiB read; may be NULL. Non-zero ends the check. */
     int (*progress)(void *arg, uint64_t bytes, struct err *e);
     void *arg;
-    uint64_t bytes; /* read so far, of batches */
+    void *progress_arg; /* for `progress`; NULL: `arg` */
+    uint64_t bytes;     /* read so far, of batches */
 };
 
 /* Fills in a finding from printf-like arguments and gives it out. */
@@ -135,7 +136,8 @@ struct check_partition_args {
     bool clean;             /* the directory was stopped cleanly */
     int64_t recovery_point; /* what lies beyond may be torn if it was not; -1: unknown, everything may */
     int64_t log_start;      /* what lies below is gone for readers; 0: nothing */
-    bool records;           /* walk the records too, not only check CRCs */
+    bool cold;    /* read sealed segments from the disk and leave nothing of them in the page cache */
+    bool records; /* walk the records too, not only check CRCs */
 };
 struct check_partition_result {
     int64_t start, end; /* base of the first segment, end of the last good batch */

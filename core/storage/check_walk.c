@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "storage/log_internal.h"
 
-#define PROGRESS_BYTES (8u << 20)
+#define PROGRESS_BYTES (1u << 20)
 
 struct walk {
     struct partition_check *p;
@@ -35,7 +35,7 @@ static int told_in(struct walk *w, struct err *e)
     if (!c->progress || c->bytes - w->told < PROGRESS_BYTES)
         return ERR_OK;
     w->told = c->bytes;
-    return c->progress(c->arg, c->bytes, e);
+    return c->progress(c->progress_arg ? c->progress_arg : c->arg, c->bytes, e);
 }
 
 /* ---- one batch ---- */
@@ -313,6 +313,9 @@ int check_segment(struct partition_check *p, int64_t base, int64_t next_base, bo
     int rc = io_open(&fd, w->path, O_RDONLY, 0, e);
     if (rc == ERR_OK)
         rc = io_size(fd, &size, w->path, e);
+    bool cold = p->args->cold && !last;
+    if (rc == ERR_OK && cold)
+        io_forget(fd); /* what the cache has says nothing of the disk */
     scan_init(&w->scan, fd, w->path, 0, size, base, p->window, CHECK_WINDOW);
     if (rc) {
         rc = unreadable(w, rc, e);
@@ -327,6 +330,8 @@ int check_segment(struct partition_check *p, int64_t base, int64_t next_base, bo
         rc = unreadable(w, rc, e);
     if (rc == ERR_OK)
         rc = check_derived(w, e);
+    if (cold)
+        io_forget(fd);
 done:
     mem_free(w->offsets.data);
     mem_free(w->times.data);

@@ -2,7 +2,7 @@
 import json
 import os
 
-from leat import Case, leat
+from leat import Case, leat, wait_for
 
 
 def read(path):
@@ -82,6 +82,23 @@ class Fsck(Case):
         topics = self.run_leat("topics", "list")
         self.assertIn("t ", topics)
         self.assertIn("later2", topics)
+
+    def test_the_scrub_of_a_hub_finds_it(self):
+        hub = self.hub("pipelines: []\n")
+        self.data = hub.data
+        self.log = os.path.join(self.data, "logs", "t-0", "0" * 20 + ".log")
+        self.fill()
+        self.assertEqual(hub.stop(), 0)
+        self.flip(self.log, 70)
+        os.unlink(os.path.join(self.data, "scrub"))  # the first pass is due at once
+        hub.write_config("hub:\n  scrub.interval: 1h\npipelines: []\n")
+        hub.start()
+        scrub = wait_for("the scrub", lambda: [s for s in [hub.json("status")["store"]["scrub"]] if s["finished_ms"]])[0]
+        self.assertEqual([(f["kind"], f["partition"], f["path"], f["offset"]) for f in scrub["findings"]],
+                         [("damaged-batch", "t-0", self.log, 0)])
+        self.assertIn("error: damaged-batch: t-0, offset 0\n    %s: byte 0: " % self.log, hub.leat("status").stdout)
+        self.assertIn("scrub: damaged-batch, t-0, offset 0", hub.log_text())
+        self.assertEqual(hub.stop(), 0)
 
     def test_refusals(self):
         self.run_leat("fsck", code=4)
