@@ -36,7 +36,7 @@ class Operator(Case):
         self.write("in/a.log", "x" * 3000000 + "\n")
         hub = self.hub(TAIL.replace("paths:", "line.max.bytes: 4MiB\n      paths:"))
         wait_for("the failure", lambda: hub.task("tail")["state"] == "FAILED")
-        self.assertRegex(hub.task("tail")["error"], "3000000 bytes for topic lines.*max.message.bytes")
+        self.assertRegex(hub.task("tail")["error"], "3000000 bytes is too large: topic lines .*max.message.bytes")
 
     def test_what_is_no_file_among_the_logs(self):
         self.write("in/good.log", "good\n")

@@ -149,7 +149,7 @@ class Pipelines(Case):
         self.assertNotIn("is replaced", hub.log_text())
         hub.leat("groups", "reset", "connect-logs-out", "--topic", "lines", "--to", "beginning")
         hub.leat("resume", "logs-out")
-        wait_for("the word", lambda: "lines+0+0000000000.bin.gz and perhaps more is replaced: offsets were set back" in hub.log_text())
+        wait_for("the word", lambda: "lines+0+0000000000.bin.gz and perhaps more is replaced, as offsets were set back" in hub.log_text())
         self.assertEqual(self.lines_out(), ["line %d" % i for i in range(10)])
 
     def test_groups_of_a_running_sink_are_not_reset(self):
