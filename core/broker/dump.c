@@ -9,6 +9,8 @@
 
 #include "base/io.h"
 #include "base/mem.h"
+#include "broker/checkpoint.h"
+#include "broker/disk_internal.h"
 #include "broker/store.h"
 #include "storage/paths.h"
 
@@ -184,4 +186,75 @@ int dump_path(const struct dump_options *o, const char *path, struct dump_report
 int dump_partition(const struct dump_options *o, const char *dir, struct dump_report *r, struct err *e)
 {
     return run(o, r, dir, true, e);
+}
+
+/* ---- a topic ---- */
+
+struct found {
+    const char *logs, *topic;
+    int32_t wanted; /* -1: all */
+    struct found_partition {
+        int32_t index;
+        char *dir;
+    } * list;
+    size_t n;
+};
+
+static int see_directory(void *arg, const char *name, struct err *e)
+{
+    struct found *f = arg;
+    char topic[TOPIC_NAME_MAX + 1];
+    int32_t index;
+    if (!partition_dir_parse(name, topic, &index) || strcmp(topic, f->topic) != 0 ||
+        (f->wanted >= 0 && index != f->wanted))
+        return ERR_OK;
+    struct found_partition *list = mem_realloc_array(f->list, f->n + 1, sizeof *list);
+    if (!list)
+        return err_nomem(e);
+    f->list = list;
+    f->list[f->n] = (struct found_partition){index, mem_printf("%s/%s", f->logs, name)};
+    return f->list[f->n++].dir ? ERR_OK : err_nomem(e);
+}
+
+static int look_into(struct found *f, const char *data_dir, struct err *e)
+{
+    char *logs = mem_printf("%s/logs", data_dir);
+    int rc = logs ? ERR_OK : err_nomem(e);
+    f->logs = logs;
+    if (!rc && io_exists(logs))
+        rc = io_list(logs, see_directory, f, e);
+    mem_free(logs);
+    return rc;
+}
+
+static int by_index(const void *a, const void *b)
+{
+    const struct found_partition *x = a, *y = b;
+    return x->index < y->index ? -1 : x->index > y->index;
+}
+
+int dump_topic(const struct dump_options *o, const char *data_dir, const char *topic, int32_t partition,
+               struct dump_report *r, struct err *e)
+{
+    struct found f = {.topic = topic, .wanted = partition};
+    struct disk_lines lines;
+    int rc = disk_lines_read(data_dir, &lines, e);
+    if (rc)
+        return rc;
+    rc = look_into(&f, data_dir, e);
+    for (size_t i = 0; i < lines.n && !rc; i++)
+        rc = look_into(&f, lines.list[i].dir, e);
+    disk_lines_free(&lines);
+    if (!rc && f.n == 0)
+        rc = err_set(e, ERR_NOT_FOUND,
+                     "%s: there is no such file or directory, and nothing of such a topic in %s", topic,
+                     data_dir);
+    if (f.n)
+        qsort(f.list, f.n, sizeof *f.list, by_index);
+    for (size_t i = 0; i < f.n && !rc; i++)
+        rc = dump_partition(o, f.list[i].dir, r, e);
+    for (size_t i = 0; i < f.n; i++)
+        mem_free(f.list[i].dir);
+    mem_free(f.list);
+    return rc;
 }

@@ -35,4 +35,8 @@ int dump_path(const struct dump_options *o, const char *path, struct dump_report
 /* Only the segments of one partition's directory. */
 int dump_partition(const struct dump_options *o, const char *dir, struct dump_report *r, struct err *e);
 
+/* The segments of a topic's partitions, or of one (-1: all), found in a data directory and those that it lists. */
+int dump_topic(const struct dump_options *o, const char *data_dir, const char *topic, int32_t partition,
+               struct dump_report *r, struct err *e);
+
 #endif

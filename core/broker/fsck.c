@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "broker/checkpoint.h"
 #include "broker/data_dir.h"
+#include "broker/disk_internal.h"
 #include "broker/meta_image.h"
 #include "broker/scrub.h"
 #include "broker/store.h"
@@ -22,7 +23,9 @@ struct fsck {
     const struct fsck_options *o;
     struct fsck_report *r;
     struct check check;
-    char *logs;
+    const char *dir; /* the data directory at hand: the main one, then those that it lists */
+    char *logs;      /* of it */
+    bool clean;
     struct meta_image image;
     bool topics_known;           /* the image is complete */
     struct map *points, *starts; /* "<topic>-<partition>" -> int64_t, owned */
@@ -63,7 +66,7 @@ static int check_identity(struct fsck *x, struct err *e)
 {
     struct uuid cluster, directory;
     struct err why;
-    char *path = mem_printf("%s/meta.properties", x->o->data_dir), *text = NULL;
+    char *path = mem_printf("%s/meta.properties", x->dir), *text = NULL;
     size_t n;
     if (!path)
         return err_nomem(e);
@@ -190,7 +193,7 @@ static int check_one(struct fsck *x, const char *name, const struct uuid *id, st
         .dir = dir,
         .name = name,
         .topic_id = *id,
-        .clean = x->r->clean,
+        .clean = x->clean,
         /* The metadata log has no line there: it is synced with every change. */
         .recovery_point = meta || x->points_bad ? -1 : known_offset(x->points, name, 0),
         .log_start = known_offset(x->starts, name, 0),
@@ -201,12 +204,12 @@ static int check_one(struct fsck *x, const char *name, const struct uuid *id, st
     if (!rc && !meta)
         rc = compare_checkpoint(x, dir, name, x->points, result.end, "recovery point", e);
     int64_t point = known_offset(x->points, name, INT64_MAX);
-    if (!rc && !meta && x->r->clean && !x->points_bad && result.end > point) {
+    if (!rc && !meta && x->clean && !x->points_bad && result.end > point) {
         struct check_finding f = {CHECK_WRONG_OFFSET, name, dir, -1, point, result.end, NULL};
         rc = check_tell(&x->check, f, e, "the log ends at offset %" PRId64 ", it was stopped at %" PRId64,
                         result.end, point);
     }
-    if (!rc && !meta && x->r->clean)
+    if (!rc && !meta && x->clean)
         rc = compare_checkpoint(x, dir, name, x->starts, result.end, "log start offset", e);
     x->r->partitions++;
     x->r->segments += (uint64_t)result.segments;
@@ -299,7 +302,7 @@ static int see_data_name(void *arg, const char *name, struct err *e)
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (strcmp(name, known[i]) == 0)
             return ERR_OK;
-    char *path = mem_printf("%s/%s", x->o->data_dir, name);
+    char *path = mem_printf("%s/%s", x->dir, name);
     if (!path)
         return err_nomem(e);
     int rc = has_suffix(name, ".tmp")
@@ -311,35 +314,83 @@ static int see_data_name(void *arg, const char *name, struct err *e)
 
 static int check_journal(struct fsck *x, struct err *e)
 {
-    char *dir = mem_printf("%s/journal", x->o->data_dir);
+    char *dir = mem_printf("%s/journal", x->dir);
     if (!dir)
         return err_nomem(e);
-    int rc = journal_inspect(dir, &x->check, NULL, &x->r->journal_records, e);
+    uint64_t live = 0;
+    int rc = journal_inspect(dir, &x->check, NULL, &live, e);
+    x->r->journal_records += live;
     mem_free(dir);
     return rc;
 }
 
-static int check_all(struct fsck *x, struct err *e)
+static int check_logs(struct fsck *x, bool main_dir, struct err *e)
 {
-    char *clean = mem_printf("%s/" CLEAN_STOP_NAME, x->logs);
-    if (!clean)
-        return err_nomem(e);
-    x->r->clean = io_exists(clean);
-    mem_free(clean);
-    int rc = io_list(x->o->data_dir, see_data_name, x, e);
-    if (!rc)
-        rc = check_identity(x, e);
-    if (!rc)
-        rc = check_journal(x, e);
-    if (!io_exists(x->logs))
-        return rc;
-    if (!rc)
+    int rc = io_exists(x->logs) ? ERR_OK : ERR_END;
+    if (!rc && main_dir)
         rc = load_topics(x, e);
     if (!rc)
         rc = load_checkpoints(x, e);
     if (!rc)
         rc = io_list(x->logs, see_log_name, x, e);
-    return rc ? rc : check_missing(x, e);
+    if (!rc)
+        rc = check_missing(x, e);
+    return rc == ERR_END ? ERR_OK : rc; /* never started */
+}
+
+/* One directory, locked. */
+static int check_dir(struct fsck *x, const char *dir, bool main_dir, struct err *e)
+{
+    x->dir = dir;
+    x->logs = mem_printf("%s/logs", dir);
+    x->points = map_new();
+    x->starts = map_new();
+    char *clean = mem_printf("%s/logs/" CLEAN_STOP_NAME, dir);
+    int rc = x->logs && x->points && x->starts && clean ? io_list(dir, see_data_name, x, e) : err_nomem(e);
+    x->clean = clean && io_exists(clean);
+    x->r->clean = x->r->clean && x->clean;
+    mem_free(clean);
+    if (!rc)
+        rc = check_identity(x, e);
+    if (!rc)
+        rc = check_journal(x, e);
+    if (!rc)
+        rc = check_logs(x, main_dir, e);
+    if (x->points)
+        map_free(x->points, mem_free);
+    if (x->starts)
+        map_free(x->starts, mem_free);
+    mem_free(x->logs);
+    return rc;
+}
+
+static int lock_and_check(struct fsck *x, const char *dir, bool main_dir, struct err *e)
+{
+    int fd;
+    int rc = data_dir_lock(dir, false, &fd, e);
+    if (rc)
+        return rc;
+    rc = check_dir(x, dir, main_dir, e);
+    io_close(fd);
+    return rc;
+}
+
+static int check_others(struct fsck *x, struct err *e)
+{
+    struct disk_lines lines;
+    int rc = disk_lines_read(x->o->data_dir, &lines, e);
+    if (rc == ERR_CORRUPT) {
+        char *path = mem_printf("%s/" DISK_LIST_NAME, x->o->data_dir);
+        rc = path ? tell(x, CHECK_MISSING_DIRECTORY, NULL, path, e->text, e) : err_nomem(e);
+        mem_free(path);
+        return rc;
+    }
+    for (size_t i = 0; i < lines.n && !rc; i++)
+        rc = io_exists(lines.list[i].dir)
+                 ? lock_and_check(x, lines.list[i].dir, false, e)
+                 : tell(x, CHECK_MISSING_DIRECTORY, NULL, lines.list[i].dir, "is listed and is not there", e);
+    disk_lines_free(&lines);
+    return rc;
 }
 
 /* Is it a data directory at all? */
@@ -364,29 +415,19 @@ static int check_is_ours(const char *data_dir, struct err *e)
 int broker_fsck(const struct fsck_options *o, struct fsck_report *r, struct err *e)
 {
     struct fsck x = {.o = o, .r = r};
-    int fd = -1;
-    *r = (struct fsck_report){0};
+    *r = (struct fsck_report){.clean = true};
     int rc = check_is_ours(o->data_dir, e);
-    if (!rc)
-        rc = data_dir_lock(o->data_dir, false, &fd, e);
     if (rc)
         return rc;
     x.check = (struct check){.found = count_finding, .progress = pass_progress, .arg = &x};
-    x.logs = mem_printf("%s/logs", o->data_dir);
-    x.points = map_new();
-    x.starts = map_new();
     x.seen = map_new();
-    rc = x.logs && x.points && x.starts && x.seen ? meta_image_init(&x.image, e) : err_nomem(e);
+    rc = x.seen ? meta_image_init(&x.image, e) : err_nomem(e);
     if (!rc)
-        rc = check_all(&x, e);
+        rc = lock_and_check(&x, o->data_dir, true, e);
+    if (!rc)
+        rc = check_others(&x, e);
     meta_image_free(&x.image);
     if (x.seen)
         map_free(x.seen, NULL);
-    if (x.starts)
-        map_free(x.starts, mem_free);
-    if (x.points)
-        map_free(x.points, mem_free);
-    mem_free(x.logs);
-    io_close(fd);
     return rc;
 }

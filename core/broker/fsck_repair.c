@@ -22,6 +22,7 @@ struct work {
     enum check_repair kind;
     char *partition; /* or NULL */
     char *path;
+    char *root; /* the data directory that the file lies in */
     int64_t byte, offset;
 };
 
@@ -31,7 +32,7 @@ struct repair {
     struct work *list;
     size_t n;
     uint64_t left;
-    char *aside; /* made when it is needed */
+    int64_t now_ms; /* names the directories for what is set aside */
 };
 
 /* ---- gathering ---- */
@@ -50,6 +51,18 @@ static bool known(const struct repair *x, enum check_repair kind, const char *pa
     return false;
 }
 
+/* What of the path comes before the last /logs/ or /journal/; a file of the data directory itself: its directory. */
+static char *root_of(const char *path)
+{
+    static const char *const parts[] = {"/logs/", "/journal/"};
+    size_t n = 0;
+    for (size_t i = 0; i < 2; i++)
+        for (const char *at = path; (at = strstr(at, parts[i])); at++)
+            n = (size_t)(at - path) > n ? (size_t)(at - path) : n;
+    const char *slash = strrchr(path, '/');
+    return mem_strndup(path, n ? n : slash ? (size_t)(slash - path) : 0);
+}
+
 static int gather(void *arg, const struct check_finding *f, struct err *e)
 {
     struct repair *x = arg;
@@ -64,10 +77,12 @@ static int gather(void *arg, const struct check_finding *f, struct err *e)
     if (!list)
         return err_nomem(e);
     x->list = list;
-    struct work w = {.kind = kind, .path = mem_strdup(f->path), .byte = f->byte, .offset = f->offset};
+    char *root = root_of(f->path);
+    struct work w = {
+        .root = root, .kind = kind, .path = mem_strdup(f->path), .byte = f->byte, .offset = f->offset};
     w.partition = f->partition ? mem_strdup(f->partition) : NULL;
     x->list[x->n++] = w;
-    return w.path && (w.partition || !f->partition) ? ERR_OK : err_nomem(e);
+    return w.path && w.root && (w.partition || !f->partition) ? ERR_OK : err_nomem(e);
 }
 
 /* ---- steps ---- */
@@ -107,18 +122,18 @@ static int64_t next_base(const char *dir, int64_t base, struct err *e, int *rc)
     return next;
 }
 
-static char *aside_dir(const struct repair *x, const char *partition)
+static char *aside_dir(const struct repair *x, const struct work *w)
 {
-    return mem_printf("%s/%s", x->aside, partition ? partition : "journal");
+    return mem_printf("%s/set-aside/%" PRId64 "/%s", w->root, x->now_ms, w->partition ? w->partition : "");
 }
 
 /* Where the partition's offsets must go on at the least. */
-static int recovery_point(const struct repair *x, const char *partition, int64_t *point, struct err *e)
+static int recovery_point(const struct work *w, int64_t *point, struct err *e)
 {
     struct offset_entry *list;
     size_t n;
     struct err why;
-    char *path = mem_printf("%s/logs/" CHECKPOINT_RECOVERY, x->o->data_dir);
+    char *path = mem_printf("%s/logs/" CHECKPOINT_RECOVERY, w->root);
     *point = 0;
     if (!path)
         return err_nomem(e);
@@ -130,7 +145,7 @@ static int recovery_point(const struct repair *x, const char *partition, int64_t
         char *name = mem_printf("%s-%d", list[i].topic, list[i].partition);
         if (!name)
             rc = err_nomem(e);
-        else if (strcmp(name, partition) == 0)
+        else if (strcmp(name, w->partition) == 0)
             *point = list[i].offset;
         mem_free(name);
     }
@@ -151,7 +166,7 @@ static int do_damage(struct repair *x, const struct work *w, const char *dir, in
 {
     struct repair_result r;
     int64_t point;
-    int rc = recovery_point(x, w->partition, &point, e);
+    int rc = recovery_point(w, &point, e);
     if (rc)
         return rc;
     if (x->o->segments) {
@@ -179,7 +194,7 @@ static int do_tail(struct repair *x, const struct work *w, const char *dir, int6
                    struct err *e)
 {
     int64_t point;
-    int rc = recovery_point(x, w->partition, &point, e);
+    int rc = recovery_point(w, &point, e);
     if (!rc)
         rc = step(x, w, e, "%s: cut segment %" PRId64 " at byte %" PRId64 "; as it was goes to %s",
                   w->partition, base, w->byte, aside);
@@ -214,30 +229,34 @@ static int move_aside(const char *from, const char *to, struct err *e)
  */
 static int do_journal(struct repair *x, const struct work *w, struct err *e)
 {
-    char *journal = mem_printf("%s/journal", x->o->data_dir), *to = mem_printf("%s/journal", x->aside);
-    char *points = mem_printf("%s/logs/" CHECKPOINT_RECOVERY, x->o->data_dir);
-    char *points_to = mem_printf("%s/" CHECKPOINT_RECOVERY, x->aside);
+    char *aside = aside_dir(x, w); /* with a slash at its end */
+    char *journal = mem_printf("%s/journal", w->root),
+         *points = mem_printf("%s/logs/" CHECKPOINT_RECOVERY, w->root);
+    char *to = aside ? mem_printf("%sjournal", aside) : NULL;
+    char *points_to = aside ? mem_printf("%s" CHECKPOINT_RECOVERY, aside) : NULL;
     int rc = journal && to && points && points_to ? ERR_OK : err_nomem(e);
     if (!rc)
         rc = step(x, w, e,
                   "set the journal and %s aside to %s; the next start reads everything and keeps every whole "
                   "batch, also of transactions that were not completed",
-                  CHECKPOINT_RECOVERY, x->aside);
+                  CHECKPOINT_RECOVERY, aside);
     if (!rc && !x->o->dry_run) {
-        rc = io_mkdirs_synced(x->aside, 0700, e);
+        aside[strlen(aside) - 1] = '\0';
+        rc = io_mkdirs_synced(aside, 0700, e);
         rc = rc ? rc : move_aside(points, points_to, e);
         rc = rc ? rc : move_aside(journal, to, e);
     }
     mem_free(points_to);
-    mem_free(points);
     mem_free(to);
+    mem_free(points);
     mem_free(journal);
+    mem_free(aside);
     return rc;
 }
 
 static int do_segment(struct repair *x, const struct work *w, struct err *e)
 {
-    char *dir = NULL, *aside = aside_dir(x, w->partition);
+    char *dir = NULL, *aside = aside_dir(x, w);
     int64_t base;
     int rc = aside ? place_of(w, &dir, &base, e) : err_nomem(e);
     if (!rc && w->kind == REPAIR_INDEXES)
@@ -266,43 +285,47 @@ static int do_work(struct repair *x, const struct work *w, struct err *e)
     }
 }
 
-/* The journal's findings lie in several of its files; it goes as a whole, once. */
-static void merge_journal(struct repair *x)
+static void free_work(struct work *w)
 {
-    bool seen = false;
+    mem_free(w->path);
+    mem_free(w->partition);
+    mem_free(w->root);
+}
+
+/* A journal's findings lie in several of its files; it goes as a whole, once. */
+static void merge_journals(struct repair *x)
+{
     size_t n = 0;
     for (size_t i = 0; i < x->n; i++) {
-        bool journal = x->list[i].kind == REPAIR_JOURNAL;
-        if (journal && seen) {
-            mem_free(x->list[i].path);
-            mem_free(x->list[i].partition);
-            continue;
-        }
-        seen = seen || journal;
-        x->list[n++] = x->list[i];
+        bool seen = false;
+        for (size_t k = 0; k < n && x->list[i].kind == REPAIR_JOURNAL; k++)
+            seen =
+                seen || (x->list[k].kind == REPAIR_JOURNAL && strcmp(x->list[k].root, x->list[i].root) == 0);
+        if (seen)
+            free_work(&x->list[i]);
+        else
+            x->list[n++] = x->list[i];
     }
     x->n = n;
 }
 
+/* The main directory's lock is enough: who opens one of the others has it. */
 int broker_fsck_repair(const struct fsck_repair_options *o, uint64_t *left, struct err *e)
 {
-    struct repair x = {.o = o};
+    struct repair x = {.o = o, .now_ms = clock_wall_ms()};
     struct fsck_options check = {.data_dir = o->data_dir, .records = true, .found = gather, .arg = &x};
     int fd = -1;
-    x.aside = mem_printf("%s/set-aside/%" PRId64, o->data_dir, clock_wall_ms());
-    int rc = x.aside ? broker_fsck(&check, &x.report, e) : err_nomem(e);
-    merge_journal(&x);
-    if (!rc)
+    int rc = broker_fsck(&check, &x.report, e);
+    if (!rc) {
+        merge_journals(&x);
         rc = data_dir_lock(o->data_dir, false, &fd, e);
+    }
     for (size_t i = 0; i < x.n && !rc; i++)
         rc = do_work(&x, &x.list[i], e);
     *left = x.left;
-    for (size_t i = 0; i < x.n; i++) {
-        mem_free(x.list[i].path);
-        mem_free(x.list[i].partition);
-    }
+    for (size_t i = 0; i < x.n; i++)
+        free_work(&x.list[i]);
     mem_free(x.list);
-    mem_free(x.aside);
     io_close(fd);
     return rc;
 }

@@ -11,6 +11,7 @@
 
 #include "base/io.h"
 #include "base/mem.h"
+#include "storage/checkpoint.h"
 #include "storage/paths.h"
 
 int kafka_property(const char *text, const char *key, char **out, struct err *e)
@@ -51,7 +52,10 @@ struct copy {
     uint64_t *bytes;
 };
 
-/* Segments with their indexes, snapshots, epochs, metadata; nothing that is on its way out or half made. */
+/*
+ * Segments with their indexes, snapshots, epochs, metadata; nothing that is on its way out or half made. What a compaction
+ * was putting in place counts: the first start finishes it.
+ */
 static bool belongs(const char *name)
 {
     static const char *const suffixes[] = {LOG_SUFFIX, INDEX_SUFFIX, TIME_SUFFIX, TXN_SUFFIX,
@@ -60,9 +64,12 @@ static bool belongs(const char *name)
     const char *suffix;
     if (!storage_name_parse(name, &base, &suffix))
         return strcmp(name, "leader-epoch-checkpoint") == 0 || strcmp(name, "partition.metadata") == 0;
-    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++)
-        if (strcmp(suffix, suffixes[i]) == 0)
+    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
+        size_t n = strlen(suffixes[i]);
+        if (strncmp(suffix, suffixes[i], n) == 0 &&
+            (suffix[n] == '\0' || strcmp(suffix + n, SWAP_SUFFIX) == 0))
             return true;
+    }
     return false;
 }
 
@@ -104,4 +111,59 @@ int kafka_tell(int (*note)(void *arg, const char *text, struct err *e), void *ar
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
     return note(arg, text, e);
+}
+
+/* Adds what one directory's file says. */
+static int add_offsets(const char *dir, const char *name, struct offset_entry **all, size_t *total,
+                       struct err *e)
+{
+    struct offset_entry *list;
+    size_t n;
+    char *path = mem_printf("%s/%s", dir, name);
+    int rc = path ? offset_file_read(path, &list, &n, e) : err_nomem(e);
+    mem_free(path);
+    if (rc == ERR_CORRUPT) /* Kafka makes it empty at first */
+        return ERR_OK;
+    if (rc || n == 0)
+        return rc;
+    struct offset_entry *more = mem_realloc_array(*all, *total + n, sizeof *more);
+    if (!more) {
+        offset_file_free(list, n);
+        return err_nomem(e);
+    }
+    memcpy(more + *total, list, n * sizeof *more);
+    *all = more;
+    *total += n;
+    mem_free(list); /* the names went over */
+    return ERR_OK;
+}
+
+int kafka_merge_checkpoint(const char *const *dirs, size_t n, const char *name, const char *to, struct err *e)
+{
+    struct offset_entry *all = NULL;
+    size_t total = 0;
+    int rc = ERR_OK;
+    for (size_t i = 0; i < n && !rc; i++)
+        rc = add_offsets(dirs[i], name, &all, &total, e);
+    char *path = mem_printf("%s/%s", to, name);
+    if (!rc)
+        rc = path ? offset_file_write(path, all, total, e) : err_nomem(e);
+    mem_free(path);
+    offset_file_free(all, total);
+    return rc;
+}
+
+int kafka_find_partition(const char *const *dirs, size_t n, const char *name, char **dir, struct err *e)
+{
+    *dir = NULL;
+    for (size_t i = 0; i < n && !*dir; i++) {
+        char *path = mem_printf("%s/%s", dirs[i], name);
+        if (!path)
+            return err_nomem(e);
+        if (io_exists(path))
+            *dir = path;
+        else
+            mem_free(path);
+    }
+    return ERR_OK;
 }

@@ -53,6 +53,11 @@ int kafka_property(const char *text, const char *key, char **out, struct err *e)
 int kafka_check_unlocked(const char *dir, struct err *e);
 /* Copies the files of one partition's directory, those that a start would remove left out; synced. *bytes grows. */
 int kafka_copy_partition(const char *from, const char *to, uint64_t *bytes, struct err *e);
+/* One checkpoint file in `to` from those of all the log directories. */
+int kafka_merge_checkpoint(const char *const *dirs, size_t n, const char *name, const char *to,
+                           struct err *e);
+/* The partition's directory in the first of the log directories that has it (mem_free); NULL: none has. */
+int kafka_find_partition(const char *const *dirs, size_t n, const char *name, char **dir, struct err *e);
 int kafka_tell(int (*note)(void *arg, const char *text, struct err *e), void *arg, struct err *e,
                const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 

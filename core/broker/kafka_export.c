@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "broker/checkpoint.h"
 #include "broker/data_dir.h"
+#include "broker/disk_internal.h"
 #include "broker/meta.h"
 #include "broker/store.h"
 
@@ -31,7 +32,8 @@ struct export
     int64_t next_producer_id;
     struct uuid directory; /* of Kafka's directory */
     int32_t node;
-    char *logs; /* ours */
+    const char **logs; /* our log directories */
+    size_t logs_count;
 };
 
 /* ---- our side ---- */
@@ -250,34 +252,55 @@ static int copy_topic(struct export *x, const struct topic_info *t, struct err *
 {
     int rc = ERR_OK;
     for (int32_t i = 0; i < t->partition_count && !rc; i++) {
-        char *from = mem_printf("%s/%s-%d", x->logs, t->name, i),
-             *to = mem_printf("%s/%s-%d", x->o->to, t->name, i);
-        rc = from && to ? ERR_OK : err_nomem(e);
-        if (!rc && io_exists(from)) /* never written to: Kafka makes it */
+        char *name = mem_printf("%s-%d", t->name, i), *to = mem_printf("%s/%s-%d", x->o->to, t->name, i),
+             *from = NULL;
+        rc = name && to ? kafka_find_partition(x->logs, x->logs_count, name, &from, e) : err_nomem(e);
+        if (!rc && from) /* else never written to: Kafka makes it */
             rc = kafka_copy_partition(from, to, &x->r->bytes, e);
-        mem_free(to);
         mem_free(from);
+        mem_free(to);
+        mem_free(name);
         x->r->partitions++;
         x->r->records += (uint64_t)(t->partitions[i].end_offset - t->partitions[i].log_start_offset);
     }
     return rc;
 }
 
-static int copy_small(struct export *x, const char *name, bool needed, struct err *e)
+static int check_clean(const struct export *x, struct err *e)
 {
-    char *from = mem_printf("%s/%s", x->logs, name), *to = mem_printf("%s/%s", x->o->to, name), *data = NULL;
-    size_t n;
-    int rc = from && to ? io_read_file(from, BOOTSTRAP_MAX, &data, &n, e) : err_nomem(e);
-    if (rc == ERR_NOT_FOUND && !needed)
-        rc = ERR_OK;
-    else if (rc == ERR_NOT_FOUND)
-        rc = err_set(e, ERR_BUSY, "%s is gone: something opened the directory meanwhile; try again", from);
-    else if (!rc)
-        rc = io_replace_file(to, data, n, 0644, e);
-    mem_free(data);
-    mem_free(to);
-    mem_free(from);
+    for (size_t i = 0; i < x->logs_count; i++) {
+        char *mark = mem_printf("%s/" CLEAN_STOP_NAME, x->logs[i]);
+        if (!mark)
+            return err_nomem(e);
+        bool clean = io_exists(mark);
+        mem_free(mark);
+        if (!clean)
+            return err_set(e, ERR_BUSY, "%s is open again, or could not be closed cleanly; try again",
+                           x->logs[i]);
+    }
+    return ERR_OK;
+}
+
+static int write_mark(const struct export *x, struct err *e)
+{
+    static const char text[] = "{\"version\":0,\"brokerEpoch\":0}";
+    char *path = mem_printf("%s/" CLEAN_STOP_NAME, x->o->to);
+    int rc = path ? io_replace_file(path, text, sizeof text - 1, 0644, e) : err_nomem(e);
+    mem_free(path);
     return rc;
+}
+
+static int copy_all(struct export *x, struct err *e)
+{
+    static const char *const checkpoints[] = {CHECKPOINT_RECOVERY, CHECKPOINT_START, CHECKPOINT_WATERMARK};
+    int rc = check_clean(x, e);
+    for (size_t i = 0; i < x->count && !rc; i++)
+        rc = copy_topic(x, &x->topics[i], e);
+    for (size_t i = 0; i < 3 && !rc; i++)
+        rc = kafka_merge_checkpoint(x->logs, x->logs_count, checkpoints[i], x->o->to, e);
+    if (!rc)
+        rc = write_mark(x, e);
+    return rc ? rc : io_sync_dir(x->o->to, e);
 }
 
 /* The bootstrap records last: without them no topic is known there. */
@@ -287,35 +310,47 @@ static int write_all(struct export *x, struct err *e)
     int rc = data_dir_lock(x->o->data_dir, false, &fd, e);
     if (rc)
         return rc;
-    rc = copy_small(x, CLEAN_STOP_NAME, true, e);
-    for (size_t i = 0; i < x->count && !rc; i++)
-        rc = copy_topic(x, &x->topics[i], e);
-    if (!rc)
-        rc = copy_small(x, CHECKPOINT_RECOVERY, false, e);
-    if (!rc)
-        rc = copy_small(x, CHECKPOINT_START, false, e);
-    if (!rc)
-        rc = copy_small(x, CHECKPOINT_WATERMARK, false, e);
-    if (!rc)
-        rc = io_sync_dir(x->o->to, e);
+    rc = copy_all(x, e);
     if (!rc)
         rc = write_bootstrap(x, e);
     io_close(fd);
     return rc;
 }
 
+/* The log directories of the main data directory and of those that it lists. */
+static int list_logs(struct export *x, struct err *e)
+{
+    struct disk_lines lines;
+    int rc = disk_lines_read(x->o->data_dir, &lines, e);
+    if (rc)
+        return rc;
+    x->logs = mem_calloc(lines.n + 1, sizeof *x->logs);
+    for (size_t i = 0; i <= lines.n && x->logs && !rc; i++) {
+        const char *dir = mem_printf("%s/logs", i ? lines.list[i - 1].dir : x->o->data_dir);
+        if (dir)
+            x->logs[x->logs_count++] = dir;
+        else
+            rc = err_nomem(e);
+    }
+    disk_lines_free(&lines);
+    return x->logs ? rc : err_nomem(e);
+}
+
 int kafka_export(const struct kafka_export_options *o, struct kafka_copy_report *r, struct err *e)
 {
     struct export x = {.o = o, .r = r};
     *r = (struct kafka_copy_report){.clean = true};
-    x.logs = mem_printf("%s/logs", o->data_dir);
-    int rc = x.logs ? read_formatted(&x, e) : err_nomem(e);
+    int rc = read_formatted(&x, e);
     if (!rc)
         rc = read_topics(&x, e);
+    if (!rc)
+        rc = list_logs(&x, e);
     if (!rc)
         rc = write_all(&x, e);
     if (x.topics)
         topic_infos_free(x.topics, x.count);
+    for (size_t i = 0; i < x.logs_count; i++)
+        mem_free((char *)(uintptr_t)x.logs[i]);
     mem_free(x.logs);
     return rc;
 }

@@ -166,22 +166,6 @@ static int read_dir(struct import *x, const char *dir, bool *metadata, struct er
 
 /* ---- partitions ---- */
 
-/* The one of the directories that holds it; NULL: none. */
-static int find_partition(const struct import *x, const char *name, char **dir, struct err *e)
-{
-    *dir = NULL;
-    for (size_t i = 0; i < x->o->from_count && !*dir; i++) {
-        char *path = mem_printf("%s/%s", x->o->from[i], name);
-        if (!path)
-            return err_nomem(e);
-        if (io_exists(path))
-            *dir = path;
-        else
-            mem_free(path);
-    }
-    return ERR_OK;
-}
-
 typedef int partition_fn(struct import *x, const struct meta_topic *t, const char *name, const char *dir,
                          struct err *e);
 
@@ -195,7 +179,7 @@ static int each_partition(struct import *x, partition_fn *fn, struct err *e)
         const struct meta_topic *t = value;
         for (int32_t i = 0; i < t->partitions && !rc; i++) {
             char *name = mem_printf("%s-%d", t->name, i), *dir = NULL;
-            rc = name ? find_partition(x, name, &dir, e) : err_nomem(e);
+            rc = name ? kafka_find_partition(x->o->from, x->o->from_count, name, &dir, e) : err_nomem(e);
             if (!rc)
                 rc = fn(x, t, name, dir, e);
             mem_free(dir);
@@ -371,47 +355,6 @@ static int write_metadata(struct import *x, struct err *e)
 
 /* ---- the small files ---- */
 
-/* One checkpoint from those of all directories. */
-static int merge_checkpoint(struct import *x, const char *name, struct err *e)
-{
-    struct offset_entry *all = NULL;
-    size_t total = 0;
-    int rc = ERR_OK;
-    for (size_t i = 0; i < x->o->from_count && !rc; i++) {
-        struct offset_entry *list, *more;
-        size_t n;
-        struct err why;
-        char *path = mem_printf("%s/%s", x->o->from[i], name);
-        rc = path ? offset_file_read(path, &list, &n, &why) : err_nomem(&why);
-        mem_free(path);
-        if (rc == ERR_CORRUPT) { /* empty before its first writing */
-            rc = ERR_OK;
-            continue;
-        }
-        if (rc) {
-            *e = why;
-            break;
-        }
-        more = n ? mem_realloc_array(all, total + n, sizeof *all) : all;
-        if (n && !more) {
-            offset_file_free(list, n);
-            rc = err_nomem(e);
-            break;
-        }
-        all = more;
-        if (n)
-            memcpy(all + total, list, n * sizeof *all);
-        total += n;
-        mem_free(list); /* the names went over */
-    }
-    char *to = mem_printf("%s/%s", x->logs, name);
-    if (!rc)
-        rc = to ? offset_file_write(to, all, total, e) : err_nomem(e);
-    mem_free(to);
-    offset_file_free(all, total);
-    return rc;
-}
-
 static int write_text(const char *dir, const char *name, const char *text, struct err *e)
 {
     char *path = mem_printf("%s/%s", dir, name);
@@ -426,11 +369,11 @@ static int write_text(const char *dir, const char *name, const char *text, struc
  */
 static int write_checkpoints(struct import *x, struct err *e)
 {
-    int rc = merge_checkpoint(x, CHECKPOINT_START, e);
+    int rc = kafka_merge_checkpoint(x->o->from, x->o->from_count, CHECKPOINT_START, x->logs, e);
     if (rc || !x->clean)
         return rc;
-    if ((rc = merge_checkpoint(x, CHECKPOINT_RECOVERY, e)) ||
-        (rc = merge_checkpoint(x, CHECKPOINT_WATERMARK, e)))
+    if ((rc = kafka_merge_checkpoint(x->o->from, x->o->from_count, CHECKPOINT_RECOVERY, x->logs, e)) ||
+        (rc = kafka_merge_checkpoint(x->o->from, x->o->from_count, CHECKPOINT_WATERMARK, x->logs, e)))
         return rc;
     return write_text(x->logs, CLEAN_STOP_NAME, "{\"version\":0,\"brokerEpoch\":0}", e);
 }

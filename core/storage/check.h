@@ -87,6 +87,8 @@ enum check_repair {
       "a checkpoint names an offset behind the end of the log: what stood there, and was synced, is gone")   \
     X(MISSING_PARTITION, "missing-partition", ERROR, NONE,                                                   \
       "the partition had records, and its directory is gone")                                                \
+    X(MISSING_DIRECTORY, "missing-directory", ERROR, NONE,                                                   \
+      "a further data directory is listed and is not there: is its disk mounted?")                           \
     X(STRAY_DIRECTORY, "stray-directory", NOTE, NONE,                                                        \
       "a partition of no known topic; the next start sets it aside as ...-stray")
 

@@ -2,14 +2,16 @@
  * make_store: fills a data directory with everything that the store can write, for Kafka to read.
  *   make_store DIR [killed]
  * Topics: codec-<name> (200 records each, with null keys and values and with headers), txn (transactions, every third one
- * aborted), idem (an idempotent producer), segments (several, with index entries), trimmed (begins at 60). Groups: plain, and
+ * aborted), idem (an idempotent producer), segments (several, with index entries), trimmed (begins at 60), compacted. Groups: plain, and
  * txn-group, whose offsets are committed in transactions. With `killed` the process ends without closing.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/diag.h"
 #include "broker/broker.h"
 
@@ -97,6 +99,24 @@ static void transactions(void)
     }
 }
 
+/* 80 records of 60 KiB under eight keys, of which the cleaner has left the last ones; waits until it has. */
+static void compacted(void)
+{
+    static const struct topic_config_entry config[] = {
+        {"cleanup.policy", "compact"}, {"segment.bytes", "1048576"}, {"min.cleanable.dirty.ratio", "0.01"}};
+    struct broker_stats s;
+    require(broker_create_topic(broker, "compacted", 1, config, 3, NULL, &e), "compacted");
+    for (int i = 0; i < 80; i++)
+        produce("compacted", 0, CODEC_NONE, BATCH_NO_PRODUCER, i % 8, 1, 60000);
+    int64_t limit = clock_mono_ms() + 60000;
+    do {
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+        broker_stats(broker, &s);
+    } while (s.cleaner_bytes_freed < (2 << 20) && clock_mono_ms() < limit);
+    if (s.cleaner_bytes_freed < (2 << 20))
+        exit(fprintf(stderr, "make_store: the cleaner freed nothing\n"));
+}
+
 static void others(void)
 {
     struct group_offset offset = {.topic = "codec-none", .partition = 0, .offset = 17, .metadata = "note"};
@@ -120,12 +140,14 @@ int main(int argc, char **argv)
 {
     if (argc < 2)
         return 2;
-    struct broker_options o = {.data_dir = argv[1], .offsets_partitions = 5, .txn_partitions = 5};
+    struct broker_options o = {
+        .data_dir = argv[1], .offsets_partitions = 5, .txn_partitions = 5, .cleaner_backoff_ms = 1};
     diag_setup(DIAG_WARN, DIAG_TEXT);
     require(broker_open(&broker, &o, &e), argv[1]);
     codecs();
     transactions();
     others();
+    compacted();
     if (argc > 2)
         _exit(0);
     require(broker_close(broker, &e), "close");

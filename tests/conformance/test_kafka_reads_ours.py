@@ -1,5 +1,6 @@
 """Files that we wrote, read by Kafka: its dump tool on each kind of file, and its broker on an exported directory."""
 import glob
+import json
 import os
 import re
 import subprocess
@@ -60,6 +61,10 @@ class Dump(Case):
         for codec in CODECS:
             self.assertIn("compresscodec: " + codec, "\n".join(batches))
         self.assertIn("endTxnMarker: ABORT", "\n".join(deep))
+        offsets = [int(x.split()[2]) for x in kafka.dump_log(self.files("compacted-0/*.log"), "--deep-iteration")
+                   if x.startswith("| offset")]
+        self.assertLess(len(offsets), 60, "the cleaner left everything")
+        self.assertEqual(offsets, sorted(set(offsets)))
 
     def test_indexes_and_snapshots(self):
         files = self.files("*/*.index") + self.files("*/*.timeindex")
@@ -122,6 +127,12 @@ class Served(Case):
             self.assertEqual(self.null(broker.values(40, "--topic", "trimmed")), [str(value(i)) for i in range(60, 100)])
             segments = broker.values(60, "--topic", "segments")
             self.assertEqual(self.null(segments), [str(value(i, 60000)) for i in range(60)])
+            left = [json.loads(x) for x in leat("consume", "compacted", "--exit-at-end", "--format", "json", "--data-dir",
+                                                data).stdout.splitlines()]
+            self.assertLess(len(left), 60)
+            compacted = broker.values(len(left), "--topic", "compacted", "--formatter-property", "print.offset=true",
+                                      "--formatter-property", "print.key=true")
+            self.assertEqual(compacted, ["Offset:%d\t%s\t%s" % (r["offset"], r["key"], r["value"]) for r in left])
             self.assertEqual(broker.offsets_of("plain"), {("codec-none", 0): 17})
             self.assertEqual(broker.offsets_of("txn-group"), {("codec-none", 0): 8})  # 9 was aborted
             broker.tool("console-producer", "--topic", "idem", stdin="more\n")

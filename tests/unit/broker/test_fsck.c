@@ -600,6 +600,49 @@ static void a_damaged_journal_is_set_aside(void **state)
     buf_free(&out);
 }
 
+/* The same over two data directories: each has its own checkpoints, journal and clean stop; one is lost. */
+static void several_directories(void **state)
+{
+    struct fixture *f = *state;
+    static struct seen s;
+    char second[600], log[700] = "";
+    const char *dirs[] = {second};
+    struct broker_options o = {.data_dir = f->dir, .data_dirs = dirs, .data_dir_count = 1};
+    snprintf(second, sizeof second, "%s.second", f->dir);
+    fixture_close(f);
+    assert_ok(broker_open(&f->b, &o, &f->e), &f->e);
+    create(f, "t", 2);
+    for (int p = 0; p < 2; p++)
+        for (int i = 0; i < 3; i++)
+            produce(f, "t", p, "v", i, 1);
+    fixture_close(f);
+    EXPECT(f, &s, CHECK_KIND_COUNT);
+    assert_int_equal(s.report.partitions, 3);
+    assert_true(s.report.clean);
+    for (int p = 0; p < 2 && !log[0]; p++) {
+        snprintf(log, sizeof log, "%s/logs/t-%d/00000000000000000000.log", second, p);
+        if (!io_exists(log))
+            log[0] = '\0';
+    }
+    assert_true(log[0]);
+    char name[800];
+    snprintf(name, sizeof name, "../%s", strrchr(second, '/') + 1);
+    snprintf(name + strlen(name), sizeof name - strlen(name), "%s", log + strlen(second));
+    flip(f, name, 65, 1);
+    EXPECT(f, &s, CHECK_DAMAGED_BATCH);
+    assert_string_equal(s.path[CHECK_DAMAGED_BATCH], log);
+    uint64_t left;
+    assert_true(mend(f, REPAIR_DAMAGE, false, false, &left) >= 1);
+    assert_int_equal(left, 0);
+    char aside[700];
+    snprintf(aside, sizeof aside, "%s/set-aside", second);
+    assert_true(io_exists(aside)); /* beside what it was taken from */
+    run_fsck(f, &s);
+    assert_int_equal(s.report.findings[CHECK_ERROR] + s.report.findings[CHECK_WARNING], 0);
+    assert_ok(io_remove_tree(second, &f->e), &f->e);
+    EXPECT(f, &s, CHECK_MISSING_DIRECTORY);
+}
+
 /* The page for 3 a.m. has a section for every finding, and the table for every repair. */
 static void every_finding_is_explained(void **state)
 {
@@ -644,6 +687,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(damage_is_mended, setup_filled, teardown_filled),
         cmocka_unit_test_setup_teardown(the_end_is_mended, setup_filled, teardown_filled),
         cmocka_unit_test_setup_teardown(derived_files_are_mended, setup_filled, teardown_filled),
+        cmocka_unit_test_setup_teardown(several_directories, setup, teardown),
         cmocka_unit_test_setup_teardown(a_damaged_journal_is_set_aside, setup_filled, teardown_filled),
     };
     return cmocka_run_group_tests_name("fsck", tests, NULL, NULL);

@@ -3,6 +3,7 @@
  */
 #include "kit.h"
 
+#include "storage/repair.h"
 #include "storage/scan.h"
 
 #define LOG0 "00000000000000000000.log"
@@ -220,6 +221,61 @@ static void damage_before_another_segment_is_in_the_middle(void **state)
     assert_code(check_middle(f, &e), ERR_CORRUPT, &e);
 }
 
+/* ---- repairs under faults ---- */
+
+/* One try at writing the damaged segment anew, with a fault somewhere in it; what is left must still be whole or as it was. */
+struct attempt {
+    struct fixture *f;
+    int nth;
+    int done; /* tries that came to their end */
+};
+
+static void keep_good_once(void *arg)
+{
+    struct attempt *a = arg;
+    struct fixture *f = a->f;
+    struct repair_result r;
+    struct err e = {0};
+    struct walked w;
+    char *aside = join(f->dir, "aside"), *copy = join(f->dir, "damaged"), name[64];
+    snprintf(name, sizeof name, "%d", a->nth++);
+    char *there = join(aside, name);
+    int rc = repair_keep_good(f->dir, 0, INT64_MAX, BATCHES, there, &r, &e);
+    fault_disarm();
+    if (rc == ERR_OK) {
+        a->done++;
+        assert_int_equal(r.kept, BATCHES - 1);
+    }
+    /* Whatever happened: the log opens, with everything but the damaged batch. */
+    struct log *log = open_damaged(f, false);
+    assert_int_equal(walk_log(log, 4).batches, BATCHES - 4);
+    int walked = try_walk(log, 0, 4096, READ_UNCOMMITTED, &w, &e);
+    assert_true(walked == ERR_CORRUPT ? w.next == 3 : w.next == BATCHES && w.batches == BATCHES - 1);
+    assert_true(rc != ERR_OK || walked == ERR_OK);
+    close_log(log, false);
+    copy_file(copy, f->path); /* damaged again, for the next try */
+    free(there);
+    free(copy);
+    free(aside);
+}
+
+static void a_repair_that_fails_leaves_the_segment(void **state)
+{
+    static const enum fault_point points[] = {FAULT_ALLOC, FAULT_WRITE, FAULT_SYNC, FAULT_READ, FAULT_META};
+    struct fixture *f = *state;
+    struct attempt a = {.f = f};
+    char *copy = join(f->dir, "damaged");
+    damage_file(f->path, 3 * f->batch + 16);
+    copy_file(f->path, copy);
+    free(copy);
+    for (size_t i = 0; i < sizeof points / sizeof points[0]; i++) {
+        a.done = 0;
+        assert_true(
+            testkit_each_fault(points[i], points[i] == FAULT_ALLOC ? ENOMEM : EIO, keep_good_once, &a) > 0);
+        assert_int_equal(a.done, 1); /* only the last try met no fault */
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +286,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_batch_in_a_value_is_not_taken, setup, teardown),
         cmocka_unit_test_setup_teardown(only_damage_before_whole_batches_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(damage_before_another_segment_is_in_the_middle, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_repair_that_fails_leaves_the_segment, setup, teardown),
     };
     return cmocka_run_group_tests_name("damage", tests, NULL, NULL);
 }
