@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "connectors/file/file.h"
 #include "leat/plugin.h"
+#include "tests/lib/fake_config.h"
 #include "tests/lib/testkit.h"
 
 #define FAKE __attribute__((unused)) static
@@ -38,14 +39,6 @@ struct fake_positions {
     size_t count, room;
 };
 
-#define FAKE_LIST_MAX 16
-struct leat_config {
-    const char *names[64];
-    char *values[64];
-    size_t count;
-    char *lists[64][FAKE_LIST_MAX + 1]; /* of the option at that place */
-};
-
 struct leat_task {
     const struct leat_host *host;
     struct leat_config config;
@@ -61,92 +54,6 @@ struct leat_task {
     char log_text[1024]; /* the last line */
     double files, bytes_behind, partial_bytes, unreadable_files, dropped_lines;
 };
-
-/* ---- options ---------------------------------------------------------------------------------------------------- */
-
-FAKE const struct leat_option *fake_option(const char *name)
-{
-    for (size_t i = 0; i < file_source_connector.option_count; i++)
-        if (strcmp(file_source_connector.options[i].name, name) == 0)
-            return &file_source_connector.options[i];
-    fail_msg("no option %s", name);
-    return NULL;
-}
-
-FAKE const char *fake_text(const struct leat_config *c, const char *name)
-{
-    for (size_t i = 0; i < c->count; i++)
-        if (strcmp(c->names[i], name) == 0)
-            return c->values[i];
-    return fake_option(name)->default_value;
-}
-
-FAKE const char *fake_get_str(const struct leat_config *c, const char *name)
-{
-    return fake_text(c, name);
-}
-
-FAKE int64_t fake_number(const char *text)
-{
-    static const struct {
-        const char *unit;
-        int64_t factor;
-    } units[] = {{"ms", 1},       {"s", 1000},      {"m", 60000},     {"h", 3600000},
-                 {"d", 86400000}, {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}};
-    char *end;
-    int64_t v = strtoll(text, &end, 10);
-    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
-        if (strcmp(end, units[i].unit) == 0)
-            return v * units[i].factor;
-    assert_true(*end == '\0');
-    return v;
-}
-
-FAKE int64_t fake_get_int(const struct leat_config *c, const char *name)
-{
-    const struct leat_option *o = fake_option(name);
-    const char *text = fake_text(c, name);
-    if (o->type != LEAT_CHOICE)
-        return fake_number(text);
-    size_t n = strlen(text);
-    int64_t index = 0;
-    for (const char *p = o->choices; p; p = strchr(p, '|') ? strchr(p, '|') + 1 : NULL, index++)
-        if (strncmp(p, text, n) == 0 && (p[n] == '|' || p[n] == '\0'))
-            return index;
-    fail_msg("%s: %s is none of %s", name, text, o->choices);
-    return -1;
-}
-
-FAKE double fake_get_double(const struct leat_config *c, const char *name)
-{
-    return strtod(fake_text(c, name), NULL);
-}
-
-FAKE bool fake_get_bool(const struct leat_config *c, const char *name)
-{
-    return strcmp(fake_text(c, name), "true") == 0;
-}
-
-FAKE size_t fake_get_list(const struct leat_config *c, const char *name, const char *const **items)
-{
-    for (size_t i = 0; i < c->count; i++)
-        if (strcmp(c->names[i], name) == 0) {
-            size_t n = 0;
-            while (c->lists[i][n])
-                n++;
-            *items = (const char *const *)c->lists[i];
-            return n;
-        }
-    return 0;
-}
-
-FAKE bool fake_is_set(const struct leat_config *c, const char *name)
-{
-    for (size_t i = 0; i < c->count; i++)
-        if (strcmp(c->names[i], name) == 0)
-            return true;
-    return false;
-}
 
 /* ---- what the source calls -------------------------------------------------------------------------------------- */
 
@@ -333,12 +240,7 @@ static const struct leat_host fake_host = {
     .version = "test",
     .log = fake_log,
     .fail = fake_fail,
-    .get_str = fake_get_str,
-    .get_int = fake_get_int,
-    .get_double = fake_get_double,
-    .get_bool = fake_get_bool,
-    .get_list = fake_get_list,
-    .is_set = fake_is_set,
+    FAKE_CONFIG_GETTERS,
     .task_pipeline = fake_name,
     .task_name = fake_name,
     .task_index = fake_index,
@@ -357,26 +259,7 @@ static const struct leat_host fake_host = {
 
 FAKE void fake_set(struct leat_task *t, const char *name, const char *value)
 {
-    struct leat_config *c = &t->config;
-    size_t i = 0;
-    while (i < c->count && strcmp(c->names[i], name) != 0)
-        i++;
-    if (i == c->count)
-        c->names[c->count++] = name;
-    free(c->values[i]);
-    c->values[i] = strdup(value);
-    for (size_t k = 0; k < FAKE_LIST_MAX; k++) {
-        free(c->lists[i][k]);
-        c->lists[i][k] = NULL;
-    }
-    if (fake_option(name)->type != LEAT_LIST)
-        return;
-    char *text = strdup(value), *save = NULL;
-    size_t n = 0;
-    for (char *item = strtok_r(text, ",", &save); item && n < FAKE_LIST_MAX;
-         item = strtok_r(NULL, ",", &save))
-        c->lists[i][n++] = strdup(item);
-    free(text);
+    fake_config_set(&t->config, name, value);
 }
 
 /* How tasks learn of changes; a test program runs its tests both ways. */
@@ -388,6 +271,7 @@ FAKE struct leat_task *fake_new(const char *paths)
     struct leat_task *t = calloc(1, sizeof(*t));
     assert_non_null(t);
     t->host = &fake_host;
+    fake_config_init(&t->config, &file_source_connector);
     t->count = 1;
     t->poll_bytes = 4 << 20;
     fake_set(t, "paths", paths);
@@ -502,11 +386,7 @@ FAKE void fake_free(struct leat_task *t)
     fake_clear_positions(&t->positions);
     free(t->positions.items);
     free(t->pending_positions.items);
-    for (size_t i = 0; i < t->config.count; i++) {
-        free(t->config.values[i]);
-        for (size_t k = 0; k < FAKE_LIST_MAX; k++)
-            free(t->config.lists[i][k]);
-    }
+    fake_config_free(&t->config);
     free(t);
 }
 

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "leat/plugin.h"
+#include "tests/lib/fake_config.h"
 
 struct leat_task {
     enum leat_converter key, value;
@@ -20,22 +21,6 @@ struct leat_task {
     int64_t committed[4]; /* by partition: what the hub has, plus one (0: nothing) */
     char failure[1024];   /* the last host->fail */
     char logged[1024];    /* the last line */
-};
-
-struct fake_pair {
-    const char *name, *value;
-};
-
-struct leat_config {
-    const struct leat_option *options;
-    size_t option_count;
-    struct fake_pair pairs[32]; /* ended by a NULL name */
-    struct fake_list {
-        const char *name;
-        char text[256];
-        const char *items[16];
-        size_t n;
-    } lists[4];
 };
 
 /* ---- typed values ---------------------------------------------------------------------------------------------- */
@@ -79,97 +64,6 @@ static const char *fake_value_to_json(struct leat_task *t, const struct leat_val
     (void)t;
     *n = v->text ? strlen(v->text) : 0;
     return v->text;
-}
-
-/* ---- options --------------------------------------------------------------------------------------------------- */
-
-static const struct leat_option *fake_option(const struct leat_config *c, const char *name)
-{
-    for (size_t i = 0; i < c->option_count; i++) {
-        if (strcmp(c->options[i].name, name) == 0)
-            return &c->options[i];
-    }
-    fprintf(stderr, "no option '%s' in the table\n", name);
-    abort();
-}
-
-static const char *fake_pair_value(const struct leat_config *c, const char *name)
-{
-    for (const struct fake_pair *p = c->pairs; p->name; p++) {
-        if (strcmp(p->name, name) == 0)
-            return p->value;
-    }
-    return NULL;
-}
-
-static const char *fake_get_str(const struct leat_config *c, const char *name)
-{
-    const struct leat_option *o = fake_option(c, name);
-    const char *given = fake_pair_value(c, name);
-    return given ? given : o->default_value;
-}
-
-static int64_t fake_choice(const char *choices, const char *value)
-{
-    int64_t i = 0;
-    for (const char *p = choices; p; i++) {
-        size_t n = strcspn(p, "|");
-        if (strlen(value) == n && memcmp(p, value, n) == 0)
-            return i;
-        p = p[n] ? p + n + 1 : NULL;
-    }
-    fprintf(stderr, "'%s' is none of %s\n", value, choices);
-    abort();
-}
-
-static int64_t fake_get_int(const struct leat_config *c, const char *name)
-{
-    const struct leat_option *o = fake_option(c, name);
-    const char *text = fake_get_str(c, name);
-    if (!text)
-        return 0;
-    if (o->type == LEAT_CHOICE)
-        return fake_choice(o->choices, text);
-    char *unit;
-    int64_t v = strtoll(text, &unit, 10);
-    static const struct {
-        const char *name;
-        int64_t factor;
-    } units[] = {{"", 1},        {"ms", 1},        {"s", 1000},      {"m", 60000},
-                 {"h", 3600000}, {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}};
-    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-        if (strcmp(units[i].name, unit) == 0)
-            return v * units[i].factor;
-    }
-    fprintf(stderr, "'%s' has an unknown unit\n", text);
-    abort();
-}
-
-static bool fake_get_bool(const struct leat_config *c, const char *name)
-{
-    return strcmp(fake_get_str(c, name), "true") == 0;
-}
-
-static size_t fake_get_list(const struct leat_config *c, const char *name, const char *const **items)
-{
-    struct fake_list *l = ((struct leat_config *)(uintptr_t)c)->lists;
-    while (l->name && strcmp(l->name, name) != 0)
-        l++; /* there are fewer lists than room for them */
-    const char *text = fake_get_str(c, name);
-    if (!l->name && text) {
-        l->name = name;
-        snprintf(l->text, sizeof(l->text), "%s", text);
-        for (char *save, *p = strtok_r(l->text, ",", &save); p; p = strtok_r(NULL, ",", &save))
-            l->items[l->n++] = p;
-    }
-    *items = l->items;
-    return l->n;
-}
-
-static bool fake_is_set(const struct leat_config *c, const char *name)
-{
-    fake_option(c, name);
-    return fake_pair_value(c, name) != NULL;
 }
 
 /* ---- the rest -------------------------------------------------------------------------------------------------- */
@@ -240,11 +134,7 @@ static const struct leat_host fake_host = {
     .version = "test",
     .log = fake_log,
     .fail = fake_fail,
-    .get_str = fake_get_str,
-    .get_int = fake_get_int,
-    .get_bool = fake_get_bool,
-    .get_list = fake_get_list,
-    .is_set = fake_is_set,
+    FAKE_CONFIG_GETTERS,
     .task_name = fake_task_name,
     .task_count = fake_task_count,
     .task_index = fake_task_index,

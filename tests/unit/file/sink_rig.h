@@ -36,8 +36,7 @@ static inline int tear_down(void **state)
 /* Option values; `directory` is the rig's unless `file` is given. */
 static inline void configure(struct rig *r, const struct fake_pair *pairs)
 {
-    r->config = (struct leat_config){.options = file_sink_connector.options,
-                                     .option_count = file_sink_connector.option_count};
+    fake_config_init(&r->config, &file_sink_connector);
     size_t n = 0;
     bool has_file = false;
     for (; pairs && pairs[n].name; n++) {

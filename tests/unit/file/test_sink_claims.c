@@ -187,8 +187,7 @@ static void assert_outlet(struct rig *r, const char *directory, const char *file
     bool got = false;
     struct fake_pair pairs[] = {
         {file ? "file" : "directory", file ? file : directory}, {path ? "path" : NULL, path}, {NULL, NULL}};
-    r->config = (struct leat_config){.options = file_sink_connector.options,
-                                     .option_count = file_sink_connector.option_count};
+    fake_config_init(&r->config, &file_sink_connector);
     memcpy(r->config.pairs, pairs, sizeof(pairs));
     assert_int_equal(file_sink_connector.outlet(&r->task, &fake_host, &r->config, &got, out), LEAT_OK);
     assert_string_equal(out, expected);

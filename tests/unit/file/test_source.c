@@ -227,7 +227,7 @@ static void wrong_settings(void **state)
         fake_free(t);
     }
     struct leat_task *t = start("x.log");
-    t->config.lists[0][0][0] = '\0';
+    fake_set(t, "paths", ","); /* two empty ones */
     assert_int_equal(fake_open(t), LEAT_FAIL);
     fake_set(t, "paths", at(dir, "x.log"));
     assert_int_equal(file_source_connector.check(t, &fake_host, &t->config), LEAT_OK);

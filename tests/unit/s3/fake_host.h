@@ -11,17 +11,10 @@
 #include <string.h>
 
 #include "leat/plugin.h"
+#include "tests/lib/fake_config.h"
 #include "tests/lib/testkit.h"
 
 extern const struct leat_plugin leat_plugin;
-
-#define FAKE_OPTIONS_MAX 40
-
-struct leat_config {
-    const char *names[FAKE_OPTIONS_MAX];
-    char *values[FAKE_OPTIONS_MAX];
-    size_t n;
-};
 
 struct leat_task {
     _Atomic bool stopping;
@@ -34,117 +27,6 @@ struct leat_task {
 static inline const struct leat_connector *fake_connector(void)
 {
     return leat_plugin.connectors[0];
-}
-
-static inline void config_set(struct leat_config *c, const char *name, const char *value)
-{
-    for (size_t i = 0; i < c->n; i++) {
-        if (strcmp(c->names[i], name) == 0) {
-            free(c->values[i]);
-            c->values[i] = strdup(value);
-            return;
-        }
-    }
-    assert_true(c->n < FAKE_OPTIONS_MAX);
-    c->names[c->n] = name;
-    c->values[c->n++] = strdup(value);
-}
-
-static inline void config_free(struct leat_config *c)
-{
-    for (size_t i = 0; i < c->n; i++)
-        free(c->values[i]);
-    c->n = 0;
-}
-
-static inline const struct leat_option *option_row(const char *name)
-{
-    const struct leat_connector *x = fake_connector();
-
-    for (size_t i = 0; i < x->option_count; i++)
-        if (strcmp(x->options[i].name, name) == 0)
-            return &x->options[i];
-    fail_msg("the sink asks for an option that it does not declare: %s", name);
-    return NULL;
-}
-
-static inline const char *fake_get_str(const struct leat_config *c, const char *name)
-{
-    const struct leat_option *row = option_row(name);
-
-    for (size_t i = 0; i < c->n; i++)
-        if (strcmp(c->names[i], name) == 0)
-            return c->values[i];
-    return row->default_value;
-}
-
-static inline int64_t choice_index(const char *choices, const char *value)
-{
-    int64_t i = 0;
-
-    for (const char *p = choices; *p; i++) {
-        size_t n = strcspn(p, "|");
-
-        if (n == strlen(value) && strncmp(p, value, n) == 0)
-            return i;
-        p += n + (p[n] == '|');
-    }
-    fail_msg("%s is none of %s", value, choices);
-    return -1;
-}
-
-static inline int64_t fake_get_int(const struct leat_config *c, const char *name)
-{
-    static const struct {
-        const char *unit;
-        int64_t factor;
-    } units[] = {{"", 1},        {"ms", 1},     {"s", 1000},      {"m", 60000},
-                 {"h", 3600000}, {"KiB", 1024}, {"MiB", 1 << 20}, {"GiB", 1 << 30}};
-    const struct leat_option *row = option_row(name);
-    const char *value = fake_get_str(c, name);
-    char *end;
-    int64_t v;
-
-    if (!value)
-        return 0;
-    if (row->type == LEAT_CHOICE)
-        return choice_index(row->choices, value);
-    v = strtoll(value, &end, 10);
-    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-        if (strcmp(end, units[i].unit) == 0)
-            return v * units[i].factor;
-    fail_msg("%s: %s", name, value);
-    return 0;
-}
-
-static inline double fake_get_double(const struct leat_config *c, const char *name)
-{
-    return strtod(fake_get_str(c, name), NULL);
-}
-
-static inline bool fake_get_bool(const struct leat_config *c, const char *name)
-{
-    const char *value = fake_get_str(c, name);
-
-    return value && strcmp(value, "true") == 0;
-}
-
-/* One item at most: enough for these tests. */
-static inline size_t fake_get_list(const struct leat_config *c, const char *name, const char *const **items)
-{
-    static const char *item;
-
-    item = fake_get_str(c, name);
-    *items = &item;
-    return item && *item ? 1 : 0;
-}
-
-static inline bool fake_is_set(const struct leat_config *c, const char *name)
-{
-    for (size_t i = 0; i < c->n; i++)
-        if (strcmp(c->names[i], name) == 0)
-            return true;
-    return false;
 }
 
 static inline void __attribute__((format(printf, 3, 4)))
@@ -232,12 +114,7 @@ static const struct leat_host fake_host = {
     .version = "test",
     .log = fake_log,
     .fail = fake_fail,
-    .get_str = fake_get_str,
-    .get_int = fake_get_int,
-    .get_double = fake_get_double,
-    .get_bool = fake_get_bool,
-    .get_list = fake_get_list,
-    .is_set = fake_is_set,
+    FAKE_CONFIG_GETTERS,
     .task_pipeline = fake_name,
     .task_name = fake_name,
     .task_index = fake_index,

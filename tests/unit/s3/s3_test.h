@@ -160,18 +160,19 @@ static inline void run_init(struct run *r, struct server *s)
     for (int i = 0; i < 2; i++)
         r->assigned[i] = (struct leat_offset){"t", i, 0};
     task_init(&r->task);
+    fake_config_init(&r->config, fake_connector());
     if (s) {
         snprintf(url, sizeof url, "http://127.0.0.1:%d", s->port);
-        config_set(&r->config, "store.url", url);
+        fake_config_set(&r->config, "store.url", url);
     }
-    config_set(&r->config, "s3.bucket.name", "bucket");
-    config_set(&r->config, "s3.region", "us-east-1");
-    config_set(&r->config, "aws.access.key.id", "AKFAKE");
-    config_set(&r->config, "aws.secret.access.key", "fakesecret");
-    config_set(&r->config, "flush.size", "10");
-    config_set(&r->config, "s3.stall.timeout.ms", "1000");
-    config_set(&r->config, "s3.retry.backoff.ms", "1");
-    config_set(&r->config, "timezone", "UTC");
+    fake_config_set(&r->config, "s3.bucket.name", "bucket");
+    fake_config_set(&r->config, "s3.region", "us-east-1");
+    fake_config_set(&r->config, "aws.access.key.id", "AKFAKE");
+    fake_config_set(&r->config, "aws.secret.access.key", "fakesecret");
+    fake_config_set(&r->config, "flush.size", "10");
+    fake_config_set(&r->config, "s3.stall.timeout.ms", "1000");
+    fake_config_set(&r->config, "s3.retry.backoff.ms", "1");
+    fake_config_set(&r->config, "timezone", "UTC");
 }
 
 static inline int run_open(struct run *r)
@@ -190,7 +191,7 @@ static inline void run_close(struct run *r)
 static inline void run_free(struct run *r)
 {
     run_close(r);
-    config_free(&r->config);
+    fake_config_free(&r->config);
 }
 
 /* The JSON text of the record at `offset`; pseudo-random letters, so that compression does not make it vanish. */

@@ -37,7 +37,7 @@ static int clean(void **state)
 static void small_run(struct run *r)
 {
     run_init(r, &server);
-    config_set(&r->config, "s3.part.size", "48KiB");
+    fake_config_set(&r->config, "s3.part.size", "48KiB");
     server_ask(&server, "POST", "", 0, "set?min_part=1");
 }
 
@@ -49,7 +49,7 @@ static int write_all(struct run *r)
     if (starts < 0)
         return starts;
     r->value_size = LONG;
-    config_set(&r->config, "flush.size", "6");
+    fake_config_set(&r->config, "flush.size", "6");
     return run_all(r, 26, 6);
 }
 
@@ -113,7 +113,7 @@ static void test_each_fault_outlasting(void **state)
 
             server_reset(&server);
             small_run(&r);
-            config_set(&r.config, "s3.part.retries", "2");
+            fake_config_set(&r.config, "s3.part.retries", "2");
             server_fault(&server, places[p].op, places[p].nth, faults[f], 3);
             if (write_all(&r) < 1)
                 fail_msg("%s %d %s: %s", places[p].op, places[p].nth, faults[f], r.task.failure);
@@ -184,8 +184,8 @@ static void test_retry_limits(void **state)
 
     (void)state;
     run_init(&r, &server);
-    config_set(&r.config, "s3.part.retries", "4");
-    config_set(&r.config, "s3.retry.backoff.ms", "20");
+    fake_config_set(&r.config, "s3.part.retries", "4");
+    fake_config_set(&r.config, "s3.retry.backoff.ms", "20");
     assert_int_equal(run_open(&r), LEAT_OK);
     server_fault(&server, "put", 1, "slowdown", 100);
     assert_int_equal(run_write(&r, 0, 0, 10, 10), LEAT_RETRY);
@@ -224,7 +224,7 @@ static void test_stop_while_stalled(void **state)
 
     (void)state;
     run_init(&r, &server);
-    config_set(&r.config, "s3.stall.timeout.ms", "1h");
+    fake_config_set(&r.config, "s3.stall.timeout.ms", "1h");
     assert_int_equal(run_open(&r), LEAT_OK);
     server_fault(&server, "put", 1, "stall", 1);
     r.task.stopping = true;
@@ -254,7 +254,7 @@ static void test_nobody_there(void **state)
 
     (void)state;
     run_init(&r, &server);
-    config_set(&r.config, "store.url", "http://127.0.0.1:1");
+    fake_config_set(&r.config, "store.url", "http://127.0.0.1:1");
     assert_int_equal(run_open(&r), LEAT_RETRY);
     assert_non_null(strstr(r.task.failure, "127.0.0.1"));
     run_free(&r);
@@ -270,8 +270,8 @@ static bool run_with_fault(uint64_t nth)
     server_reset(&server);
     run_init(&r, &server);
     r.value_size = 600 << 10;
-    config_set(&r.config, "s3.part.size", "5MiB");
-    config_set(&r.config, "s3.compression.type", "gzip");
+    fake_config_set(&r.config, "s3.part.size", "5MiB");
+    fake_config_set(&r.config, "s3.compression.type", "gzip");
     server_ask(&server, "POST", "", 0, "upload?key=topics/t/partition%%3D0/t%%2B0%%2B0000000000.json");
     fault_arm(FAULT_ALLOC, nth, ENOMEM, false);
     rc = run_open(&r);
@@ -331,14 +331,14 @@ static void test_tls(void **state)
     server_start_tls(&secure, pem, ca);
     run_init(&r, &secure);
     snprintf(url, sizeof url, "https://localhost:%d", secure.port);
-    config_set(&r.config, "store.url", url);
+    fake_config_set(&r.config, "store.url", url);
     assert_int_equal(run_open(&r), LEAT_FAIL);
     assert_non_null(strstr(r.task.failure, "certificate"));
-    config_set(&r.config, "ssl.ca.location", ca);
+    fake_config_set(&r.config, "ssl.ca.location", ca);
     assert_int_equal(run_all(&r, 10, 10), 1);
     assert_object(&r, P0 "t+0+0000000000.json", 0, 10, 1);
     snprintf(url, sizeof url, "https://127.0.0.1:%d", secure.port); /* not the certificate's name */
-    config_set(&r.config, "store.url", url);
+    fake_config_set(&r.config, "store.url", url);
     assert_int_equal(run_open(&r), LEAT_FAIL);
     run_free(&r);
     server_stop(&secure);

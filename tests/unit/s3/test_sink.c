@@ -67,7 +67,7 @@ static void test_stop(void **state)
     assert_int_equal(r.assigned[0].offset, 0);
     run_close(&r);
     assert_int_equal(object_count(&server), 0);
-    config_set(&r.config, "flush.on.stop", "true");
+    fake_config_set(&r.config, "flush.on.stop", "true");
     assert_int_equal(run_open(&r), LEAT_OK);
     assert_int_equal(run_put(&r, 0, 0, 5, 5), LEAT_OK);
     r.task.stopping = true;
@@ -87,8 +87,8 @@ static void test_multipart_and_replay(void **state)
     (void)state;
     run_init(&r, &server);
     r.value_size = 1 * MIB;
-    config_set(&r.config, "s3.part.size", "5MiB");
-    config_set(&r.config, "flush.size", "13");
+    fake_config_set(&r.config, "s3.part.size", "5MiB");
+    fake_config_set(&r.config, "flush.size", "13");
     assert_int_equal(run_all(&r, 13, 5), 1);
     assert_int_equal(r.assigned[0].offset, 13);
     assert_object(&r, P0 "t+0+0000000000.json", 0, 13, 1);
@@ -112,9 +112,9 @@ static void test_parts_are_built_beside_uploads(void **state)
     (void)state;
     run_init(&r, &server);
     r.value_size = 1 * MIB;
-    config_set(&r.config, "s3.part.size", "5MiB");
-    config_set(&r.config, "flush.size", "100");
-    config_set(&r.config, "s3.stall.timeout.ms", "1h");
+    fake_config_set(&r.config, "s3.part.size", "5MiB");
+    fake_config_set(&r.config, "flush.size", "100");
+    fake_config_set(&r.config, "s3.stall.timeout.ms", "1h");
     assert_int_equal(run_open(&r), LEAT_OK);
     server_fault(&server, "part", 1, "stall", 1);
     assert_int_equal(run_put(&r, 0, 0, 13, 1), LEAT_OK);
@@ -134,7 +134,7 @@ static void test_offsets_wait_for_objects(void **state)
 
     (void)state;
     run_init(&r, &server);
-    config_set(&r.config, "s3.stall.timeout.ms", "1h");
+    fake_config_set(&r.config, "s3.stall.timeout.ms", "1h");
     r.partitions = 2;
     assert_int_equal(run_open(&r), LEAT_OK);
     assert_int_equal(run_write(&r, 0, 0, 20, 10), LEAT_OK);
@@ -175,7 +175,7 @@ static void test_topic_made_anew(void **state)
     (void)state;
     run_init(&r, &server);
     r.value_size = 1 * MIB; /* multipart uploads, too */
-    config_set(&r.config, "s3.part.size", "5MiB");
+    fake_config_set(&r.config, "s3.part.size", "5MiB");
     kit_topic_mark("id-b", mark);
     snprintf(key_b, sizeof key_b, P0 "t+0+0000000000%s.json", mark);
     kit_topic_mark("id-c", mark);
@@ -232,18 +232,18 @@ static void test_outlet(void **state)
 
     (void)state;
     run_init(&r, NULL);
-    config_set(&r.config, "store.url", "http://localhost:9000");
+    fake_config_set(&r.config, "store.url", "http://localhost:9000");
     outlet_of(&r, a);
     assert_string_equal(a, "http://localhost:9000/bucket/topics/....json");
-    config_set(&r.config, "store.url", "http://localhost:9000/");
-    config_set(&r.config, "partitioner.class", "hourly");
+    fake_config_set(&r.config, "store.url", "http://localhost:9000/");
+    fake_config_set(&r.config, "partitioner.class", "hourly");
     outlet_of(&r, b);
     assert_string_equal(a, b);
-    config_set(&r.config, "s3.compression.type", "gzip");
+    fake_config_set(&r.config, "s3.compression.type", "gzip");
     outlet_of(&r, b);
     assert_string_not_equal(a, b);
-    config_set(&r.config, "s3.compression.type", "none");
-    config_set(&r.config, "topics.dir", "");
+    fake_config_set(&r.config, "s3.compression.type", "none");
+    fake_config_set(&r.config, "topics.dir", "");
     outlet_of(&r, b);
     assert_string_equal(b, "http://localhost:9000/bucket/....json");
     run_free(&r);
@@ -270,8 +270,8 @@ static void test_exactness(void **state)
         struct run r;
 
         run_init(&r, NULL);
-        config_set(&r.config, cases[i].name, cases[i].value);
-        config_set(&r.config, cases[i].more, cases[i].more_value);
+        fake_config_set(&r.config, cases[i].name, cases[i].value);
+        fake_config_set(&r.config, cases[i].more, cases[i].more_value);
         why = fake_connector()->not_exact(&fake_host, &r.config);
         assert_int_equal(why != NULL, cases[i].why != NULL);
         if (why)
@@ -287,7 +287,7 @@ static void test_replay_of_a_stop(void **state)
 
     (void)state;
     run_init(&r, &server);
-    config_set(&r.config, "flush.on.stop", "true");
+    fake_config_set(&r.config, "flush.on.stop", "true");
     assert_int_equal(run_open(&r), LEAT_OK);
     assert_int_equal(run_put(&r, 0, 0, 7, 7), LEAT_OK);
     assert_int_equal(run_flush(&r, true), LEAT_OK);
@@ -305,7 +305,7 @@ static void test_many_small_objects(void **state)
 
     (void)state;
     run_init(&r, &server);
-    config_set(&r.config, "flush.size", "1");
+    fake_config_set(&r.config, "flush.size", "1");
     assert_int_equal(run_all(&r, 300, 50), 1);
     assert_int_equal(r.assigned[0].offset, 300);
     assert_int_equal(object_count(&server), 300);
@@ -321,8 +321,8 @@ static void test_part_boundary(void **state)
     (void)state;
     run_init(&r, &server);
     r.value_size = 5 * MIB - 1; /* and the newline */
-    config_set(&r.config, "s3.part.size", "5MiB");
-    config_set(&r.config, "flush.size", "1");
+    fake_config_set(&r.config, "s3.part.size", "5MiB");
+    fake_config_set(&r.config, "flush.size", "1");
     assert_int_equal(run_all(&r, 1, 1), 1);
     assert_int_equal(count_lines(server_ask(&server, "GET", NULL, 0, "log"), "create\t"), 0);
     assert_object(&r, P0 "t+0+0000000000.json", 0, 1, 1);
@@ -342,8 +342,8 @@ static void test_unfinished_uploads(void **state)
     (void)state;
     run_init(&r, &server);
     r.value_size = 1 * MIB;
-    config_set(&r.config, "s3.part.size", "5MiB");
-    config_set(&r.config, "flush.size", "100");
+    fake_config_set(&r.config, "s3.part.size", "5MiB");
+    fake_config_set(&r.config, "flush.size", "100");
     assert_int_equal(run_open(&r), LEAT_OK);
     assert_int_equal(run_write(&r, 0, 0, 7, 1), LEAT_OK); /* waits for the part that goes up */
     assert_int_equal(upload_count(&server), 1);
@@ -404,10 +404,10 @@ static void test_names(void **state)
 
     (void)state;
     run_init(&r, &server);
-    config_set(&r.config, "topics.dir", "");
-    config_set(&r.config, "file.delim", "~");
-    config_set(&r.config, "filename.offset.zero.pad.width", "3");
-    config_set(&r.config, "format.class", "io.confluent.connect.s3.format.bytearray.ByteArrayFormat");
+    fake_config_set(&r.config, "topics.dir", "");
+    fake_config_set(&r.config, "file.delim", "~");
+    fake_config_set(&r.config, "filename.offset.zero.pad.width", "3");
+    fake_config_set(&r.config, "format.class", "io.confluent.connect.s3.format.bytearray.ByteArrayFormat");
     assert_int_equal(run_all(&r, 10, 10), 1);
     assert_object(&r, "t/partition=0/t~0~000.bin", 0, 10, 1);
     run_free(&r);
@@ -424,9 +424,9 @@ static void test_field_partitioner(void **state)
 
     (void)state;
     run_init(&r, &server);
-    config_set(&r.config, "partitioner.class", "field");
-    config_set(&r.config, "partition.field.name", "f");
-    config_set(&r.config, "flush.size", "4");
+    fake_config_set(&r.config, "partitioner.class", "field");
+    fake_config_set(&r.config, "partition.field.name", "f");
+    fake_config_set(&r.config, "flush.size", "4");
     for (int i = 0; i < 4; i++)
         records[i] = (struct leat_record){.struct_size = sizeof *records,
                                           .topic = "t",
@@ -458,7 +458,7 @@ static void test_gzip(void **state)
     (void)state;
     run_init(&r, &server);
     r.value_size = 100000;
-    config_set(&r.config, "s3.compression.type", "gzip");
+    fake_config_set(&r.config, "s3.compression.type", "gzip");
     assert_int_equal(run_all(&r, 10, 10), 1);
     buf_init(&want, 16 << 20);
     buf_init(&got, 16 << 20);
@@ -496,8 +496,8 @@ static void test_memory_limit(void **state)
     run_init(&r, &server);
     r.value_size = 1 * MIB;
     r.partitions = 2;
-    config_set(&r.config, "flush.size", "12");
-    config_set(&r.config, "buffer.memory.bytes", "12MiB");
+    fake_config_set(&r.config, "flush.size", "12");
+    fake_config_set(&r.config, "buffer.memory.bytes", "12MiB");
     assert_int_equal(run_open(&r), LEAT_OK);
     for (int i = 0; i < 12; i++) {
         assert_int_equal(run_put(&r, 0, i, i + 1, 1), LEAT_OK);
@@ -512,10 +512,10 @@ static void test_memory_limit(void **state)
 
 static void set_wallclock(struct run *r)
 {
-    config_set(&r->config, "partitioner.class", "time");
-    config_set(&r->config, "path.format", "'w'");
-    config_set(&r->config, "partition.duration.ms", "1h");
-    config_set(&r->config, "timestamp.extractor", "Wallclock");
+    fake_config_set(&r->config, "partitioner.class", "time");
+    fake_config_set(&r->config, "path.format", "'w'");
+    fake_config_set(&r->config, "partition.duration.ms", "1h");
+    fake_config_set(&r->config, "timestamp.extractor", "Wallclock");
 }
 
 /* By the wall clock: what is there is not replaced; the same is recognised; a store without conditions replaces. */
@@ -551,7 +551,7 @@ static void test_conditional_multipart(void **state)
     run_init(&r, &server);
     set_wallclock(&r);
     r.value_size = 1 * MIB;
-    config_set(&r.config, "s3.part.size", "5MiB");
+    fake_config_set(&r.config, "s3.part.size", "5MiB");
     server_ask(&server, "POST", "other", 5, "object?key=topics/t/w/t%%2B0%%2B0000000000.json");
     assert_int_equal(run_all(&r, 10, 10), 1);
     assert_object(&r, "topics/t/w/t+0+0000000001.json", 0, 10, 1);
@@ -595,9 +595,9 @@ static void test_virtual_host_and_token(void **state)
     (void)state;
     run_init(&r, &server);
     snprintf(url, sizeof url, "http://localhost:%d", server.port);
-    config_set(&r.config, "store.url", url);
-    config_set(&r.config, "s3.path.style.access.enabled", "false");
-    config_set(&r.config, "aws.session.token", "to/ken+=");
+    fake_config_set(&r.config, "store.url", url);
+    fake_config_set(&r.config, "s3.path.style.access.enabled", "false");
+    fake_config_set(&r.config, "aws.session.token", "to/ken+=");
     server_ask(&server, "POST", "", 0, "set?token=to/ken%%2B%%3D");
     assert_int_equal(check(&r), LEAT_OK);
     assert_int_equal(run_all(&r, 10, 10), 1);
@@ -626,7 +626,7 @@ static void test_wrong_settings(void **state)
         struct run r;
 
         run_init(&r, &server);
-        config_set(&r.config, cases[i].name, cases[i].value);
+        fake_config_set(&r.config, cases[i].name, cases[i].value);
         for (int how = 0; how < 2; how++) {
             r.task.failure[0] = '\0';
             assert_int_equal(how ? check(&r) : run_open(&r), LEAT_FAIL);
@@ -675,9 +675,9 @@ static void test_validate(void **state)
         struct run r;
 
         run_init(&r, &server);
-        config_set(&r.config, "s3.compression.type", "gzip");
+        fake_config_set(&r.config, "s3.compression.type", "gzip");
         if (cases[i].value)
-            config_set(&r.config, cases[i].name, cases[i].value);
+            fake_config_set(&r.config, cases[i].name, cases[i].value);
         r.task.failure[0] = '\0';
         if (fake_connector()->validate(&r.task, &fake_host, &r.config) !=
             (cases[i].text ? LEAT_FAIL : LEAT_OK))

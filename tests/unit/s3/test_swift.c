@@ -55,13 +55,13 @@ static int stop(void **state)
 static void swift_run(struct run *r, const char *topics_dir)
 {
     run_init(r, NULL);
-    config_set(&r->config, "store.url", swift.endpoint);
-    config_set(&r->config, "s3.bucket.name", "leat-tests");
-    config_set(&r->config, "aws.access.key.id", swift.access);
-    config_set(&r->config, "aws.secret.access.key", swift.secret);
-    config_set(&r->config, "s3.region", swift.region);
-    config_set(&r->config, "topics.dir", topics_dir);
-    config_set(&r->config, "s3.stall.timeout.ms", "20s");
+    fake_config_set(&r->config, "store.url", swift.endpoint);
+    fake_config_set(&r->config, "s3.bucket.name", "leat-tests");
+    fake_config_set(&r->config, "aws.access.key.id", swift.access);
+    fake_config_set(&r->config, "aws.secret.access.key", swift.secret);
+    fake_config_set(&r->config, "s3.region", swift.region);
+    fake_config_set(&r->config, "topics.dir", topics_dir);
+    fake_config_set(&r->config, "s3.stall.timeout.ms", "20s");
 }
 
 static void assert_swift_object(struct run *r, const char *key, int64_t from, int64_t to)
@@ -118,8 +118,8 @@ static void test_multipart_and_replay(void **state)
     (void)state;
     swift_run(&r, "multi");
     r.value_size = 1 * MIB;
-    config_set(&r.config, "s3.part.size", "5MiB");
-    config_set(&r.config, "flush.size", "13");
+    fake_config_set(&r.config, "s3.part.size", "5MiB");
+    fake_config_set(&r.config, "flush.size", "13");
     assert_int_equal(run_all(&r, 13, 5), 1);
     assert_int_equal(r.assigned[0].offset, 13);
     assert_swift_object(&r, "multi/t/partition=0/t+0+0000000000.json", 0, 13);
@@ -139,8 +139,8 @@ static void test_unfinished_uploads(void **state)
     (void)state;
     swift_run(&r, "crash/a b");
     r.value_size = 1 * MIB;
-    config_set(&r.config, "s3.part.size", "5MiB");
-    config_set(&r.config, "flush.size", "100");
+    fake_config_set(&r.config, "s3.part.size", "5MiB");
+    fake_config_set(&r.config, "flush.size", "100");
     assert_int_equal(run_open(&r), LEAT_OK);
     assert_int_equal(run_write(&r, 0, 0, 7, 1), LEAT_OK); /* waits for the part that goes up */
     crashed = r.sink;
@@ -165,13 +165,13 @@ static void test_conditional(void **state)
 
     (void)state;
     swift_run(&r, "cond");
-    config_set(&r.config, "partitioner.class", "time");
-    config_set(&r.config, "path.format", "'w'");
-    config_set(&r.config, "partition.duration.ms", "1h");
+    fake_config_set(&r.config, "partitioner.class", "time");
+    fake_config_set(&r.config, "path.format", "'w'");
+    fake_config_set(&r.config, "partition.duration.ms", "1h");
     assert_int_equal(run_all(&r, 20, 10), 1);
     assert_int_equal(count_lines(r.task.log, "WARN the store does not know conditional writes"), 1);
     r.assigned[0].offset = 0;
-    config_set(&r.config, "flush.size", "12");
+    fake_config_set(&r.config, "flush.size", "12");
     assert_int_equal(run_all(&r, 12, 12), 1);
     assert_swift_object(&r, "cond/t/w/t+0+0000000000.json", 0, 12);
     run_free(&r);
@@ -204,7 +204,7 @@ static void test_wrong_settings(void **state)
         struct run r;
 
         swift_run(&r, "wrong");
-        config_set(&r.config, cases[i].name, cases[i].value);
+        fake_config_set(&r.config, cases[i].name, cases[i].value);
         assert_int_equal(run_open(&r), LEAT_FAIL);
         if (!strstr(r.task.failure, cases[i].text))
             fail_msg("%s: %s\nsays: %s", cases[i].name, cases[i].value, r.task.failure);
