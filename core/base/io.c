@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/fault.h"
@@ -235,6 +236,16 @@ void io_forget(int fd)
 {
     (void)posix_fadvise(fd, 0, 0,
                         POSIX_FADV_DONTNEED); /* where it is not possible the cache stays as it is */
+}
+
+int io_space(const char *path, int64_t *total, int64_t *available, struct err *e)
+{
+    struct statvfs v;
+    if (statvfs(path, &v) != 0)
+        return err_sys(e, errno, "cannot tell the room on %s", path);
+    *total = (int64_t)v.f_blocks * (int64_t)v.f_frsize;
+    *available = (int64_t)v.f_bavail * (int64_t)v.f_frsize;
+    return ERR_OK;
 }
 
 int io_rename(const char *from, const char *to, struct err *e)

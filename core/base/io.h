@@ -50,6 +50,8 @@ int io_modified(const char *path, int64_t *ms, struct err *e);
 
 /* Lets go of what the page cache has of the file and is on disk already: the next read comes from there. A wish only. */
 void io_forget(int fd);
+/* Bytes of the file system that `path` is on, and of them free to use. */
+int io_space(const char *path, int64_t *total, int64_t *available, struct err *e);
 
 int io_rename(const char *from, const char *to, struct err *e);
 int io_unlink(const char *path, struct err *e);              /* a missing file is ERR_NOT_FOUND */

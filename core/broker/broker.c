@@ -303,16 +303,26 @@ size_t broker_disk_count(const struct broker *b)
     return b->disk_count;
 }
 
+const char *broker_disk_dir(const struct broker *b, size_t i)
+{
+    return b->disks[i]->dir;
+}
+
 void broker_disk(struct broker *b, size_t i, struct disk_info *out)
 {
     struct disk *d = b->disks[i];
     *out = (struct disk_info){.dir = d->dir};
     uuid_text(&d->id, out->id);
+    disk_space_check(d, clock_mono_ms());
     pthread_mutex_lock(&b->admin);
     out->partitions = d->partitions;
     pthread_mutex_unlock(&b->admin);
     pthread_mutex_lock(&d->lock);
     out->failed = atomic_load(&d->failed);
     out->why = d->why;
+    out->total_bytes = d->space.total;
+    out->free_bytes = d->space.free;
+    out->low = d->space.low;
+    out->full = atomic_load(&d->full);
     pthread_mutex_unlock(&d->lock);
 }

@@ -53,7 +53,9 @@ struct broker_options {
     const char *const *data_dirs;
     size_t data_dir_count;
     bool
-        allow_missing_dirs; /* starts without those that are not there: their partitions are out of service */
+        allow_missing_dirs; /* starts without those that are not there; their partitions are out of service */
+    int64_t space_warn_bytes;   /* a warning when less than this, */
+    int32_t space_warn_percent; /* and less than this, is free; 0: defaults 1 GiB and 5; one negative: none */
 
     bool cleaner_disabled;               /* Kafka's log.cleaner.enable=false: nothing is compacted */
     size_t cleaner_dedupe_bytes;         /* 0: default 128 MiB; memory for the keys of a pass, at most */
@@ -338,9 +340,13 @@ struct disk_info {
     int32_t partitions; /* of topics that are not internal */
     bool failed;        /* out of service until a restart; `why` tells */
     struct err why;
+    int64_t total_bytes, free_bytes; /* of its file system; -1: unknown */
+    bool low;                        /* less is free than the warning's limits */
+    bool full;                       /* appends are refused for want of room */
 };
 size_t broker_disk_count(const struct broker *b);
 void broker_disk(struct broker *b, size_t i, struct disk_info *out);
+const char *broker_disk_dir(const struct broker *b, size_t i); /* without a look at the disk */
 
 /* What the background scrub (scrub.h) does and found in its last pass, or in the one that runs. */
 struct scrub_finding {

@@ -192,6 +192,8 @@ static int write_offsets(struct disk *d, const char *name, get_fn *get, struct e
     }
     if (!rc)
         rc = io_replace_file(path, out.data, out.len, 0644, e);
+    if (rc == ERR_NO_SPACE && disk_use_reserve(d))
+        rc = io_replace_file(path, out.data, out.len, 0644, e);
     pthread_mutex_unlock(&d->checkpoints);
     if (rc)
         disk_suspect(d, e);

@@ -36,7 +36,9 @@ static int take(const char *data_dir, int fd, const char *path, struct err *e)
     if (!rc)
         rc = io_truncate(fd, 0, path, e);
     int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
-    return rc ? rc : io_pwrite(fd, text, (size_t)n, 0, path, e);
+    if (!rc)
+        rc = io_pwrite(fd, text, (size_t)n, 0, path, e);
+    return rc == ERR_NO_SPACE ? ERR_OK : rc; /* locked all the same; a full disk is opened to make room */
 }
 
 int data_dir_lock(const char *data_dir, bool make, int *fd, struct err *e)

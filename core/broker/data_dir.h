@@ -10,6 +10,7 @@
 #include "base/uuid.h"
 
 #define CLEAN_STOP_NAME ".kafka_cleanshutdown"
+#define DISK_RESERVE_NAME "reserve"  /* disk_space.c */
 #define DISK_LIST_NAME "directories" /* in the main directory: disk_list.c */
 
 /*

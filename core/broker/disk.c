@@ -26,6 +26,7 @@ struct disk *disk_new(struct broker *b, const char *dir, struct err *e)
     }
     d->b = b;
     d->lock_fd = -1;
+    d->space.total = d->space.free = -1;
     pthread_mutex_init(&d->checkpoints, NULL);
     pthread_mutex_init(&d->lock, NULL);
     d->index = (int32_t)b->disk_count;
@@ -134,7 +135,9 @@ int disk_reserve(struct disk *d, size_t bytes, struct err *e)
     if (!disk_in_service(d))
         return disk_refusal(d, e);
     int rc = commit_reserve(d->commit, bytes, e);
-    if (rc)
+    if (rc == ERR_NO_SPACE)
+        disk_refused(d, e);
+    else if (rc)
         disk_suspect(d, e);
     return rc;
 }

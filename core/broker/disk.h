@@ -42,6 +42,14 @@ struct disk {
     pthread_mutex_t lock; /* leaf: the reason */
     struct err why;
 
+    atomic_bool full;     /* an append was refused for want of room, */
+    atomic_bool accepted; /* and one went well since */
+    struct {
+        int64_t total, free; /* bytes; -1: unknown */
+        int64_t refused_ms;  /* clock_mono_ms of the last refusal */
+        bool low;
+    } space; /* under `lock` */
+
     uint64_t released;    /* upkeep's: newest journal file given back */
     int64_t next_release; /* not before; after a failure */
 };
@@ -77,6 +85,22 @@ void disk_fail(struct disk *d, const struct err *why);
  * other than the main one is taken out of service. (On the main one the log alone is: it would take everything with it.)
  */
 void disk_suspect(struct disk *d, const struct err *why);
+
+/* ---- disk_space.c ---- */
+
+/* Looks how much room there is, and says it when it gets low, or no longer is. `now`: clock_mono_ms. */
+void disk_space_check(struct disk *d, int64_t now);
+/* Gives the reserve up, after ERR_NO_SPACE of something that makes room; false: there is none. */
+bool disk_use_reserve(struct disk *d);
+/* An append was refused with ERR_NO_SPACE; one went well. */
+void disk_refused(struct disk *d, const struct err *why);
+static inline void disk_accepted(struct disk *d)
+{
+    if (__builtin_expect(atomic_load_explicit(&d->full, memory_order_relaxed), 0))
+        atomic_store(&d->accepted, true);
+}
+/* Is `free` of `total` bytes less than `bytes` and than `percent`? It takes a quarter more to be no longer low. */
+bool space_is_low(bool was, int64_t total, int64_t free, int64_t bytes, int percent);
 
 /* Room in its stage, as commit_reserve, or ERR_DISK_FAILED; 0 bytes need none of it. */
 int disk_reserve(struct disk *d, size_t bytes, struct err *e);

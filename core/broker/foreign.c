@@ -61,11 +61,11 @@ int foreign_check(const char *dir, struct err *e)
     if (rc || (f.meta && f.logs))
         return rc;
     if (f.meta || f.kafka)
-        return err_set(e, ERR_INVALID,
-                       "%s is a log directory of Apache Kafka. To take it over stop Kafka, move the "
-                       "directory to \"logs\" "
-                       "in a new directory, and give that one as data.dir",
-                       dir);
+        return err_set(
+            e, ERR_INVALID,
+            "%s is a log directory of Apache Kafka and no data directory; `leat kafka import` brings its "
+            "topics into one",
+            dir);
     if (f.other[0])
         return err_set(e, ERR_INVALID,
                        "%s holds \"%s\" and is no data directory; data.dir must be empty or ours", dir,

@@ -296,8 +296,9 @@ static int check_missing(struct fsck *x, struct err *e)
 
 static int see_data_name(void *arg, const char *name, struct err *e)
 {
-    static const char *const known[] = {"lock", "meta.properties", DISK_LIST_NAME, "leat.sock", "journal",
-                                        "logs", "set-aside",       SCRUB_FILE};
+    static const char *const known[] = {"lock",      "meta.properties", DISK_LIST_NAME, DISK_RESERVE_NAME,
+                                        "leat.sock", "journal",         "logs",         "set-aside",
+                                        SCRUB_FILE};
     struct fsck *x = arg;
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (strcmp(name, known[i]) == 0)

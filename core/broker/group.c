@@ -163,6 +163,7 @@ static int append_one(struct broker *b, struct append *a, struct err *e)
     if (!atomic_exchange(&p->dirty, true)) {
         int64_t now = clock_mono_ms();
         atomic_store(&p->dirty_since, now);
+        upkeep_wake_for_room(b, now);
         if (!s->synced && s->flush_ms < INT64_MAX - now)
             upkeep_poke(b, now + s->flush_ms);
     }
@@ -290,9 +291,10 @@ int group_append(struct broker *b, struct append *appends, size_t n, size_t rese
                  struct err *e)
 {
     struct ordered o;
+    struct disk *d = appends[0].item.p->disk;
     int rc = ordered_init(&o, appends, n, e);
     if (rc) {
-        commit_unreserve(appends[0].item.p->disk->commit, reserved);
+        commit_unreserve(d->commit, reserved);
         return rc;
     }
     hold_for_flush(appends, n);
@@ -302,11 +304,15 @@ int group_append(struct broker *b, struct append *appends, size_t n, size_t rese
     ordered_free(&o);
     bool staged =
         !rc && appends[0].staged; /* the caller's own part of the op keeps them until it finishes that */
-    if (!rc)
+    if (!rc) {
         count(b, appends, n);
+        disk_accepted(d);
+    } else if (rc == ERR_NO_SPACE) {
+        disk_refused(d, e);
+    }
     if (!staged) {
         let_go(b, appends, n);
-        commit_unreserve(appends[0].item.p->disk->commit, reserved);
+        commit_unreserve(d->commit, reserved);
     }
     if (rc == ERR_FILES)
         open_files_relieve(b);

@@ -248,6 +248,8 @@ int meta_append(struct broker *b, const struct meta_record *records, size_t n, s
         rc = batch_builder_finish(builder, &BATCH_NO_PRODUCER, &data, &bytes, e);
     if (!rc)
         rc = append_and_sync(b, data, bytes, e);
+    if (rc == ERR_NO_SPACE && disk_use_reserve(b->disks[0]))
+        rc = append_and_sync(b, data, bytes, e);
     batch_builder_free(builder);
     return rc ? err_wrap(e, "metadata") : ERR_OK;
 }

@@ -13,6 +13,7 @@
 #include "broker/txn.h"
 
 #define RETRY_MS 60000
+#define SPACE_CHECK_MS 10000
 
 struct upkeep {
     pthread_t thread;
@@ -21,6 +22,8 @@ struct upkeep {
     bool stop, started;
     _Atomic(int64_t) wake_at; /* clock_mono_ms */
     int64_t next_retention;
+    int64_t next_space;   /* when room on the disks is looked at again */
+    uint64_t space_bytes; /* appended when it was looked at last */
 };
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -81,6 +84,28 @@ static int64_t release_all(struct broker *b, int64_t now)
         if (disk_in_service(b->disks[i]))
             next = earlier(next, release(b->disks[i], now));
     return next;
+}
+
+/* ---- room -------------------------------------------------------------------------------------------------------- */
+
+/* Every ten seconds while something is appended or room is short; an idle hub is not woken for it. */
+static int64_t look_at_room(struct broker *b, struct upkeep *u, int64_t now)
+{
+    bool short_of_room = false;
+    if (now < u->next_space)
+        return u->next_space;
+    for (size_t i = 0; i < b->disk_count; i++) {
+        struct disk *d = b->disks[i];
+        disk_space_check(d, now);
+        pthread_mutex_lock(&d->lock);
+        short_of_room = short_of_room || d->space.low || atomic_load(&d->full);
+        pthread_mutex_unlock(&d->lock);
+    }
+    uint64_t bytes = atomic_load(&b->append_bytes);
+    bool busy = bytes != u->space_bytes;
+    u->space_bytes = bytes;
+    u->next_space = now + SPACE_CHECK_MS;
+    return busy || short_of_room ? u->next_space : INT64_MAX;
 }
 
 /* ---- flush.ms ------------------------------------------------------------------------------------------------------ */
@@ -158,12 +183,23 @@ static int prepare_retention(struct broker *b, struct partition **list, size_t n
     return checkpoint_all_recovery(b, e);
 }
 
+static bool use_reserves(struct broker *b)
+{
+    bool used = false;
+    for (size_t i = 0; i < b->disk_count; i++)
+        used = disk_use_reserve(b->disks[i]) || used;
+    return used;
+}
+
 static void retention_pass(struct broker *b, struct partition **list, size_t n)
 {
     struct err e;
     int64_t now_wall = clock_wall_ms();
     int64_t *below = mem_calloc(n + 1, sizeof *below);
-    if (below ? prepare_retention(b, list, n, below, &e) : err_nomem(&e)) {
+    int rc = below ? prepare_retention(b, list, n, below, &e) : err_nomem(&e);
+    if (rc == ERR_NO_SPACE && use_reserves(b))
+        rc = prepare_retention(b, list, n, below, &e);
+    if (rc) {
         diag_warn("broker", "retention is put off: %s", e.text);
         mem_free(below);
         return;
@@ -199,7 +235,7 @@ int64_t upkeep_round(struct broker *b, int64_t now)
     struct partition **list;
     struct err e;
     size_t n;
-    int64_t next = earlier(release_all(b, now), txns_expire(b, now));
+    int64_t next = earlier(earlier(release_all(b, now), txns_expire(b, now)), look_at_room(b, u, now));
     if (topics_all(&b->topics, &list, &n, &e))
         return earlier(next, now + RETRY_MS);
     next = earlier(next, flush_pass(list, n, now));
@@ -257,6 +293,11 @@ void upkeep_poke(struct broker *b, int64_t at_ms)
     pthread_mutex_unlock(&u->lock);
 }
 
+void upkeep_wake_for_room(struct broker *b, int64_t now)
+{
+    upkeep_poke(b, now + SPACE_CHECK_MS);
+}
+
 static void on_sealed(void *arg)
 {
     upkeep_poke(arg, 0);
@@ -271,6 +312,7 @@ int upkeep_start(struct broker *b, struct err *e)
     cond_init(&u->cond);
     atomic_init(&u->wake_at, INT64_MAX);
     u->next_retention = clock_mono_ms() + b->o.retention_check_ms;
+    u->next_space = clock_mono_ms() + SPACE_CHECK_MS;
     /* The first round releases what recovery left in the journal, and what was sealed before it is told of. */
     b->upkeep = u;
     for (size_t i = 0; i < b->disk_count; i++)

@@ -17,6 +17,9 @@ int64_t upkeep_round(struct broker *b, int64_t now);
 /* Something is due at `at_ms` (clock_mono_ms). Any thread; takes only a leaf lock, and none if it is awake by then. */
 void upkeep_poke(struct broker *b, int64_t at_ms);
 
+/* Something was appended at `now` after a rest: room on the disks is looked at in a while. */
+void upkeep_wake_for_room(struct broker *b, int64_t now);
+
 /* The disk's journal files up to the newest sealed one are released: their logs flushed, recovery points on disk. */
 int upkeep_release_journal(struct disk *d, struct err *e);
 

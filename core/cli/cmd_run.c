@@ -234,6 +234,12 @@ static int start_store(struct run *r, struct err *e)
     bool by_file =
         !cli_value(r->c, "data-dir") && r->hub.options && options_is_set(r->hub.options, "data.dir");
     struct broker_options bo = {.data_dir = by_file ? r->hub.data_dir : cli_data_dir(r->c),
+                                .data_dirs = (const char *const *)r->hub.data_dirs,
+                                .data_dir_count = r->hub.data_dir_count,
+                                .allow_missing_dirs = r->hub.start_without_dirs,
+                                .space_warn_bytes = r->hub.space_warn_bytes ? r->hub.space_warn_bytes : -1,
+                                .space_warn_percent =
+                                    r->hub.space_warn_percent ? r->hub.space_warn_percent : -1,
                                 .journal_file_bytes = r->hub.journal_file_bytes,
                                 .retention_check_ms = r->hub.retention_check_ms,
                                 .open_files_max = r->hub.open_files_max,

@@ -52,6 +52,39 @@ static void print_scrub(const json_t *scrub)
                member_text(f, "path"), (long long)member_int(f, "byte"), member_text(f, "text"));
 }
 
+static const char *data_dir_state(const json_t *d)
+{
+    return json_is_true(json_object_get(d, "failed")) ? "out of service"
+           : json_is_true(json_object_get(d, "full")) ? "full, appends are refused"
+           : json_is_true(json_object_get(d, "low"))  ? "low on space"
+                                                      : "ok";
+}
+
+/* Where there are several, or something is wrong with the one. */
+static void print_data_dirs(const json_t *dirs)
+{
+    static const char *const titles[] = {"DATA DIRECTORY", "PARTITIONS", "FREE", "SIZE", "STATE"};
+    size_t i;
+    json_t *d;
+    bool tell = json_array_size(dirs) > 1;
+    json_array_foreach(dirs, i, d) tell = tell || strcmp(data_dir_state(d), "ok") != 0;
+    if (!tell)
+        return;
+    struct table *t = table_new("lrrrl", titles);
+    json_array_foreach(dirs, i, d)
+        table_row(t, member_text(d, "dir"), show_int(member_int(d, "partitions")),
+                  member_int(d, "free_bytes") < 0 ? "-" : show_bytes(member_number(d, "free_bytes")),
+                  member_int(d, "total_bytes") < 0 ? "-" : show_bytes(member_number(d, "total_bytes")),
+                  data_dir_state(d));
+    table_print(t);
+    json_array_foreach(dirs, i, d)
+    {
+        if (json_object_get(d, "error"))
+            printf("\n%s: %s\n", member_text(d, "dir"), member_text(d, "error"));
+    }
+    printf("\n");
+}
+
 static void print_status(const json_t *s)
 {
     static const char *const titles[] = {"PIPELINE", "CONNECTOR", "TYPE",    "TASK", "STATE",
@@ -66,6 +99,7 @@ static void print_status(const json_t *s)
            show_bytes(member_number(store, "append_bytes")), show_count(member_number(store, "syncs")));
     print_scrub(json_object_get(store, "scrub"));
     printf("\n");
+    print_data_dirs(json_object_get(s, "data_dirs"));
     if (json_array_size(json_object_get(s, "tasks")) == 0) {
         printf("no pipelines\n");
         return;

@@ -73,7 +73,8 @@ static void print_settings(const json_t *settings)
 
 static void print_topic(const json_t *topic)
 {
-    static const char *const titles[] = {"PARTITION", "START", "END", "STABLE", "SIZE", "SEGMENTS", "STATE"};
+    static const char *const titles[] = {"PARTITION", "START",    "END",   "STABLE",
+                                         "SIZE",      "SEGMENTS", "STATE", "DATA DIRECTORY"};
     size_t i;
     json_t *p;
     printf("%s  id %s  %lld partition%s%s\n", member_text(topic, "name"), member_text(topic, "id"),
@@ -81,12 +82,12 @@ static void print_topic(const json_t *topic)
            member_int(topic, "partition_count") == 1 ? "" : "s",
            json_is_true(json_object_get(topic, "internal")) ? "  internal" : "");
     print_settings(json_object_get(topic, "settings"));
-    struct table *t = table_new("rrrrrrl", titles);
-    json_array_foreach(json_object_get(topic, "partitions"), i, p)
-        table_row(t, show_int(member_int(p, "partition")), show_int(member_int(p, "log_start_offset")),
-                  show_int(member_int(p, "high_watermark")), show_int(member_int(p, "last_stable_offset")),
-                  show_bytes((double)member_int(p, "size")), show_int(member_int(p, "segments")),
-                  json_is_true(json_object_get(p, "failed")) ? "out of service" : "ok");
+    struct table *t = table_new("rrrrrrll", titles);
+    json_array_foreach(json_object_get(topic, "partitions"), i, p) table_row(
+        t, show_int(member_int(p, "partition")), show_int(member_int(p, "log_start_offset")),
+        show_int(member_int(p, "high_watermark")), show_int(member_int(p, "last_stable_offset")),
+        show_bytes((double)member_int(p, "size")), show_int(member_int(p, "segments")),
+        json_is_true(json_object_get(p, "failed")) ? "out of service" : "ok", member_text(p, "data_dir"));
     table_print(t);
 }
 

@@ -117,6 +117,11 @@ struct pipeline_config {
 struct hub_config {
     struct leat_config *options; /* as hub_options; the members below come from it. May be NULL */
     char *data_dir;
+    char **data_dirs; /* further ones */
+    size_t data_dir_count;
+    bool start_without_dirs; /* when some of them are missing */
+    int64_t space_warn_bytes;
+    int32_t space_warn_percent;
     char **plugin_path;
     size_t plugin_path_count;
     char *http_listen; /* "127.0.0.1:8083"-like; NULL: Unix socket only */

@@ -41,7 +41,7 @@ static bool check(const char *name, const char *value, char *why)
     bool listen = strcmp(name, "http.listen") == 0, dir = strcmp(name, "data.dir") == 0;
     if (listen && !listen_valid(value))
         snprintf(why, CONFIG_WHY_MAX, "is not an address and port such as 127.0.0.1:8083");
-    else if (dir && !*value)
+    else if ((dir || strcmp(name, "data.dirs") == 0) && !*value)
         snprintf(why, CONFIG_WHY_MAX, "names no directory");
     else if (strncmp(name, "log.retention.", 14) == 0 && !retention_valid(name, value))
         snprintf(why, CONFIG_WHY_MAX, "is not possible: at least 1, or -1 to keep records for ever");
@@ -52,21 +52,42 @@ static bool check(const char *name, const char *value, char *why)
     return false;
 }
 
+static void list_free(char **list, size_t n)
+{
+    for (size_t i = 0; i < n && list; i++)
+        mem_free(list[i]);
+    mem_free(list);
+}
+
+static char **list_copy(const char *const *list, size_t n)
+{
+    char **copy = mem_calloc(n + 1, sizeof *copy);
+    for (size_t i = 0; i < n && copy; i++)
+        if (!(copy[i] = mem_strdup(list[i]))) {
+            list_free(copy, n);
+            return NULL;
+        }
+    return copy;
+}
+
 int hub_config_fill(struct hub_config *h, struct leat_config *options, struct err *e)
 {
-    const char *const *path;
+    const char *const *path, *const *dirs;
     const char *listen = options_str(options, "http.listen");
     h->options = options;
     h->plugin_path_count = options_list(options, "plugin.path", &path);
+    h->data_dir_count = options_list(options, "data.dirs", &dirs);
+    h->data_dirs = list_copy(dirs, h->data_dir_count);
     h->data_dir = mem_strdup(options_str(options, "data.dir"));
     h->log_level = mem_strdup(options_str(options, "log.level"));
     h->log_format = mem_strdup(options_str(options, "log.format"));
     h->http_listen = listen ? mem_strdup(listen) : NULL;
-    h->plugin_path = mem_calloc(h->plugin_path_count + 1, sizeof(*h->plugin_path));
-    bool complete =
-        h->data_dir && h->log_level && h->log_format && h->plugin_path && (h->http_listen || !listen);
-    for (size_t i = 0; i < h->plugin_path_count && complete; i++)
-        complete = (h->plugin_path[i] = mem_strdup(path[i])) != NULL;
+    h->plugin_path = list_copy(path, h->plugin_path_count);
+    bool complete = h->data_dir && h->data_dirs && h->log_level && h->log_format && h->plugin_path &&
+                    (h->http_listen || !listen);
+    h->start_without_dirs = strcmp(options_str(options, "data.dirs.missing"), "start") == 0;
+    h->space_warn_bytes = options_int(options, "space.warn.bytes");
+    h->space_warn_percent = (int32_t)options_int(options, "space.warn.percent");
     h->shutdown_ms = options_int(options, "shutdown.timeout");
     h->journal_file_bytes = (size_t)options_int(options, "journal.file.bytes");
     h->retention_check_ms = options_is_set(options, "log.retention.check.interval.ms")
@@ -94,9 +115,8 @@ int hub_config_fill(struct hub_config *h, struct leat_config *options, struct er
 
 void hub_config_free(struct hub_config *h)
 {
-    for (size_t i = 0; i < h->plugin_path_count && h->plugin_path; i++)
-        mem_free(h->plugin_path[i]);
-    mem_free(h->plugin_path);
+    list_free(h->plugin_path, h->plugin_path_count);
+    list_free(h->data_dirs, h->data_dir_count);
     hub_defaults_free(h->defaults, h->default_count);
     mem_free(h->data_dir);
     mem_free(h->http_listen);

@@ -19,6 +19,44 @@ static const struct leat_option hub_rows[] = {
         .example = "/var/lib/leat",
     },
     {
+        .name = "data.dirs",
+        .type = LEAT_LIST,
+        .importance = LEAT_MEDIUM,
+        .doc = "Further data directories beside `data.dir`, one a disk: partitions are spread over all of "
+               "them, and a disk "
+               "that fails takes its own ones out of service only. Each is empty at first. They are "
+               "remembered in "
+               "`data.dir`; one that holds partitions cannot be left out again.",
+        .example = "/mnt/disk2/leat, /mnt/disk3/leat",
+    },
+    {
+        .name = "data.dirs.missing",
+        .type = LEAT_CHOICE,
+        .choices = "fail|start",
+        .default_value = "fail",
+        .importance = LEAT_LOW,
+        .doc = "When one of `data.dirs` is not there (not mounted, or another disk): `fail` to start, or "
+               "`start` without it, "
+               "its partitions being out of service until a restart with it.",
+    },
+    {
+        .name = "space.warn.bytes",
+        .type = LEAT_SIZE,
+        .default_value = "1GiB",
+        .importance = LEAT_LOW,
+        .doc = "A warning, once, when less than this and less than `space.warn.percent` is free on the disk "
+               "of a data "
+               "directory; `leat status`, /health and metrics tell it as long as it is so. 0: none.",
+    },
+    {
+        .name = "space.warn.percent",
+        .type = LEAT_INT,
+        .default_value = "5",
+        .max = 100,
+        .importance = LEAT_LOW,
+        .doc = "See `space.warn.bytes`. 0: none.",
+    },
+    {
         .name = "plugin.path",
         .type = LEAT_LIST,
         .importance = LEAT_MEDIUM,

@@ -10,19 +10,82 @@
 
 #define TEXT_MAX ((size_t)1 << 20) /* of a plan, or of a configuration's problems */
 
-/* Connect's answers (KIP-1017): 200 while this process can serve, 500 when its store takes no more appends. */
+static const char *disk_problem(const struct disk_info *d)
+{
+    return d->failed ? "is out of service until a restart"
+           : d->full ? "is full, appends to it are refused"
+           : d->low  ? "is low on space"
+                     : NULL;
+}
+
+/* What is wrong with the data directories, one sentence each; nothing if all is well. */
+static int disk_problems(struct broker *b, struct buf *out, struct err *e)
+{
+    int rc = ERR_OK;
+    for (size_t i = 0; rc == ERR_OK && i < broker_disk_count(b); i++) {
+        struct disk_info d;
+        broker_disk(b, i, &d);
+        const char *problem = disk_problem(&d);
+        if (problem)
+            rc = buf_printf(out, e, "%sThe data directory %s %s%s%s.", out->len ? " " : "", d.dir, problem,
+                            d.failed ? ": " : "", d.failed ? d.why.text : "");
+    }
+    return rc || out->len == 0 ? rc : buf_u8(out, 0, e);
+}
+
+/*
+ * Connect's answers (KIP-1017): 200 while this process can serve, 500 when its store takes no more appends; and between them
+ * "degraded", with 200, as a restart would not help a disk that is full or failed.
+ */
 int api_health(struct call *c, struct err *e)
 {
     struct err why;
+    struct buf problems;
     if (broker_failed(c->api->o.broker, &why)) {
         c->response->status = 500;
         return call_reply(c, json_pack("{s:s, s:s}", "status", "unhealthy", "message", why.text), e);
     }
-    return call_reply(c,
-                      json_pack("{s:s, s:s}", "status", "healthy", "message",
-                                "Worker has completed startup and is "
-                                "ready to handle requests."),
-                      e);
+    buf_init(&problems, TEXT_MAX);
+    int rc = disk_problems(c->api->o.broker, &problems, e);
+    if (rc == ERR_OK && problems.len)
+        rc = call_reply(
+            c,
+            json_pack("{s:s, s:o}", "status", "degraded", "message", json_text((const char *)problems.data)),
+            e);
+    else if (rc == ERR_OK)
+        rc = call_reply(c,
+                        json_pack("{s:s, s:s}", "status", "healthy", "message",
+                                  "Worker has completed startup and is "
+                                  "ready to handle requests."),
+                        e);
+    buf_free(&problems);
+    return rc;
+}
+
+static json_t *disk_json(struct broker *b, size_t i)
+{
+    struct disk_info d;
+    broker_disk(b, i, &d);
+    json_t *o =
+        json_pack("{s:o, s:s, s:b, s:i, s:I, s:I, s:b, s:b, s:b}", "dir", json_text(d.dir), "id", d.id,
+                  "main", i == 0, "partitions", (int)d.partitions, "total_bytes", (json_int_t)d.total_bytes,
+                  "free_bytes", (json_int_t)d.free_bytes, "low", d.low, "full", d.full, "failed", d.failed);
+    if (o && d.failed && !json_put(o, "error", json_text(d.why.text))) {
+        json_decref(o);
+        o = NULL;
+    }
+    return o;
+}
+
+static json_t *disks_json(struct broker *b)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; list && i < broker_disk_count(b); i++)
+        if (json_array_append_new(list, disk_json(b, i)) != 0) {
+            json_decref(list);
+            list = NULL;
+        }
+    return list;
 }
 
 static json_t *gauges_json(const struct task_status *t)
@@ -141,12 +204,12 @@ int api_status(struct call *c, struct err *e)
         "journal_bytes", (json_int_t)s.journal_bytes, "recovered_bytes", (json_int_t)s.recovered_bytes,
         "cut_bytes", (json_int_t)s.cut_bytes, "scrub", scrub);
     return call_reply(c,
-                      json_pack("{s:s, s:b, s:i, s:I, s:o, s:s, s:I, s:o, s:o, s:o}", "version", LEAT_VERSION,
-                                "running", o->worker != NULL, "pid", (int)getpid(), "uptime_ms",
+                      json_pack("{s:s, s:b, s:i, s:I, s:o, s:o, s:s, s:I, s:o, s:o, s:o}", "version",
+                                LEAT_VERSION, "running", o->worker != NULL, "pid", (int)getpid(), "uptime_ms",
                                 (json_int_t)(clock_wall_ms() - o->started_ms), "data_dir",
-                                json_text(broker_data_dir(o->broker)), "cluster_id",
-                                broker_cluster_id(o->broker), "store_open_ms", (json_int_t)s.start_ms,
-                                "store", store, "cleaner", cleaner, "tasks", tasks),
+                                json_text(broker_data_dir(o->broker)), "data_dirs", disks_json(o->broker),
+                                "cluster_id", broker_cluster_id(o->broker), "store_open_ms",
+                                (json_int_t)s.start_ms, "store", store, "cleaner", cleaner, "tasks", tasks),
                       e);
 }
 

@@ -6,13 +6,14 @@
 #include "base/mem.h"
 #include "http/internal.h"
 
-static json_t *partition_json(const struct partition_info *p)
+static json_t *partition_json(struct broker *b, const struct partition_info *p)
 {
-    return json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:i, s:b}", "partition", p->partition,
+    return json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:i, s:o, s:b}", "partition", p->partition,
                      "log_start_offset", (json_int_t)p->log_start_offset, "high_watermark",
                      (json_int_t)p->high_watermark, "last_stable_offset", (json_int_t)p->last_stable_offset,
                      "end_offset", (json_int_t)p->end_offset, "size", (json_int_t)p->size, "segments",
-                     p->segments, "failed", p->failed);
+                     p->segments, "data_dir", json_text(broker_disk_dir(b, (size_t)p->disk)), "failed",
+                     p->failed);
 }
 
 static json_t *config_json(const struct topic_info *t)
@@ -26,24 +27,24 @@ static json_t *config_json(const struct topic_info *t)
     return config;
 }
 
-static json_t *partitions_json(const struct topic_info *t)
+static json_t *partitions_json(struct broker *b, const struct topic_info *t)
 {
     json_t *list = json_array();
     for (int32_t i = 0; i < t->partition_count && list; i++)
-        if (json_array_append_new(list, partition_json(&t->partitions[i])) != 0) {
+        if (json_array_append_new(list, partition_json(b, &t->partitions[i])) != 0) {
             json_decref(list);
             list = NULL;
         }
     return list;
 }
 
-static json_t *topic_json(const struct topic_info *t)
+static json_t *topic_json(struct broker *b, const struct topic_info *t)
 {
     char id[UUID_TEXT_SIZE];
     json_t *o =
         json_pack("{s:s, s:s, s:b, s:i, s:o}", "name", t->name, "id", uuid_text(&t->id, id), "internal",
                   t->internal, "partition_count", (int)t->partition_count, "config", config_json(t));
-    if (o && t->partitions && !json_put(o, "partitions", partitions_json(t))) {
+    if (o && t->partitions && !json_put(o, "partitions", partitions_json(b, t))) {
         json_decref(o);
         o = NULL;
     }
@@ -73,7 +74,8 @@ int api_topics_list(struct call *c, struct err *e)
         return rc;
     json_t *out = json_array();
     for (size_t i = 0; i < n && out; i++)
-        if ((internal || !list[i].internal) && json_array_append_new(out, topic_json(&list[i])) != 0) {
+        if ((internal || !list[i].internal) &&
+            json_array_append_new(out, topic_json(c->api->o.broker, &list[i])) != 0) {
             json_decref(out);
             out = NULL;
         }
@@ -158,7 +160,7 @@ int api_topic_get(struct call *c, struct err *e)
         topic_info_free(&t);
         return rc;
     }
-    json_t *o = topic_json(&t);
+    json_t *o = topic_json(c->api->o.broker, &t);
     if (o && segments && (rc = add_segments(c, &t, o, e)))
         json_decref(o);
     topic_info_free(&t);

@@ -123,6 +123,54 @@ static int scrub_metrics(struct buf *out, const struct api_options *o, struct er
     return rc;
 }
 
+enum disk_figure { DISK_TOTAL, DISK_FREE, DISK_PARTITIONS, DISK_LOW, DISK_FULL, DISK_FAILED, DISK_FIGURES };
+
+static double disk_figure(const struct disk_info *d, enum disk_figure f)
+{
+    return f == DISK_TOTAL        ? (double)d->total_bytes
+           : f == DISK_FREE       ? (double)d->free_bytes
+           : f == DISK_PARTITIONS ? (double)d->partitions
+           : f == DISK_LOW        ? (double)d->low
+           : f == DISK_FULL       ? (double)d->full
+                                  : (double)d->failed;
+}
+
+/* One figure of every data directory; what is not known is left out. */
+static int disk_metric(struct buf *out, enum disk_figure f, struct broker *b, struct err *e)
+{
+    static const struct {
+        const char *name, *help;
+    } rows[DISK_FIGURES] = {
+        {"leat_data_dir_size_bytes", "Size of the data directory's file system."},
+        {"leat_data_dir_free_bytes", "Free space on the data directory's file system."},
+        {"leat_data_dir_partitions", "Partitions in the data directory, of topics that are not internal."},
+        {"leat_data_dir_low", "1 while free space is below the limits of space.warn."},
+        {"leat_data_dir_full", "1 while appends are refused for want of space."},
+        {"leat_data_dir_failed", "1 when the data directory is out of service until a restart."},
+    };
+    int rc = family(out, rows[f].name, "gauge", rows[f].help, e);
+    for (size_t i = 0; rc == ERR_OK && i < broker_disk_count(b); i++) {
+        struct disk_info d;
+        broker_disk(b, i, &d);
+        if (disk_figure(&d, f) < 0)
+            continue;
+        rc = buf_printf(out, e, "%s{", rows[f].name);
+        if (rc == ERR_OK)
+            rc = label(out, "dir", d.dir, e);
+        if (rc == ERR_OK)
+            rc = sample_end(out, disk_figure(&d, f), e);
+    }
+    return rc;
+}
+
+static int disk_metrics(struct buf *out, struct broker *b, struct err *e)
+{
+    int rc = ERR_OK;
+    for (int f = 0; rc == ERR_OK && f < DISK_FIGURES; f++)
+        rc = disk_metric(out, (enum disk_figure)f, b, e);
+    return rc;
+}
+
 enum partition_figure { FIGURE_END, FIGURE_START, FIGURE_SIZE, PARTITION_FIGURES };
 
 static int partition_metric(struct buf *out, enum partition_figure f, const struct topic_info *topics,
@@ -257,6 +305,8 @@ int api_metrics(struct call *c, struct err *e)
     int rc = store_metrics(out, &c->api->o, e);
     if (rc == ERR_OK)
         rc = scrub_metrics(out, &c->api->o, e);
+    if (rc == ERR_OK)
+        rc = disk_metrics(out, c->api->o.broker, e);
     if (rc == ERR_OK)
         rc = partition_metrics(out, &c->api->o, e);
     if (rc == ERR_OK && c->api->o.worker)

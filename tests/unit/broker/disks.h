@@ -16,6 +16,7 @@ struct disks {
     char id[UUID_TEXT_SIZE]; /* its directory.id */
     bool named;              /* when it is opened again */
     bool allow_missing;
+    int32_t warn_percent; /* of free space; the bytes are no limit then */
     bool no_threads;
 };
 
@@ -37,6 +38,8 @@ static inline int disks_open_again(struct disks *d)
                                .offsets_partitions = 1,
                                .txn_partitions = 1,
                                .allow_missing_dirs = d->allow_missing,
+                               .space_warn_percent = d->warn_percent,
+                               .space_warn_bytes = d->warn_percent ? INT64_MAX : 0,
                                .no_threads = d->no_threads};
     return broker_open(&d->f.b, &o, &d->f.e);
 }
@@ -63,6 +66,12 @@ static inline void disks_kill(struct disks *d)
         assert_int_equal(rename(saved[i], dirs[i]), 0);
         mem_free(saved[i]);
     }
+}
+
+static inline void fixture_restart_disks(struct disks *d)
+{
+    fixture_close(&d->f);
+    assert_ok(disks_open_again(d), &d->f.e);
 }
 
 static inline int disks_setup(void **state)

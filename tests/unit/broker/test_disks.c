@@ -9,6 +9,7 @@
 
 #include "base/diag.h"
 #include "base/fault.h"
+#include "broker/disk.h"
 
 /* ---- placing ------------------------------------------------------------------------------------------------------ */
 
@@ -346,10 +347,76 @@ static void test_full(void **state)
         assert_non_null(strstr(f->e.text, d->second));
         assert_ok(try_produce(f, 1 - full, "g", i), &f->e);
     }
+    struct disk_info info[2];
+    for (size_t i = 0; i < 2; i++)
+        broker_disk(f->b, i, &info[i]);
+    assert_true(info[1].full);
+    assert_false(info[0].full);
+    assert_false(info[1].failed);
     fault_disarm();
     assert_ok(try_produce(f, full, "v", 1), &f->e);
     expect_all(f, "t", full, READ_UNCOMMITTED, "v0,v1");
     mem_free(path);
+}
+
+/* ---- room --------------------------------------------------------------------------------------------------------------- */
+
+static void test_low_space(void **state)
+{
+    enum { MIB = 1 << 20 };
+    (void)state;
+    assert_false(space_is_low(false, 1000 * MIB, 51 * MIB, 1024 * (int64_t)MIB, 5));
+    assert_true(space_is_low(false, 1000 * MIB, 49 * MIB, 1024 * (int64_t)MIB, 5));
+    assert_true(
+        space_is_low(true, 1000 * MIB, 61 * MIB, 1024 * (int64_t)MIB, 5)); /* a quarter more is asked for */
+    assert_false(space_is_low(true, 1000 * MIB, 63 * MIB, 1024 * (int64_t)MIB, 5));
+    assert_false(space_is_low(false, 1000 * MIB, 49 * MIB, 48 * MIB, 5)); /* whichever is less */
+    assert_true(space_is_low(false, 1000 * MIB, 47 * MIB, 48 * MIB, 5));
+}
+
+static void test_told_low(void **state)
+{
+    struct disks *d = *state;
+    struct fixture *f = &d->f;
+    struct disk_info info;
+    broker_disk(f->b, 1, &info);
+    assert_true(info.total_bytes > 0 && info.free_bytes > 0 && info.free_bytes <= info.total_bytes);
+    fixture_close(f);
+    d->warn_percent = 100;
+    assert_ok(disks_open_again(d), &f->e);
+    broker_disk(f->b, 1, &info);
+    assert_true(info.low);
+    fixture_close(f);
+    d->warn_percent = -1;
+    assert_ok(disks_open_again(d), &f->e);
+    broker_disk(f->b, 1, &info);
+    assert_false(info.low);
+}
+
+/* Without any room a topic can still be deleted, by the reserve; it comes back when there is room. */
+static void test_reserve(void **state)
+{
+    struct disks *d = *state;
+    struct fixture *f = &d->f;
+    struct disk_info info;
+    create(f, "t", 2);
+    produce(f, "t", 0, "v", 0, 1);
+    broker_disk(f->b, 0, &info); /* looks, and makes it */
+    assert_true(there(f->dir, "reserve"));
+    char *meta = mem_printf("%s/logs/__cluster_metadata-0/", f->dir);
+    fault_arm_at(FAULT_WRITE, meta, 1, ENOSPC, false);
+    assert_ok(broker_delete_topic(f->b, "t", &f->e), &f->e);
+    fault_disarm();
+    assert_false(there(f->dir, "reserve"));
+    fault_arm_at(FAULT_WRITE, meta, 1, ENOSPC, false);
+    assert_code(broker_create_topic(f->b, "u", 1, NULL, 0, NULL, &f->e), ERR_NO_SPACE,
+                &f->e); /* there is no second one */
+    fault_disarm();
+    create(f, "u", 1);
+    broker_disk(f->b, 0, &info);
+    assert_true(there(f->dir, "reserve"));
+    mem_free(meta);
+    fixture_restart_disks(d);
 }
 
 int main(void)
@@ -369,6 +436,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_log_sync_fails, disks_setup, disks_teardown),
         cmocka_unit_test_setup_teardown(test_main_fails, disks_setup, disks_teardown),
         cmocka_unit_test_setup_teardown(test_full, disks_setup, disks_teardown),
+        cmocka_unit_test(test_low_space),
+        cmocka_unit_test_setup_teardown(test_told_low, disks_setup, disks_teardown),
+        cmocka_unit_test_setup_teardown(test_reserve, disks_setup, disks_teardown),
     };
     diag_setup(DIAG_OFF, DIAG_TEXT);
     return cmocka_run_group_tests(tests, NULL, NULL);
