@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
@@ -127,7 +128,15 @@ class Case(unittest.TestCase):
         for hub in self.hubs:
             if hub.process:
                 hub.kill()
+        if self.failed():
+            for log in sorted({hub.log for hub in self.hubs if os.path.exists(hub.log)}):
+                with open(log, encoding="utf-8", errors="replace") as f:
+                    print("---- %s, %s, its end:\n%s" % (self.id(), log, f.read()[-6000:]), file=sys.stderr)
         remove(self.directory)
+
+    def failed(self):
+        result = self._outcome.result
+        return any(test is self for test, _ in result.failures + result.errors)
 
     def path(self, *parts):
         return os.path.join(self.directory, *parts)
