@@ -44,6 +44,7 @@
     X(OFFSET_OUT_OF_RANGE, 1, false, "offset out of range")                                                  \
     X(OFFSET_METADATA_TOO_LARGE, 12, false, "offset metadata too large")                                     \
     X(NOT_ENOUGH_REPLICAS, 19, true, "too few replicas are in sync")                                         \
+    X(QUOTA, 89, true, "the quota is used up")                                                               \
     X(FENCED_EPOCH, 74, false, "leader epoch is older than the current one")                                 \
     X(UNKNOWN_EPOCH, 75, true, "leader epoch is newer than the current one")                                 \
     X(OUT_OF_ORDER_SEQUENCE, 45, false, "sequence number out of order")                                      \

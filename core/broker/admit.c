@@ -4,6 +4,10 @@
  */
 #include "broker/admit.h"
 
+#include <string.h>
+
+#include "broker/quota.h"
+
 static int32_t level_of(const struct topic_settings *s)
 {
     switch (s->codec) {
@@ -55,14 +59,9 @@ static int pack(const struct topic_settings *s, const struct produce_request *r,
     return rc;
 }
 
-int admit_begin(const struct partition *p, struct produce_request *r, struct admitted *a, struct err *e)
+static int admit_codec(const struct partition *p, const struct topic_settings *s, struct produce_request *r,
+                       struct admitted *a, struct err *e)
 {
-    const struct topic_settings *s = topic_settings(p->topic);
-    *a = (struct admitted){0};
-    if (s->min_insync_replicas > 1)
-        return err_set(e, ERR_NOT_ENOUGH_REPLICAS,
-                       "topic %s: min.insync.replicas is %d, and there is one replica on one node",
-                       p->topic->name, s->min_insync_replicas);
     if (s->codec == CODEC_COUNT || all_in_codec(r, s->codec))
         return ERR_OK;
     buf_init(&a->packed, BATCH_MAX_INFLATED);
@@ -78,6 +77,22 @@ int admit_begin(const struct partition *p, struct produce_request *r, struct adm
     r->data = a->packed.data;
     r->bytes = a->packed.len;
     return ERR_OK;
+}
+
+int admit_begin(struct broker *b, const struct partition *p, struct produce_request *r,
+                const struct produce_request *before, struct admitted *a, struct err *e)
+{
+    const struct topic_settings *s = topic_settings(p->topic);
+    *a = (struct admitted){0};
+    if (s->min_insync_replicas > 1)
+        return err_set(e, ERR_NOT_ENOUGH_REPLICAS,
+                       "topic %s: min.insync.replicas is %d, and there is one replica on one node",
+                       p->topic->name, s->min_insync_replicas);
+    int rc = admit_codec(p, s, r, a, e);
+    bool waited = before && strcmp(before->topic, r->topic) == 0;
+    if (!rc && quota_is_set(s) && (rc = quota_admit(b, p, s, r->bytes, !waited, e)))
+        admit_end(r, a);
+    return rc;
 }
 
 void admit_end(struct produce_request *r, struct admitted *a)

@@ -16,10 +16,12 @@ struct admitted {
 };
 
 /*
- * Refuses (ERR_NOT_ENOUGH_REPLICAS) or, with compression.type, puts batches in the topic's codec in the place of r->data;
- * `p` is held. After an error nothing is left to end.
+ * Refuses (ERR_NOT_ENOUGH_REPLICAS, ERR_QUOTA) or, with compression.type, puts batches in the topic's codec in the place of
+ * r->data; waits where the topic has a rate, unless `before`, the same call's previous request or NULL, is for the same topic
+ * and has waited. `p` is held. After an error nothing is left to end.
  */
-int admit_begin(const struct partition *p, struct produce_request *r, struct admitted *a, struct err *e);
+int admit_begin(struct broker *b, const struct partition *p, struct produce_request *r,
+                const struct produce_request *before, struct admitted *a, struct err *e);
 /* Gives the request its own data back. */
 void admit_end(struct produce_request *r, struct admitted *a);
 

@@ -159,6 +159,8 @@ int broker_open(struct broker **out, const struct broker_options *o, struct err 
         return err_nomem(e);
     set_defaults(b, o);
     mutex_init(&b->admin);
+    mutex_init(&b->delays.lock);
+    cond_init(&b->delays.cond);
     open_files_init(&b->files, o->open_files_max);
     int rc = topics_init(&b->topics, e);
     if (!rc && !(b->data_dir = mem_strdup(o->data_dir)))
@@ -204,6 +206,8 @@ static void free_all(struct broker *b)
     disks_free(b);
     mem_free(b->stages);
     open_files_free(&b->files);
+    pthread_cond_destroy(&b->delays.cond);
+    pthread_mutex_destroy(&b->delays.lock);
     pthread_mutex_destroy(&b->admin);
     mem_free(b->data_dir);
     mem_free(b);
@@ -277,6 +281,7 @@ void broker_stats(struct broker *b, struct broker_stats *s)
     s->recovered_bytes = atomic_load(&b->recovered_bytes);
     s->cut_bytes = atomic_load(&b->cut_bytes);
     s->start_ms = b->start_ms;
+    s->throttled_ns = atomic_load(&b->throttled_ns);
     s->open_files = (uint64_t)atomic_load(&b->files.count);
     s->open_files_max = (uint64_t)b->files.max;
     for (size_t i = 0; i < b->disk_count; i++)

@@ -194,6 +194,9 @@ struct produce_request {
  */
 int broker_produce(struct broker *b, struct produce_request *requests, size_t n, bool atomic, struct err *e);
 
+/* For a stop: appends no longer wait for quota.produce.bytes.per.second, those that do go on at once. */
+void broker_lift_delays(struct broker *b);
+
 /* What an atomic group may hold at most, with 256 bytes added for each request and each partition. */
 size_t broker_atomic_max(const struct broker *b);
 
@@ -330,6 +333,7 @@ struct broker_stats {
     uint64_t recovered_bytes, cut_bytes;
     int64_t start_ms;                    /* how long opening took */
     uint64_t open_files, open_files_max; /* of segments */
+    uint64_t throttled_ns;               /* appends waited so long for quota.produce.bytes.per.second */
 };
 void broker_stats(struct broker *b, struct broker_stats *s);
 

@@ -284,14 +284,15 @@ static void produce_group(struct broker *b, struct produce_op *op, const struct 
 
 /* ---- entry points -------------------------------------------------------------------------------------------------- */
 
-static int take_in(struct broker *b, struct produce_request *r, struct content *c, struct err *e)
+static int take_in(struct broker *b, struct produce_request *r, const struct produce_request *before,
+                   struct content *c, struct err *e)
 {
     int rc = topic_is_internal(r->topic)
                  ? err_set(e, ERR_INVALID_TOPIC, "\"%s\" is written by the coordinators only", r->topic)
                  : topic_acquire(b, r->topic, r->partition, &c->p, e);
     if (!rc)
         rc = check_content(r, c, e);
-    return rc ? rc : admit_begin(c->p, r, &c->admitted, e);
+    return rc ? rc : admit_begin(b, c->p, r, before, &c->admitted, e);
 }
 
 static void let_go(struct broker *b, struct produce_request *requests, size_t n, struct content *contents)
@@ -314,7 +315,7 @@ static struct produce_op *op_new(struct broker *b, struct produce_request *reque
         err_clear(&requests[i].error);
         memset(&requests[i].appended, 0, sizeof requests[i].appended);
         requests[i].appended.base_offset = requests[i].appended.last_offset = -1;
-        if (take_in(b, &requests[i], &contents[i], &e))
+        if (take_in(b, &requests[i], i ? &requests[i - 1] : NULL, &contents[i], &e))
             requests[i].error = e;
         else
             pieces += atomic ? 1 : piece_count(&requests[i]);

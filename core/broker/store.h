@@ -32,6 +32,13 @@ struct open_files {
     int64_t next_sweep;    /* upkeep's */
 };
 
+/* Appends that wait for their topic's rate (quota.c). */
+struct delays {
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    bool lifted; /* nobody waits any more */
+};
+
 struct broker {
     struct broker_options o;
     char *data_dir; /* the main one */
@@ -46,6 +53,8 @@ struct broker {
     struct topics topics;
     struct topic_defaults defaults;
     struct open_files files;
+    struct delays delays;
+    atomic_uint_fast64_t throttled_ns;
     struct log *meta;                            /* __cluster_metadata-0 */
     struct map *removed, *removed_names;         /* ids and names of deleted topics, while starting */
     int64_t next_producer_id, producer_id_limit; /* the rest of this process's block; under `admin` */

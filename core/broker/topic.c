@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/thread.h"
+#include "broker/quota.h"
 #include "broker/store.h"
 
 int topic_name_check(const char *name, struct err *e)
@@ -46,6 +47,7 @@ struct topic *topic_new(const char *name, const struct uuid *id, struct err *e)
         mem_free(t);
         return NULL;
     }
+    quota_init(&t->quota);
     atomic_init(&t->settings, s);
     atomic_init(&t->refs, 1);
     t->id = *id;
@@ -77,6 +79,7 @@ void topic_unref(struct topic *t)
         mem_free(s);
     }
     topic_config_free(t->config, t->config_count);
+    quota_free(&t->quota);
     mem_free(t->placed);
     mem_free(t->partitions);
     mem_free(t->name);

@@ -35,10 +35,14 @@ struct topic_settings {
     int32_t gzip_level, lz4_level, zstd_level;
     int32_t min_insync_replicas;
     double min_cleanable_ratio;
+    int64_t quota_stored_bytes, quota_rate; /* -1: none */
     bool log_append_time;
     bool synced; /* durability=sync */
     struct topic_settings *older;
 };
+
+/* A batch of the largest size is then no longer than some minutes. */
+#define QUOTA_RATE_MIN 65536
 
 /* Where the value of a row of the table goes in struct topic_settings. */
 enum topic_config_into {
@@ -52,6 +56,7 @@ enum topic_config_into {
     TOPIC_CONFIG_INTO_DOUBLE,
     TOPIC_CONFIG_INTO_CLEANUP, /* the two policies of a log_config */
     TOPIC_CONFIG_INTO_CODEC,   /* number of the choice */
+    TOPIC_CONFIG_INTO_RATE,    /* -1 or at least QUOTA_RATE_MIN */
 };
 
 /* The hub's defaults, by the names of topic settings. Fixed once the broker is open. */
@@ -101,6 +106,15 @@ struct partition {
     _Atomic(struct watch *) watches;
 };
 
+/* What quota.c keeps of a topic; `lock` is outside of the partitions' locks. */
+struct quota {
+    pthread_mutex_t lock;
+    int64_t stored;      /* bytes when it was measured and what was admitted since */
+    int64_t measured_ms; /* clock_mono_ms; -1: never */
+    int64_t next_ns;     /* clock_mono_ns when the next append's turn is */
+    uint64_t wakes;
+};
+
 struct topic {
     char *name;
     struct uuid id;
@@ -116,6 +130,7 @@ struct topic {
     _Atomic(struct topic_settings *) settings; /* the newest */
     struct topic_config_entry *config;
     size_t config_count;
+    struct quota quota;
 };
 
 struct topic *topic_new(const char *name, const struct uuid *id, struct err *e); /* refs 1; no partitions */

@@ -14,6 +14,7 @@
 #include "broker/group.h"
 #include "broker/meta.h"
 #include "broker/offsets.h"
+#include "broker/quota.h"
 #include "broker/store.h"
 
 /* ---- records --------------------------------------------------------------------------------------------------- */
@@ -243,6 +244,7 @@ static int delete_locked(struct broker *b, const char *name, struct err *e)
     b->checkpoints_stale = true;
     topics_remove(&b->topics, t);
     atomic_store(&t->deleted, true);
+    quota_wake(b, t);
     for (int32_t i = 0; i < t->count; i++)
         partition_notify(t->partitions[i]);
     log_cleaner_topic_changed(b, t);
@@ -388,6 +390,7 @@ static int publish(struct broker *b, struct topic *t, struct topic_settings *s,
         if (partition_log(t->partitions[i]))
             log_set_config(partition_log(t->partitions[i]), &s->log);
     log_cleaner_topic_changed(b, t);
+    quota_wake(b, t);
     return settle ? settle_durability(b, t, e) : ERR_OK;
 }
 

@@ -103,6 +103,16 @@ static const struct topic_config_def defs[] = {
      "Reserve a segment's whole space with its first append, if there is so much, instead of in growing "
      "pieces.",
      INTO(BOOL, log.preallocate)},
+    {"quota.produce.bytes.per.second", TOPIC_CONFIG_LONG, "-1", -1, INT64_MAX, NULL, NULL, NULL,
+     "Leat's own. Appends to the topic wait so that no more than this is written in a second; none is lost. "
+     "At least "
+     "64 KiB; -1: as fast as it goes.",
+     INTO(RATE, quota_rate)},
+    {"quota.stored.bytes", TOPIC_CONFIG_LONG, "-1", -1, INT64_MAX, NULL, NULL, NULL,
+     "Leat's own. Appends that would make the segments of all partitions larger than this are refused; "
+     "reads, "
+     "deletions and retention go on. -1: no limit.",
+     INTO(I64, quota_stored_bytes)},
     {"remote.log.copy.disable", TOPIC_CONFIG_REFUSED, "false", 0, 0, NULL, NULL, NO_TIERS,
      "Only its default: there is no tiered storage.", NOWHERE},
     {"remote.log.delete.on.disable", TOPIC_CONFIG_REFUSED, "false", 0, 0, NULL, NULL, NO_TIERS,

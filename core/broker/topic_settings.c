@@ -36,6 +36,9 @@ static int parse_number(const struct topic_config_def *d, const char *value, int
                        (long long)d->min, (long long)d->max);
     if (d->into == TOPIC_CONFIG_INTO_I32_NOT_0 && v == 0)
         return err_set(e, ERR_INVALID_CONFIG, "%s: 0 is not possible", d->name);
+    if (d->into == TOPIC_CONFIG_INTO_RATE && v != -1 && v < QUOTA_RATE_MIN)
+        return err_set(e, ERR_INVALID_CONFIG, "%s: %lld is neither -1 nor at least %d", d->name, v,
+                       QUOTA_RATE_MIN);
     *out = v;
     return ERR_OK;
 }
@@ -113,6 +116,7 @@ static void store_value(struct topic_settings *s, const struct topic_config_def 
     case TOPIC_CONFIG_INTO_NOTHING:
         break;
     case TOPIC_CONFIG_INTO_I64:
+    case TOPIC_CONFIG_INTO_RATE:
         *(int64_t *)at = v;
         break;
     case TOPIC_CONFIG_INTO_I32:

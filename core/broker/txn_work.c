@@ -28,13 +28,14 @@ struct txn_work *txn_work_new(struct broker *b, struct txn *t, txn_check *check,
 }
 
 /* What a topic's settings ask of a request. A topic that is not there is told of later, if the producer may write at all. */
-static int admit_one(struct broker *b, struct produce_request *r, struct admitted *a, struct err *e)
+static int admit_one(struct broker *b, struct produce_request *r, const struct produce_request *before,
+                     struct admitted *a, struct err *e)
 {
     struct partition *p;
     struct err unknown;
     if (topic_acquire(b, r->topic, r->partition, &p, &unknown))
         return ERR_OK;
-    int rc = admit_begin(p, r, a, e);
+    int rc = admit_begin(b, p, r, before, a, e);
     partition_release(&b->topics, p);
     return rc;
 }
@@ -46,7 +47,8 @@ static int admit_all(struct txn_work *w, struct err *e)
         return err_nomem(e);
     int rc = ERR_OK;
     while (!rc && w->admitted_count < w->request_count) {
-        rc = admit_one(w->b, &w->requests[w->admitted_count], &w->admitted[w->admitted_count], e);
+        size_t i = w->admitted_count;
+        rc = admit_one(w->b, &w->requests[i], i ? &w->requests[i - 1] : NULL, &w->admitted[i], e);
         w->admitted_count += rc == ERR_OK;
     }
     return rc;

@@ -349,6 +349,8 @@ static int shut_down(struct run *r, int code)
     struct err e;
     if (r->api)
         api_interrupt(r->api);
+    if (r->broker) /* what requests and tasks hold is to be written before the time is over */
+        broker_lift_delays(r->broker);
     http_server_stop(r->server);
     api_free(r->api);
     if (r->worker && worker_stop(r->worker, r->shutdown_ms, &e) != ERR_OK) {

@@ -32,9 +32,9 @@ static enum leat_option_type type_of(const struct topic_config_def *d)
     case TOPIC_CONFIG_REFUSED:
         return *d->default_value == 'f' ? LEAT_BOOL : *d->default_value ? LEAT_INT : LEAT_STRING;
     default:
-        return ends_with(d->name, ".ms")      ? LEAT_DURATION
-               : ends_with(d->name, ".bytes") ? LEAT_SIZE
-                                              : LEAT_INT;
+        return ends_with(d->name, ".ms")                                                 ? LEAT_DURATION
+               : ends_with(d->name, ".bytes") || ends_with(d->name, ".bytes.per.second") ? LEAT_SIZE
+                                                                                         : LEAT_INT;
     }
 }
 

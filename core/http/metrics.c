@@ -68,6 +68,8 @@ static int store_metrics(struct buf *out, const struct api_options *o, struct er
         {"leat_partitions", "gauge", "Partitions of all topics.", (double)s.partitions},
         {"leat_open_files", "gauge", "Files of segments that are open.", (double)s.open_files},
         {"leat_open_files_max", "gauge", "How many may be (open.files.max).", (double)s.open_files_max},
+        {"leat_throttled_seconds_total", "counter",
+         "Time that appends waited for quota.produce.bytes.per.second.", (double)s.throttled_ns / 1e9},
         {"leat_append_batches_total", "counter", "Record batches appended.", (double)s.append_batches},
         {"leat_append_records_total", "counter", "Records appended.", (double)s.append_records},
         {"leat_append_bytes_total", "counter", "Bytes of batches appended.", (double)s.append_bytes},

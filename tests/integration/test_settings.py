@@ -81,6 +81,43 @@ class Settings(Case):
         self.assertEqual(sorted(hub.values("many"), key=int), [str(p) for p in range(150)])
         self.assertEqual(hub.stop(), 0)
 
+    PIPELINE = """
+pipelines:
+  - name: lines
+    source: {type: file, paths: ["@DIR@/in.log"], retry.backoff.ms: 20ms, retry.backoff.max.ms: 100ms}
+    topic: {name: lines, config: {%s}}
+"""
+
+    def test_quota_holds_a_source_back(self):
+        lines = ["line %d %s" % (i, "x" * 100) for i in range(2000)]
+        self.write("in.log", "".join(line + "\n" for line in lines[:100]))
+        hub = self.hub(self.PIPELINE % "quota.stored.bytes: 20KiB")
+        wait_for("the first lines", lambda: len(hub.values("lines")) == 100)
+        self.write("in.log", "".join(line + "\n" for line in lines[100:]), mode="a")
+        error = wait_for("the task to tell why it waits", lambda: hub.task("lines").get("error"))
+        self.assertIn("quota.stored.bytes", error)
+        self.assertIn("topic lines", error)
+        self.assertIn("20480", error)
+        self.assertEqual(hub.values("lines"), lines[:100])  # reading goes on
+        hub.leat("topics", "configure", "lines", "--config", "quota.stored.bytes=-1")
+        wait_for("the rest", lambda: len(hub.values("lines")) >= 2000)
+        self.assertEqual(hub.values("lines"), lines)
+        self.assertEqual(hub.stop(), 0)
+
+    def test_rate_delays_and_a_stop_does_not_wait(self):
+        lines = ["line %d %s" % (i, "x" * 1000) for i in range(20000)]
+        self.write("in.log", "".join(line + "\n" for line in lines))
+        hub = self.hub(self.PIPELINE % "quota.produce.bytes.per.second: 1MiB")
+        wait_for("the first lines", lambda: len(hub.values("lines")) > 0)
+        self.assertLess(len(hub.values("lines")), 20000)
+        self.assertEqual(hub.stop(), 0)  # some ten seconds of waiting are cut short
+        got = hub.values("lines")
+        self.assertEqual(got, lines[:len(got)])
+        hub.write_config((self.PIPELINE % "quota.produce.bytes.per.second: -1").replace("@DIR@", self.directory))
+        hub.start()
+        wait_for("the rest", lambda: len(hub.values("lines")) >= 20000)
+        self.assertEqual(hub.values("lines"), lines)
+
 
 if __name__ == "__main__":
     unittest.main()
