@@ -3,6 +3,7 @@
  * Neither matches a leading dot, and `**` does not follow symbolic links, so that it comes to an end. What is listed on
  * the way is watched, so that directories that appear later are noticed. Task thread only.
  */
+#include <errno.h>
 #include <fnmatch.h>
 #include <limits.h>
 #include <string.h>
@@ -124,6 +125,20 @@ struct step {
     int depth;
 };
 
+/* Is there a directory at the path so far? What may not be looked at may be one. *there: something is. */
+static bool is_directory(struct expansion *x, bool follow, bool *there)
+{
+    struct stat st;
+    *there = (follow ? stat(x->path, &st) : lstat(x->path, &st)) == 0;
+    if (!*there && errno != ENOENT && errno != ENOTDIR && errno != ELOOP) {
+        source_complain(x->src, x->path, strerror(errno));
+        x->incomplete = true;
+    } else if (*there) {
+        source_well(x->src, x->path);
+    }
+    return *there && S_ISDIR(st.st_mode);
+}
+
 static int each_entry(void *arg, const char *name, uint64_t ino, struct err *e)
 {
     (void)ino;
@@ -133,10 +148,8 @@ static int each_entry(void *arg, const char *name, uint64_t ino, struct err *e)
     bool fits = s->deep ? *name != '.' : match_part(s->part, s->n, name, n, FNM_PERIOD);
     if (!fits || !enter(x, name, n, &was))
         return ERR_OK;
-    struct stat st;
-    int rc = ERR_OK;
-    if ((s->deep ? lstat(x->path, &st) : stat(x->path, &st)) == 0 && S_ISDIR(st.st_mode))
-        rc = expand(x, s->next, s->depth, e);
+    bool there;
+    int rc = is_directory(x, !s->deep, &there) ? expand(x, s->next, s->depth, e) : ERR_OK;
     leave(x, was);
     return rc;
 }
@@ -147,6 +160,8 @@ static int list_here(struct step *s, struct err *e)
     bool whole;
     watch_named(x->src, here(x));
     int rc = list_directory(here(x), each_entry, s, &whole, e);
+    if (rc == ERR_OK)
+        source_well(x->src, here(x));
     if (rc == ERR_OK || rc == ERR_NO_MEMORY || rc == ERR_INTERRUPTED)
         return rc;
     if (rc != ERR_NOT_FOUND) {
@@ -163,11 +178,8 @@ static int expand_plain(struct expansion *x, const char *part, size_t n, const c
     size_t was;
     if (!enter(x, part, n, &was))
         return ERR_OK;
-    struct stat st;
-    int rc = ERR_OK;
-    bool there = stat(x->path, &st) == 0;
-    if (there && S_ISDIR(st.st_mode))
-        rc = expand(x, next, depth, e);
+    bool there;
+    int rc = is_directory(x, true, &there) ? expand(x, next, depth, e) : ERR_OK;
     leave(x, was);
     if (!there)
         watch_named(x->src, here(x)); /* it may come */

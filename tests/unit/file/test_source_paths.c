@@ -63,35 +63,89 @@ static void directory_comes_later(void **state)
     fake_free(t);
 }
 
+/* Rights are only worth something to others than root. Returns false where one cannot become such. */
+static bool as_nobody(bool nobody)
+{
+    return getuid() != 0 || seteuid(nobody ? 65534 : 0) == 0;
+}
+
+/* As root. */
+static void rights(const char *name, mode_t mode)
+{
+    assert_true(as_nobody(false));
+    assert_int_equal(chmod(*name ? at(dir, name) : dir, mode), 0);
+    assert_true(as_nobody(true));
+}
+
 static void unreadable_file(void **state)
 {
     (void)state;
-    if (geteuid() == 0 && seteuid(65534) != 0)
+    if (!as_nobody(true))
         skip();
-    bool root = getuid() == 0;
-    if (root)
-        assert_int_equal(seteuid(0), 0);
+    assert_true(as_nobody(false));
     append(dir, "x.log", "secret\n");
     append(dir, "y.log", "open\n");
-    assert_int_equal(chmod(at(dir, "x.log"), 0), 0);
-    assert_int_equal(chmod(dir, 0777), 0);
-    if (root)
-        assert_int_equal(seteuid(65534), 0);
+    rights("", 0777);
+    rights("x.log", 0);
     struct leat_task *t = start("*.log");
     fake_start(t);
     fake_settle(t);
-    if (root)
-        assert_int_equal(seteuid(0), 0);
     expect(t, "open");
     assert_int_equal(t->warnings, 1);
-    assert_int_equal(chmod(at(dir, "x.log"), 0644), 0);
-    if (root)
-        assert_int_equal(seteuid(65534), 0);
+    rights("x.log", 0644);
     fake_until(t, 2);
-    if (root)
-        assert_int_equal(seteuid(0), 0);
     assert_record(t, 1, "secret");
     fake_free(t);
+    assert_true(as_nobody(false));
+}
+
+/* Of what is in it nothing is lost or begun anew, whether it may not be listed or not be entered. */
+static void unreadable_below(const char *pattern)
+{
+    assert_true(as_nobody(false));
+    char paths[1024];
+    assert_int_equal(mkdir(at(dir, "a"), 0777), 0);
+    assert_int_equal(mkdir(at(dir, "a/b"), 0777), 0);
+    append(dir, "a/b/x.log", "one\n");
+    rights("", 0777);
+    snprintf(paths, sizeof(paths), "%s/%s", dir, pattern);
+    struct leat_task *t = start(paths);
+    fake_set(t, "forget.after", "1ms");
+    fake_set(t, "open.files.max", "1");
+    fake_start(t);
+    fake_until(t, 1);
+    size_t records = 1;
+    mode_t modes[] = {0, 0300, 0600};
+    for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+        rights("a", modes[i]);
+        fake_settle(t);
+        fake_restart(t);
+        fake_settle(t);
+        assert_int_equal(t->records.count, records);
+        assert_true(t->warnings > 0);
+        assert_true(as_nobody(false));
+        append(dir, "a/b/x.log", "more\n");
+        rights("a", 0777);
+        fake_until(t, records += 1);
+        assert_record(t, records - 1, "more");
+    }
+    fake_settle(t);
+    assert_int_equal(t->records.count, records);
+    fake_free(t);
+    assert_true(as_nobody(false));
+    drop(dir, "a/b/x.log");
+    assert_int_equal(rmdir(at(dir, "a/b")), 0);
+    assert_int_equal(rmdir(at(dir, "a")), 0);
+}
+
+static void unreadable_directory(void **state)
+{
+    (void)state;
+    if (!as_nobody(true))
+        skip();
+    unreadable_below("**/x.log");
+    unreadable_below("a/*/x.log");
+    unreadable_below("*/b/x.log");
 }
 
 static void any_depth(void **state)
@@ -299,16 +353,9 @@ static void more_events_than_fit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(symbolic_links),
-        T(excluded),
-        T(directory_comes_later),
-        T(unreadable_file),
-        T(any_depth),
-        T(depth_has_an_end),
-        T(link_moves_on),
-        T(directory_made_anew),
-        T(very_many_files),
-        T(more_events_than_fit),
+        T(symbolic_links),       T(excluded),        T(directory_comes_later), T(unreadable_file),
+        T(unreadable_directory), T(any_depth),       T(depth_has_an_end),      T(link_moves_on),
+        T(directory_made_anew),  T(very_many_files), T(more_events_than_fit),
     };
     return run_watching(tests);
 }
