@@ -75,7 +75,8 @@ class Broker:
                 "transaction.state.log.num.partitions=5", "share.coordinator.state.topic.replication.factor=1",
                 "share.coordinator.state.topic.min.isr=1", "group.initial.rebalance.delay.ms=0",
                 "auto.create.topics.enable=false", "num.network.threads=1", "num.io.threads=2",
-                "log.cleaner.dedupe.buffer.size=8000000", ""]))
+                # What was written stays as it is while it is compared.
+                "log.cleaner.dedupe.buffer.size=8000000", "log.cleaner.min.compaction.lag.ms=315360000000", ""]))
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A", 1)
         tool("storage", "format", "-t", cluster, "-c", self.properties)
 

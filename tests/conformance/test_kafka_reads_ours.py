@@ -110,6 +110,9 @@ class Served(Case):
         data = self.path("data")
         make_store(data, "killed")
         broker = kafka.Broker(self.path("kafka"))
+        left = [json.loads(x) for x in leat("consume", "compacted", "--exit-at-end", "--format", "json", "--data-dir",
+                                            data).stdout.splitlines()]
+        self.assertLess(len(left), 60)
         leat("kafka", "export", broker.data, "--data-dir", data)
         broker.start()
         try:
@@ -127,9 +130,6 @@ class Served(Case):
             self.assertEqual(self.null(broker.values(40, "--topic", "trimmed")), [str(value(i)) for i in range(60, 100)])
             segments = broker.values(60, "--topic", "segments")
             self.assertEqual(self.null(segments), [str(value(i, 60000)) for i in range(60)])
-            left = [json.loads(x) for x in leat("consume", "compacted", "--exit-at-end", "--format", "json", "--data-dir",
-                                                data).stdout.splitlines()]
-            self.assertLess(len(left), 60)
             compacted = broker.values(len(left), "--topic", "compacted", "--formatter-property", "print.offset=true",
                                       "--formatter-property", "print.key=true")
             self.assertEqual(compacted, ["Offset:%d\t%s\t%s" % (r["offset"], r["key"], r["value"]) for r in left])

@@ -4,6 +4,7 @@
  */
 #include "tests/unit/broker/helper.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -232,6 +233,51 @@ static void a_broker_at_work_is_noticed(void **state)
     remove_sides(&s);
 }
 
+static int tries_done;
+
+/* Whatever fails: a directory that is not complete is not one, and nothing of the source changes. */
+static void import_once(void *arg)
+{
+    struct sides *s = arg;
+    struct kafka_copy_report r;
+    struct err e;
+    char mark[700];
+    int rc = import(s, &r, &e);
+    fault_disarm();
+    snprintf(mark, sizeof mark, "%s/meta.properties", s->target);
+    bool there = io_exists(mark);
+    assert_true(there || rc != ERR_OK);
+    tries_done += rc == ERR_OK;
+    if (there) { /* also where only the sync of its name failed */
+        struct broker_options o = {.data_dir = s->target};
+        struct fixture f = {.dir = s->target};
+        assert_ok(broker_open(&f.b, &o, &e), &e);
+        expect_all(&f, "t", 0, READ_COMMITTED, "v0,v1,v2");
+        assert_ok(broker_close(f.b, &e), &e);
+    }
+    assert_ok(io_remove_tree(s->target, &e), &e);
+}
+
+static void an_import_that_fails_is_no_directory(void **state)
+{
+    static const enum fault_point points[] = {FAULT_ALLOC, FAULT_WRITE, FAULT_SYNC, FAULT_META};
+    struct fixture *f = *state;
+    struct sides s = {.notes = 0};
+    snprintf(s.source, sizeof s.source, "%s.kafka", f->dir);
+    snprintf(s.target, sizeof s.target, "%s.target", f->dir);
+    create(f, "t", 1);
+    produce(f, "t", 0, "v", 0, 3);
+    fixture_close(f);
+    run_command("cp -a %s/logs %s && cp " RECORDED "/meta.properties %s/", f->dir, s.source, s.source);
+    for (size_t i = 0; i < sizeof points / sizeof points[0]; i++) {
+        tries_done = 0;
+        assert_true(testkit_each_fault(points[i], points[i] == FAULT_ALLOC ? ENOMEM : EIO, import_once, &s) >
+                    3);
+        assert_int_equal(tries_done, 1);
+    }
+    remove_sides(&s);
+}
+
 /* ---- export ---- */
 
 static int export_to(struct fixture *f, struct sides *s, struct kafka_copy_report *r)
@@ -292,6 +338,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_import_has_everything, setup, teardown),
         cmocka_unit_test_setup_teardown(damage_and_gaps_forbid_an_import, setup, teardown),
         cmocka_unit_test_setup_teardown(a_broker_at_work_is_noticed, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_import_that_fails_is_no_directory, setup, teardown),
         cmocka_unit_test_setup_teardown(an_export_adds_topics_to_the_bootstrap_records, setup, teardown),
     };
     diag_setup(DIAG_OFF, DIAG_TEXT);
