@@ -5,6 +5,7 @@
 #ifndef LEAT_TESTS_CONNECT_HUB_H
 #define LEAT_TESTS_CONNECT_HUB_H
 
+#include <errno.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -257,6 +258,25 @@ static inline int64_t hub_committed(struct hub *h, const char *group, const char
     }
     group_info_free(&info);
     return offset;
+}
+
+/*
+ * Runs the paused source gen of `text`, into topic t, with its nth allocation failing, in the task or in the store below it:
+ * it completes all the same, with `total` records, each once.
+ */
+static inline void hub_complete_with_fault(struct hub *h, const char *text, uint64_t nth, int total)
+{
+    struct err e;
+    hub_apply(h, text);
+    hub_await_state(h, "gen", TASK_PAUSED);
+    fault_arm(FAULT_ALLOC, nth, ENOMEM, false);
+    if (worker_pause(h->worker, "gen", false, &e) != ERR_OK) /* it allocates, too */
+        assert_ok(worker_pause(h->worker, "gen", false, &e), &e);
+    int rc = worker_wait_idle(h->worker, WAIT_MS, &e);
+    fault_disarm();
+    assert_ok(rc, &e);
+    hub_await_state(h, "gen", TASK_COMPLETED);
+    hub_assert_counted(h, "t", total);
 }
 
 #endif

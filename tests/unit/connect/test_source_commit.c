@@ -54,24 +54,14 @@ static void test_failures_behind_a_commit(void **state)
 
 static void test_failed_allocations(void **state)
 {
-    struct hub *h = *state;
-    struct err e;
-    int total = 0;
-    for (uint64_t nth = 1; nth <= 120; nth++) {
+    for (int nth = 1; nth <= 120; nth++) {
         char text[256];
-        snprintf(text, sizeof(text),
-                 "type: counter, total: %d, per.poll: 2, paused: true, retry.backoff.ms: 1ms%s", total += 5,
-                 nth % 2 ? "" : ", transaction.boundary: interval, transaction.boundary.bytes: 40");
-        apply_source(h, text);
-        hub_await_state(h, "gen", TASK_PAUSED);
-        fault_arm(FAULT_ALLOC, nth, ENOMEM, false);
-        if (worker_pause(h->worker, "gen", false, &e) != ERR_OK) /* it allocates, too */
-            assert_ok(worker_pause(h->worker, "gen", false, &e), &e);
-        int rc = worker_wait_idle(h->worker, WAIT_MS, &e);
-        fault_disarm();
-        assert_ok(rc, &e);
-        hub_await_state(h, "gen", TASK_COMPLETED);
-        hub_assert_counted(h, "t", total);
+        snprintf(
+            text, sizeof(text),
+            "pipelines: [{name: gen, topic: t, source: {type: counter, total: %d, per.poll: 2, paused: true, "
+            "retry.backoff.ms: 1ms%s}}]",
+            5 * nth, nth % 2 ? "" : ", transaction.boundary: interval, transaction.boundary.bytes: 40");
+        hub_complete_with_fault(*state, text, (uint64_t)nth, 5 * nth);
     }
 }
 
