@@ -259,6 +259,24 @@ int checkpoint_set_clean(struct disk *d, struct err *e)
 
 /* ---- identity -------------------------------------------------------------------------------------------------- */
 
+/*
+ * Whoever made a new directory may have been killed before its name was synced, or that of one above it. Those that we may
+ * not even look into were not made by us.
+ */
+static int sync_names(const char *dir, struct err *e)
+{
+    char *path = mem_strdup(dir);
+    int rc = path ? ERR_OK : err_nomem(e);
+    for (char *slash = path; rc == ERR_OK && slash && *path;) {
+        rc = io_sync_parent(path, e);
+        rc = rc == ERR_PERMISSION ? ERR_OK : rc;
+        if ((slash = strrchr(path, '/')))
+            *slash = '\0';
+    }
+    mem_free(path);
+    return rc;
+}
+
 static int make_identity(struct disk *d, const char *path, struct err *e)
 {
     struct uuid cluster = uuid_random();
@@ -268,7 +286,8 @@ static int make_identity(struct disk *d, const char *path, struct err *e)
     d->id = uuid_random();
     int n = snprintf(text, sizeof text, "version=1\ncluster.id=%s\nnode.id=1\ndirectory.id=%s\n",
                      d->b->cluster_id, uuid_text(&d->id, directory));
-    return io_replace_file(path, text, (size_t)n, 0644, e);
+    int rc = sync_names(d->dir, e);
+    return rc ? rc : io_replace_file(path, text, (size_t)n, 0644, e);
 }
 
 static int read_identity(const char *path, struct uuid *cluster, struct uuid *directory, struct err *e)

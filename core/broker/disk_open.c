@@ -19,15 +19,13 @@
 
 static int open_disk(struct disk *d, struct err *e)
 {
-    int rc = io_mkdirs_synced(d->dir, 0755, e);
+    int rc = io_mkdirs(d->dir, 0755, e); /* its name is synced with its identity */
     if (!rc)
         rc = foreign_check(d->dir, e);
     if (!rc)
         rc = data_dir_lock(d->dir, true, &d->lock_fd, e);
     if (!rc)
-        rc = io_mkdir(d->logs_dir, 0755, e);
-    if (!rc) /* its name, even if a killed process made it */
-        rc = io_sync_dir(d->dir, e);
+        rc = io_mkdir(d->logs_dir, 0755, e); /* its name is synced with that of the journal */
     if (!rc)
         rc = checkpoint_identity(d, e);
     return rc;

@@ -131,7 +131,8 @@ int broker_delete_records(struct broker *b, const char *topic, int32_t partition
     if (offset < 0 || offset > watermark)
         rc = err_set(e, ERR_OFFSET_OUT_OF_RANGE, "%s-%d ends at %lld, records before %lld cannot be deleted",
                      topic, partition, (long long)watermark, (long long)offset);
-    if (!rc && log && offset > log_start_offset(log))
+    /* Also where retention was there before: its deletions are not durable yet, these are to be. */
+    if (!rc && log && offset > 0)
         rc = delete_before(p, log, offset, e);
     *low = rc || !log ? 0 : log_start_offset(log);
     partition_release(&b->topics, p);

@@ -6,7 +6,9 @@
 
 #include "base/clock.h"
 #include "base/diag.h"
+#include "base/io.h"
 #include "base/mem.h"
+#include "broker/checkpoint.h"
 #include "broker/defaults.h"
 #include "broker/meta.h"
 #include "broker/store.h"
@@ -162,6 +164,19 @@ static int settle_topics(struct broker *b, struct err *e)
     return rc;
 }
 
+/* The first start makes the file, syncs it, and writes the recovery points after that. */
+static int check_there(struct broker *b, const char *dir, struct err *e)
+{
+    char *log = mem_printf("%s/%020d.log", dir, 0);
+    char *points = mem_printf("%s/" CHECKPOINT_RECOVERY, b->disks[0]->logs_dir);
+    int rc = log && points ? ERR_OK : err_nomem(e);
+    if (!rc && !io_exists(log) && io_exists(points))
+        rc = err_set(e, ERR_CORRUPT, "%s, which says what topics there are, is missing", log);
+    mem_free(points);
+    mem_free(log);
+    return rc;
+}
+
 int meta_open(struct broker *b, struct err *e)
 {
     struct log_recovery report;
@@ -178,7 +193,8 @@ int meta_open(struct broker *b, struct err *e)
     };
     args.config.retention_ms = args.config.retention_bytes = -1;
     /* Changes were synced one by one: only the last can be torn. Cutting more would lose topics without a word. */
-    int rc = log_check_middle(dir, e);
+    int rc = check_there(b, dir, e);
+    rc = rc ? rc : log_check_middle(dir, e);
     rc = rc ? err_wrap(e, "topics' metadata is damaged (leat fsck tells more)")
             : log_open(&b->meta, &args, &report, e);
     mem_free(dir);

@@ -40,6 +40,22 @@ static int64_t durable_end(const struct partition *p, bool synced)
     return p->journaled_end > p->recovery_point ? p->journaled_end : p->recovery_point;
 }
 
+/*
+ * A start is written down after the recovery point that it does not exceed. One that does was damaged: what it says would
+ * delete records, and without it some that were deleted may be back.
+ */
+static int64_t start_offset(const struct partition *p, const char *name)
+{
+    if (!p->disk->points_known || p->start_offset <= p->recovery_point)
+        return p->start_offset;
+    diag_error(
+        "broker",
+        "%s: its start %lld in the checkpoint is beyond its recovery point %lld, one of them is wrong; "
+        "everything that is there is kept",
+        name, (long long)p->start_offset, (long long)p->recovery_point);
+    return 0;
+}
+
 static int open_log(struct broker *b, struct partition *p, const char *dir, const char *name,
                     struct log **log, struct err *e)
 {
@@ -51,7 +67,7 @@ static int open_log(struct broker *b, struct partition *p, const char *dir, cons
         .topic_id = p->topic->id,
         .config = s->log,
         .recovery_point = p->recovery_point,
-        .log_start_offset = p->start_offset,
+        .log_start_offset = start_offset(p, name),
         .clean = p->clean || !p->exists,
         .durable_end = durable_end(p, s->synced),
         .open_files = &b->files.count,

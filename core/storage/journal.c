@@ -271,6 +271,7 @@ static int write_record(struct journal *j, struct journal_stage_buffer *s, uint6
     j->next_record++;
     pthread_mutex_lock(&j->lock);
     j->left -= (int64_t)n;
+    journal_note_released(j, released);
     pthread_mutex_unlock(&j->lock);
     return ERR_OK;
 }
@@ -368,6 +369,8 @@ static int64_t surplus_file(struct journal *j)
         struct journal_file *f = &j->files[i];
         if (f->state != JOURNAL_FREE || f->sequence + 1 == j->next_file)
             continue;
+        if (f->sequence > j->released_synced)
+            continue; /* a crash now would look for it: the disk does not say yet that it is released */
         if (f->bytes == largest && !kept) {
             kept = true;
             continue;

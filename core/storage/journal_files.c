@@ -302,5 +302,11 @@ int journal_switch_file(struct journal *j, size_t record, struct err *e)
         return rc;
     j->current_slot = started.slot;
     j->position = JOURNAL_BLOCK;
-    return start_file(j, &started, e);
+    rc = start_file(j, &started, e);
+    if (rc)
+        return rc;
+    pthread_mutex_lock(&j->lock);
+    journal_note_released(j, started.released);
+    pthread_mutex_unlock(&j->lock);
+    return ERR_OK;
 }

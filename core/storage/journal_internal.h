@@ -59,7 +59,8 @@ struct journal {
     size_t file_count, file_cap;
     struct err *failed; /* -> failure once set */
     struct err failure;
-    uint64_t released;
+    uint64_t released;        /* files up to this number are done with, */
+    uint64_t released_synced; /* and up to this one the files say so */
     struct journal_stats stats;
     int64_t left; /* bytes left in the current file, as of the last write */
 
@@ -73,6 +74,13 @@ struct journal {
     uint64_t next_file;   /* sequence number of the next file; changed under `lock` */
     uint64_t next_record; /* sequence number of the next record */
 };
+
+/* A file or record that says so is on disk. Lock held, or alone. */
+static inline void journal_note_released(struct journal *j, uint64_t released)
+{
+    if (released > j->released_synced)
+        j->released_synced = released;
+}
 
 static inline size_t journal_padded(size_t n)
 {

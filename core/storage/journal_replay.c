@@ -261,12 +261,14 @@ int journal_replay(struct journal *j, int (*entry)(void *arg, const struct journ
         rc = mark_files(j, p.released, e);
     p.entry = entry;
     p.arg = arg;
+    if (rc == ERR_OK && newest && newest->state == JOURNAL_FREE) /* it tells what is released */
+        rc = sync_file(j, newest, e);
     for (size_t i = 0; i < j->file_count && rc == ERR_OK; i++)
         if (j->files[i].state == JOURNAL_SEALED && (rc = sync_file(j, &j->files[i], e)) == ERR_OK)
             rc = replay_file(&p, &j->files[i], i + 1 < j->file_count ? j->files[i + 1].first_record : 0, e);
     if (rc)
         return err_wrap(e, "journal");
-    j->released = p.released;
+    j->released = j->released_synced = p.released;
     j->replayed = true;
     return ERR_OK;
 }

@@ -69,6 +69,7 @@ struct log {
     /* append lock */
     struct segment *deleted; /* out of the log, whose files are not removed yet */
     int64_t warned_future;   /* base + 1 of the segment whose timestamps from the future were told of */
+    int64_t told_gap;        /* state lock: where the segment behind the gap starts that was told of last */
     int64_t snapshot_lag;    /* bytes appended since the newest snapshot */
     bool pristine;           /* what a clean close leaves is on disk already */
     bool names_dirty;        /* directory entries are not synced */

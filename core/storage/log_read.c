@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "base/diag.h"
 #include "base/io.h"
 #include "base/mem.h"
 
@@ -14,10 +15,11 @@
 struct view {
     struct segment *segment; /* referenced */
     int64_t size;
-    int64_t start;     /* log start offset */
-    int64_t limit;     /* nothing at or beyond this offset is given out */
-    int64_t next_base; /* of the following segment; INT64_MAX: this is the active one */
-    int64_t position;  /* where to start, -1: ask the index */
+    int64_t start;         /* log start offset */
+    int64_t limit;         /* nothing at or beyond this offset is given out */
+    int64_t next_base;     /* of the following segment; INT64_MAX: this is the active one */
+    int64_t compacted_end; /* only below it are gaps as they should be */
+    int64_t position;      /* where to start, -1: ask the index */
     uint64_t cuts;
 };
 
@@ -89,6 +91,7 @@ static int look(struct log *log, int64_t offset, enum isolation isolation, struc
     v->limit = isolation == READ_COMMITTED ? stable_locked(log) : log->watermark;
     v->cuts = log->cuts;
     v->start = log->start;
+    v->compacted_end = log->compacted_end;
     if (offset < log->start || offset > log->end) {
         rc = err_set(e, ERR_OFFSET_OUT_OF_RANGE,
                      "%s: offset %" PRId64 " is outside [%" PRId64 ", %" PRId64 "]", log->name, offset,
@@ -183,8 +186,16 @@ static int walk(const struct view *v, int64_t offset, size_t max_bytes, struct l
         if (rc)
             break;
         int64_t last = batch_last_offset(&h);
-        if (last >= v->limit || h.base_offset >= v->next_base)
+        if (last >= v->limit || h.base_offset >= v->next_base) {
+            /* The offset asked for is below the limit: without compaction it stands before this. */
+            bool damaged = h.base_offset >= v->limit || h.base_offset >= v->next_base;
+            if (damaged && r->bytes == 0 && offset >= v->compacted_end)
+                rc = err_set(e, ERR_CORRUPT,
+                             "%s: the batch at byte %" PRId64 " says it has offset %" PRId64
+                             ", where offset %" PRId64 " is expected",
+                             path, scan.position, h.base_offset, offset);
             break;
+        }
         if (last >= offset) {
             if (r->bytes && r->bytes + batch_size(&h) > max_bytes)
                 break;
@@ -221,6 +232,17 @@ static int locate_in(const struct view *v, int64_t offset, size_t max_bytes, str
     return rc ? rc : walk(&from, offset, max_bytes, r, e);
 }
 
+/* Without compaction a segment ends where the next one begins. Said once for each; readers go on behind it. */
+static void tell_gap(struct log *log, int64_t from, int64_t to)
+{
+    pthread_mutex_lock(&log->state);
+    bool told = log->told_gap == to;
+    log->told_gap = to;
+    pthread_mutex_unlock(&log->state);
+    if (!told)
+        diag_error("storage", "%s: offsets %" PRId64 " to %" PRId64 " are missing", log->name, from, to - 1);
+}
+
 static int locate(struct log *log, int64_t offset, size_t max_bytes, enum isolation isolation,
                   struct log_range *r, struct err *e)
 {
@@ -241,9 +263,11 @@ static int locate(struct log *log, int64_t offset, size_t max_bytes, enum isolat
                 continue;
             return rc;
         }
+        if (rc == ERR_END && v.next_base != INT64_MAX && offset >= v.compacted_end)
+            tell_gap(log, offset, v.next_base);
         if (v.next_base >= v.limit)
             return ERR_OK;
-        offset = v.next_base; /* nothing more in this one: compaction, or a gap between segments */
+        offset = v.next_base; /* nothing more in this one: compaction */
     }
 }
 

@@ -431,9 +431,14 @@ static int set_ends(struct recovery *r, struct err *e)
     int64_t start = r->args->log_start_offset;
     struct segment *s = log_active(log);
     log->end = r->next;
-    if (r->args->durable_end > log->end)
+    int64_t known =
+        r->args->durable_end > r->args->recovery_point ? r->args->durable_end : r->args->recovery_point;
+    if (known > log->end)
         diag_error("storage", "%s: ends at offset %" PRId64 ", %" PRId64 " was acknowledged", log->name,
-                   log->end, r->args->durable_end);
+                   log->end, known);
+    if (r->args->clean && r->args->recovery_point && log->end > r->args->recovery_point)
+        diag_error("storage", "%s: ends at offset %" PRId64 ", at the clean stop it was %" PRId64, log->name,
+                   log->end, r->args->recovery_point);
     int rc = ERR_OK;
     int64_t next =
         log->end < r->point && s->size ? r->point : log->end; /* damage hides the rest of the segment */
@@ -445,6 +450,11 @@ static int set_ends(struct recovery *r, struct err *e)
         rc = log_add_segment(log, next, e);
     if (rc)
         return rc;
+    if (log->segments[0]->base > start && known > start)
+        diag_warn("storage",
+                  "%s: starts at offset %" PRId64 " instead of %" PRId64
+                  ": what is between was being deleted when the process ended, or is lost",
+                  log->name, log->segments[0]->base, start);
     log->start = start > log->segments[0]->base ? start : log->segments[0]->base;
     log->watermark = log->start;
     log->recovery_point = r->point < log->end ? r->point : log->end;

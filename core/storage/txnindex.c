@@ -78,8 +78,9 @@ int txnindex_decode(const uint8_t *d, int64_t i, const char *path, struct aborte
         .last_offset = (int64_t)be64(d + 18),
         .last_stable_offset = (int64_t)be64(d + 26),
     };
+    /* The marker comes after a record at least; zeros, which a loss of power may leave, are no entry. */
     if (be16(d) != TXN_VERSION || t->producer_id < 0 || t->first_offset < 0 ||
-        t->last_offset < t->first_offset)
+        t->last_offset <= t->first_offset)
         return err_set(e, ERR_CORRUPT, "%s: entry %lld at byte %lld is no aborted transaction", path,
                        (long long)i, (long long)i * TXN_ENTRY);
     return ERR_OK;
