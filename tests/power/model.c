@@ -90,11 +90,11 @@ static void allow_one(const struct model_settings *s, struct model_partition *p,
 {
     int64_t after = 0; /* bytes that stay if everything up to here goes */
     for (size_t i = 0; i < p->n; i++)
-        if (p->list[i].base < 0 || p->list[i].base >= p->start_max)
+        if (p->list[i].base < 0 || p->list[i].base + p->list[i].count > p->start_max)
             after += p->list[i].bytes;
     for (size_t i = 0; i < p->n && p->list[i].base >= 0; i++) {
         const struct entry *e = &p->list[i];
-        if (e->base < p->start_max)
+        if (e->base + e->count <= p->start_max)
             continue;
         after -= e->bytes;
         /* With LogAppendTime a record is as old as its append, which is not kept here. */
@@ -140,6 +140,10 @@ void model_lose_power(struct model *m)
                 if (part->list[i].base < 0 || part->list[i].base + part->list[i].count > part->synced)
                     part->list[i].sure = UNSURE;
         }
+}
+
+void model_lose_process(struct model *m)
+{
     for (int i = 0; i < MODEL_IDS; i++)
         m->ids[i].producer = -1;
     for (size_t i = 0; i < m->txn_count; i++) /* joining waits for no sync */

@@ -129,7 +129,9 @@ void model_allow_retention(struct model_topic *t, int64_t now_ms);
 /* After an acknowledged append: what flush.messages promises. */
 void model_note_flush_messages(const struct model_topic *t, struct model_partition *p);
 
-/* Power failed: what page-cache topics have not synced is unsure. */
+/* The process was killed, or the power failed. */
+void model_lose_process(struct model *m);
+/* Then, too, what page-cache topics have not synced is unsure. */
 void model_lose_power(struct model *m);
 
 /* ---- what a record says, by its number */

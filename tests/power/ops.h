@@ -48,4 +48,7 @@ bool op_alter_topic(struct world *w);
 bool op_add_partitions(struct world *w);
 bool op_delete_records(struct world *w);
 
+/* damage.c: the store is not open, after a clean stop or not, and is not used after */
+void damage_and_check(struct world *w, bool clean);
+
 #endif

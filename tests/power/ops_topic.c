@@ -15,6 +15,12 @@ static bool choose_topic(struct world *w, bool there, int *topic)
     return false;
 }
 
+static void say_settings(struct world *w, const struct settings_list *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        world_say(w, "  %s=%s", s->list[i].name, s->list[i].value ? s->list[i].value : "(default)");
+}
+
 bool op_create_topic(struct world *w)
 {
     int topic;
@@ -29,8 +35,8 @@ bool op_create_topic(struct world *w)
     t->partitions = t->partitions_max = (int32_t)rng_between(&w->rng, 1, MODEL_PARTITIONS - 1);
     t->presence = COMING;
     settings_list(&t->settings, &s);
-    world_say(w, "create %s with %d partitions%s", world_topic_name(topic), t->partitions,
-              t->settings.page_cache ? ", page-cache" : "");
+    world_say(w, "create %s with %d partitions", world_topic_name(topic), t->partitions);
+    say_settings(w, &s);
     int rc = broker_create_topic(w->b, world_topic_name(topic), t->partitions, s.list, s.n, &id, &w->e);
     if (world_gone(w, rc, "creating a topic"))
         return false;
@@ -81,10 +87,12 @@ bool op_alter_topic(struct world *w)
     settings_change(&t->settings, &t->next, &s);
     t->changing = true;
     t->once_page_cache = t->once_page_cache || t->next.page_cache;
-    world_say(w, "alter %s%s", world_topic_name(topic), t->next.page_cache ? ", page-cache" : "");
+    world_say(w, "alter %s", world_topic_name(topic));
+    say_settings(w, &s);
     int rc = broker_alter_topic(w->b, world_topic_name(topic), s.list, s.n, &w->e);
     if (world_gone(w, rc, "altering a topic"))
         return false;
+    world_allow_retention(w); /* by the old settings, too: time has passed */
     for (int p = 0; t->settings.page_cache != t->next.page_cache && p < MODEL_PARTITIONS; p++)
         t->parts[p].synced = model_end(&t->parts[p]);
     t->settings = t->next;

@@ -31,7 +31,8 @@ static void try_markers(struct world *w, int32_t txn, bool commit, bool certain)
     for (int i = 0; i < MODEL_TOPICS; i++)
         for (int32_t p = 0; p < w->model.topics[i].partitions; p++) {
             struct target at = {i, p};
-            bool sure = certain && (t->joined_surely[i][p] || has_records(target_partition(w, &at), txn));
+            bool known = has_records(target_partition(w, &at), txn) && !w->model.topics[i].once_page_cache;
+            bool sure = certain && (t->joined_surely[i][p] || known);
             if (t->joined[i][p])
                 model_try_marker(w, &at, commit ? ENTRY_COMMIT : ENTRY_ABORT, txn, sure ? t->unit : -1,
                                  sure ? UNSURE : OPTIONAL);

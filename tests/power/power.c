@@ -1,7 +1,7 @@
 /*
  * power: runs schedules in parallel processes. See README.md.
  *
- *   power [--seed N] [--seeds N] [--jobs N] [--trace]
+ *   power [--seed N] [--seeds N] [--jobs N] [--trace] [--plants | --damage]
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -11,22 +11,26 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/power/plants.h"
 #include "tests/power/run.h"
 #include "tests/power/simcalls.h"
 
+static bool damage;
 static struct run_options options = {.leave_out = -1};
 
 _Noreturn void run_failed(uint64_t seed, const char *text)
 {
-    fprintf(stderr, "seed %llu: %s\n  again: make power SEED=%llu SEEDS=1; with TRACE=1 every call is told\n",
-            (unsigned long long)seed, text, (unsigned long long)seed);
+    plants_caught(seed, text);
+    fprintf(stderr,
+            "seed %llu: %s\n  again: make power %sSEED=%llu SEEDS=1; with TRACE=1 every call is told\n",
+            (unsigned long long)seed, text, damage ? "DAMAGE=1 " : "", (unsigned long long)seed);
     exit(1);
 }
 
 static int run_share(uint64_t seed, uint64_t seeds, unsigned jobs, unsigned job)
 {
     for (uint64_t i = job; i < seeds; i += jobs)
-        run_seed(seed + i, &options);
+        (damage ? run_damage : run_seed)(seed + i, &options);
     return 0;
 }
 
@@ -54,9 +58,12 @@ int main(int argc, char **argv)
                                           {"seeds", required_argument, NULL, 'n'},
                                           {"jobs", required_argument, NULL, 'j'},
                                           {"trace", no_argument, NULL, 't'},
+                                          {"plants", no_argument, NULL, 'p'},
+                                          {"damage", no_argument, NULL, 'd'},
                                           {0}};
     uint64_t seed = 1, seeds = 1000;
     unsigned jobs = 2;
+    bool plants = false;
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         if (c == 's')
             seed = strtoull(optarg, NULL, 10);
@@ -66,11 +73,19 @@ int main(int argc, char **argv)
             jobs = (unsigned)strtoul(optarg, NULL, 10);
         else if (c == 't')
             options.trace = true;
+        else if (c == 'p')
+            plants = true;
+        else if (c == 'd')
+            damage = true;
         else
             return 2;
     }
+    if (plants)
+        return plants_run(seed, seeds, jobs, &options) ? 0 : 1;
     if (!run_all(seed, seeds, jobs ? jobs : 1))
         return 1;
-    printf("power: %llu schedules from seed %llu on\n", (unsigned long long)seeds, (unsigned long long)seed);
+    printf(damage ? "damage: %llu schedules from seed %llu on\n"
+                  : "power: %llu schedules from seed %llu on\n",
+           (unsigned long long)seeds, (unsigned long long)seed);
     return 0;
 }

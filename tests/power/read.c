@@ -95,15 +95,18 @@ static bool take_batches(struct world *w, const char *topic, int32_t partition, 
     size_t aborted_count = 0;
     for (size_t at = 0; at < w->in.len;) {
         struct batch_header h;
-        if (batch_check(w->in.data + at, w->in.len - at, &h, &w->e))
+        int rc = batch_check(w->in.data + at, w->in.len - at, &h, &w->e);
+        if (rc && w->faults)
+            return false; /* the store sends bytes as they are; who reads them finds out by the CRC */
+        if (rc)
             world_fail(w, "%s-%d: a reader got bytes that are no batch: %s", topic, partition, w->e.text);
         if (batch_last_offset(&h) < *next)
             world_fail(w, "%s-%d: offset %lld comes after %lld", topic, partition, (long long)h.base_offset,
                        (long long)*next);
         bool control = h.attributes & BATCH_CONTROL;
         if (isolation == READ_COMMITTED && (h.attributes & BATCH_TRANSACTIONAL) && !control) {
-            int rc = broker_aborted(w->b, topic, partition, h.base_offset, batch_last_offset(&h) + 1,
-                                    &aborted, &aborted_count, &w->e);
+            rc = broker_aborted(w->b, topic, partition, h.base_offset, batch_last_offset(&h) + 1, &aborted,
+                                &aborted_count, &w->e);
             if (world_gone(w, rc, "looking up aborted transactions"))
                 return false;
         }
@@ -164,6 +167,8 @@ bool read_partition(struct world *w, int topic, int32_t partition, enum isolatio
         log_range_release(&range);
         if (world_gone(w, rc, "reading records") || !take_batches(w, name, partition, isolation, &next, out))
             return false;
+        if (next == before && w->faults)
+            return true; /* what is missing is the caller's to ask about */
         if (next == before)
             world_fail(w, "%s-%d: nothing to read at offset %lld, the end is %lld", name, partition,
                        (long long)next, (long long)out->end);

@@ -19,6 +19,13 @@ static inline uint64_t rng_next(struct rng *r)
     return z ^ (z >> 31);
 }
 
+/* Far from those of the neighbours: with a mere seed for a state the sequence of the next one would be the same, a step on. */
+static inline struct rng rng_of(uint64_t seed)
+{
+    struct rng r = {seed ^ UINT64_C(0xd1b54a32d192ed03)};
+    return (struct rng){rng_next(&r) ^ seed << 32};
+}
+
 /* In [0, n); n > 0. */
 static inline uint64_t rng_below(struct rng *r, uint64_t n)
 {

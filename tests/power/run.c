@@ -66,7 +66,7 @@ const char *world_id_name(int id)
 
 bool op_open(struct world *w)
 {
-    struct broker_options o = {.data_dir = "/data",
+    struct broker_options o = {.data_dir = "/hub/data",
                                .journal_file_bytes = JOURNAL_FILE,
                                .retention_check_ms = 700,
                                .offsets_partitions = INTERNAL_PARTITIONS,
@@ -90,7 +90,19 @@ bool op_close(struct world *w)
 
 static bool restart_clean(struct world *w)
 {
-    return op_close(w) && op_open(w) && check_recovered(w);
+    if (!op_close(w) || !op_open(w))
+        return false;
+    if (rng_once_in(&w->rng, 3))
+        sim_cut_in(1 + rng_below(&w->rng, 30));
+    return check_recovered(w);
+}
+
+/* A topic goes and another one of its name comes. */
+static bool replace_topic(struct world *w)
+{
+    if (rng_once_in(&w->rng, 2))
+        sim_cut_in(1 + rng_below(&w->rng, 60));
+    return op_delete_topic(w) && op_create_topic(w);
 }
 
 static bool commit_offset(struct world *w)
@@ -133,7 +145,7 @@ bool op_any(struct world *w)
         {30, op_produce},       {8, op_produce_async},  {4, op_retry},        {20, op_txn},
         {8, commit_offset},     {4, op_create_topic},   {2, op_delete_topic}, {3, op_alter_topic},
         {2, op_add_partitions}, {3, op_delete_records}, {6, pass_time},       {2, check_recovered},
-        {2, restart_clean},
+        {2, restart_clean},     {2, replace_topic},
     };
     unsigned total = 0;
     for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++)
@@ -154,17 +166,24 @@ static bool recover(struct world *w)
     return op_open(w) && check_recovered(w) && op_init_producers(w) && check_all(w);
 }
 
-static void lose_power(struct world *w)
+/* The power fails, or only the process is killed: then the kernel keeps what it has, of page-cache topics, too. */
+static void lose(struct world *w, bool power)
 {
     sim_cut_now();
     world_allow_retention(w);
     struct err ignored;
-    broker_close(w->b, &ignored); /* cannot do anything any more but free its memory */
+    if (w->b)
+        broker_close(w->b, &ignored); /* cannot do anything any more but free its memory */
     w->b = NULL;
     async_forget(w);
-    model_lose_power(&w->model);
-    sim_power_on();
-    world_say(w, "power is back");
+    model_lose_process(&w->model);
+    if (power) {
+        model_lose_power(&w->model);
+        sim_power_on();
+    } else {
+        sim_process_on();
+    }
+    world_say(w, power ? "power is back" : "killed");
 }
 
 static void one_life(struct world *w)
@@ -175,26 +194,55 @@ static void one_life(struct world *w)
     bool on = recover(w);
     while (on && ops-- > 0)
         on = op_any(w);
-    lose_power(w);
+    if (on && rng_once_in(&w->rng, 3)) /* the power fails after a clean stop */
+        op_close(w);
+    lose(w, !rng_once_in(&w->rng, 4));
+}
+
+static void world_init(struct world *w, uint64_t seed, const struct run_options *o)
+{
+    *w = (struct world){.seed = seed, .rng = rng_of(seed), .trace = o->trace};
+    struct sim_options s = {.trace = o->trace,
+                            .odd = rng_once_in(&w->rng, 2),
+                            .no_direct = rng_once_in(&w->rng, 6),
+                            .leave_out = o->leave_out};
+    diag_setup(o->trace ? DIAG_INFO : DIAG_OFF, DIAG_TEXT);
+    model_init(&w->model);
+    buf_init(&w->in, 64 << 20);
+    buf_init(&w->scratch, 64 << 20);
+    fibers_start(seed);
+    sim_start(seed, &s);
+}
+
+static void world_free(struct world *w)
+{
+    sim_end();
+    model_free(&w->model);
+    buf_free(&w->in);
+    buf_free(&w->scratch);
 }
 
 void run_seed(uint64_t seed, const struct run_options *o)
 {
-    struct world w = {.seed = seed, .rng = {seed * UINT64_C(0x9e3779b97f4a7c15) + 1}, .trace = o->trace};
-    struct sim_options s = {.trace = o->trace, .odd = rng_once_in(&w.rng, 2), .leave_out = o->leave_out};
-    diag_setup(o->trace ? DIAG_INFO : DIAG_OFF, DIAG_TEXT);
-    model_init(&w.model);
-    buf_init(&w.in, 64 << 20);
-    buf_init(&w.scratch, 64 << 20);
-    fibers_start(seed);
-    sim_start(seed, &s);
-    for (unsigned lives = 1 + (unsigned)rng_below(&w.rng, 4); lives-- > 0;)
+    struct world w;
+    world_init(&w, seed, o);
+    for (unsigned lives = 1 + (unsigned)rng_below(&w.rng, 6); lives-- > 0;)
         one_life(&w);
     /* A last time undisturbed; and once more, which gives the same. */
     if (!recover(&w) || !op_close(&w) || !op_open(&w) || !check_all(&w) || !op_close(&w))
         world_fail(&w, "power is cut without anybody having cut it");
-    sim_end();
-    model_free(&w.model);
-    buf_free(&w.in);
-    buf_free(&w.scratch);
+    world_free(&w);
+}
+
+void run_damage(uint64_t seed, const struct run_options *o)
+{
+    struct world w;
+    world_init(&w, seed, o);
+    bool on = recover(&w);
+    for (unsigned ops = 5 + (unsigned)rng_below(&w.rng, 60); on && ops-- > 0;)
+        on = op_any(&w);
+    bool clean = on && rng_once_in(&w.rng, 2) && op_close(&w);
+    lose(&w, rng_once_in(&w.rng, 4));
+    damage_and_check(&w, clean);
+    world_free(&w);
 }

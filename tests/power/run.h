@@ -7,13 +7,29 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Bugs other than a sync that is left out. */
+enum plant_bug {
+    PLANT_NONE,
+    PLANT_EARLY_WATERMARK,
+    PLANT_NO_FLUSH,
+    PLANT_NO_CRC,
+    PLANT_NO_CUT,
+    PLANT_ALWAYS_CLEAN,
+    PLANT_NO_RESTORE,
+    PLANT_BUGS
+};
+
 struct run_options {
     bool trace;
     int leave_out; /* sync that is left out, by its number; -1: none */
+    enum plant_bug bug;
 };
 
 /* Returns if all is well. */
 void run_seed(uint64_t seed, const struct run_options *o);
+
+/* The same for a store that is damaged while it is closed. */
+void run_damage(uint64_t seed, const struct run_options *o);
 
 /* Tells of a schedule that went wrong and ends the process. */
 _Noreturn void run_failed(uint64_t seed, const char *text);

@@ -11,7 +11,7 @@
 void settings_choose(struct world *w, struct model_settings *s)
 {
     *s = (struct model_settings){.flush_ms = -1, .retention_bytes = -1, .retention_ms = -1};
-    s->page_cache = rng_once_in(&w->rng, 4);
+    s->page_cache = rng_once_in(&w->rng, 3);
     s->append_time = rng_once_in(&w->rng, 5);
     if (!rng_once_in(&w->rng, 4))
         s->segment_entries = (int32_t)rng_between(&w->rng, 1, 12);

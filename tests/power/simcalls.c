@@ -235,6 +235,8 @@ static int open_now(const char *path, int flags)
     bool cut;
     if (sim.cut)
         return fail(EIO);
+    if (sim.o.no_direct && (flags & O_DIRECT))
+        return fail(EINVAL);
     if (!node && (!dir || !(flags & O_CREAT)))
         return fail(ENOENT);
     if (node && (flags & O_EXCL))
@@ -267,8 +269,11 @@ int __wrap_open(const char *path, int flags, ...)
     return fd;
 }
 
+int __real_close(int fd);
 int __wrap_close(int fd)
 {
+    if (fd < FD_BASE) /* the test's own */
+        return __real_close(fd);
     struct descriptor *f = descriptor(fd);
     free(f->path);
     *f = (struct descriptor){0};
@@ -658,12 +663,17 @@ uint64_t sim_changes(void)
     return n;
 }
 
-void sim_power_on(void)
+void sim_process_on(void)
 {
     close_all();
-    sim_disk_settle(&sim.disk);
     sim.cut = false;
     sim.cut_at = 0;
+}
+
+void sim_power_on(void)
+{
+    sim_disk_settle(&sim.disk);
+    sim_process_on();
 }
 
 void sim_set_blocks(int64_t blocks)
@@ -682,6 +692,26 @@ int64_t sim_used_blocks(void)
 struct sim_node *sim_lookup(const char *path)
 {
     return find(path);
+}
+
+struct sim_node *sim_make(const char *path)
+{
+    const char *last;
+    struct sim_node *dir = find_parent(path, &last);
+    struct sim_node *file = dir ? sim_node_new(&sim.disk, false) : NULL;
+    if (dir) {
+        sim_dir_set(&sim.disk, dir, last, file);
+        sim_dir_sync(dir);
+    }
+    return file;
+}
+
+void sim_remove(const char *path)
+{
+    const char *last;
+    struct sim_node *dir = find_parent(path, &last);
+    sim_dir_set(&sim.disk, dir, last, NULL);
+    sim_dir_sync(dir);
 }
 
 static void each_below(struct sim_node *dir, const char *path,

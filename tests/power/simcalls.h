@@ -23,6 +23,7 @@ struct sim_options {
     bool trace;     /* tell every call on stderr */
     bool odd;       /* now and then a transfer is short or interrupted */
     int64_t blocks; /* of SIM_BLOCK bytes that the disk has; 0: no limit */
+    bool no_direct; /* the file system knows no O_DIRECT */
     int leave_out;  /* number of the sync that is left out; -1: none */
 };
 
@@ -37,6 +38,8 @@ bool sim_is_cut(void);
 uint64_t sim_changes(void); /* calls so far that changed anything or would have */
 /* Power is back: what survived is there, descriptors are gone. */
 void sim_power_on(void);
+/* It was only the process that was killed: the same, but the disk is as it was. */
+void sim_process_on(void);
 
 void sim_set_blocks(int64_t blocks); /* as in the options, from now on */
 int64_t sim_used_blocks(void);
@@ -51,6 +54,8 @@ size_t sim_syncs(const struct sim_sync **list);
 
 /* ---- for damage: while no file is open. Paths from "/" on; NULL: there is none */
 struct sim_node *sim_lookup(const char *path);
+struct sim_node *sim_make(const char *path); /* a file, if its directory is there; NULL: it is not */
+void sim_remove(const char *path);
 /* Calls for every file. */
 void sim_each_file(void (*each)(void *arg, const char *path, struct sim_node *file), void *arg);
 
