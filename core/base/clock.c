@@ -25,6 +25,11 @@ void clock_shift_wall(int64_t ms)
     atomic_store(&wall_shift, ms);
 }
 
+int64_t clock_boot_ms(void)
+{
+    return read_ns(CLOCK_BOOTTIME) / 1000000;
+}
+
 int64_t clock_mono_ns(void)
 {
     return read_ns(CLOCK_MONOTONIC);

@@ -9,6 +9,7 @@
 #include <time.h>
 
 int64_t clock_wall_ms(void); /* since 1970, UTC; may jump */
+int64_t clock_boot_ms(void); /* never goes back, and counts while the machine sleeps */
 int64_t clock_mono_ns(void); /* never goes back */
 int64_t clock_mono_ms(void);
 

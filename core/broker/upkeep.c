@@ -10,6 +10,7 @@
 #include "base/thread.h"
 #include "broker/checkpoint.h"
 #include "broker/open_files.h"
+#include "broker/retention_clock.h"
 #include "broker/txn.h"
 
 #define RETRY_MS 60000
@@ -22,6 +23,7 @@ struct upkeep {
     bool stop, started;
     _Atomic(int64_t) wake_at; /* clock_mono_ms */
     int64_t next_retention;
+    struct retention_clock clock;
     int64_t next_space;   /* when room on the disks is looked at again */
     uint64_t space_bytes; /* appended when it was looked at last */
 };
@@ -191,10 +193,23 @@ static bool use_reserves(struct broker *b)
     return used;
 }
 
+/* By what old data is deleted. */
+static int64_t retention_now(struct upkeep *u)
+{
+    int64_t jumped, now = retention_clock_now(&u->clock, clock_wall_ms(), clock_boot_ms(), &jumped);
+    if (jumped)
+        diag_warn(
+            "broker",
+            "the wall clock has jumped %lld s ahead; retention goes by the old time for an hour before it "
+            "believes it",
+            (long long)(jumped / 1000));
+    return now;
+}
+
 static void retention_pass(struct broker *b, struct partition **list, size_t n)
 {
     struct err e;
-    int64_t now_wall = clock_wall_ms();
+    int64_t now_wall = retention_now(b->upkeep);
     int64_t *below = mem_calloc(n + 1, sizeof *below);
     int rc = below ? prepare_retention(b, list, n, below, &e) : err_nomem(&e);
     if (rc == ERR_NO_SPACE && use_reserves(b))
@@ -312,6 +327,7 @@ int upkeep_start(struct broker *b, struct err *e)
     cond_init(&u->cond);
     atomic_init(&u->wake_at, INT64_MAX);
     u->next_retention = clock_mono_ms() + b->o.retention_check_ms;
+    retention_now(u); /* jumps are told from here on */
     u->next_space = clock_mono_ms() + SPACE_CHECK_MS;
     /* The first round releases what recovery left in the journal, and what was sealed before it is told of. */
     b->upkeep = u;

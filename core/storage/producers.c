@@ -329,7 +329,7 @@ void producers_expire(struct producers *p, int64_t now_ms, int64_t expiration_ms
     void *value;
     while (map_next(p->map, &pos, &key, &n, &value)) {
         const struct producer *pr = value;
-        if (!pr->txn && now_ms - pr->last_timestamp >= expiration_ms)
+        if (!pr->txn && pr->last_timestamp <= now_ms - expiration_ms)
             ids[expired++] = pr->id;
     }
     for (size_t i = 0; i < expired; i++)

@@ -1,0 +1,25 @@
+/*
+ * retention_clock: the time by which old data is deleted: the wall clock, but for a while not where that jumped forward.
+ * Deleting cannot be taken back, and a clock that somebody set wrong can; so a jump is believed only after an hour, in which it
+ * is warned of. A jump back, or one that is small, is believed at once: it only makes things stay. Pure; one thread.
+ */
+#ifndef LEAT_BROKER_RETENTION_CLOCK_H
+#define LEAT_BROKER_RETENTION_CLOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CLOCK_JUMP_MS 600000  /* more than this at once is no clock that is being set right by little steps */
+#define CLOCK_HOLD_MS 3600000 /* how long one goes by the old time after it */
+
+struct retention_clock {
+    bool known;
+    bool doubt;          /* it has jumped, and is not believed yet */
+    int64_t ahead;       /* what the believed wall clock is ahead of the boot clock */
+    int64_t doubt_since; /* boot clock */
+};
+
+/* `boot_ms` counts on, also while the machine sleeps (clock_boot_ms). *jumped: it has just been found ahead by so much. */
+int64_t retention_clock_now(struct retention_clock *c, int64_t wall_ms, int64_t boot_ms, int64_t *jumped);
+
+#endif
