@@ -92,10 +92,11 @@ static void print_status(const json_t *s)
     const json_t *store = json_object_get(s, "store");
     size_t i;
     json_t *task;
-    printf("leat %s  pid %lld  up %s  %s\nstore: %.0f topics, %.0f partitions, %s appended, %s syncs\n",
+    printf("leat %s  pid %lld  up %s  %s\nstore: %.0f topic%s, %.0f partition%s, %s appended, %s syncs\n",
            member_text(s, "version"), (long long)member_int(s, "pid"),
            show_duration(member_int(s, "uptime_ms")), member_text(s, "data_dir"),
-           member_number(store, "topics"), member_number(store, "partitions"),
+           member_number(store, "topics"), member_int(store, "topics") == 1 ? "" : "s",
+           member_number(store, "partitions"), member_int(store, "partitions") == 1 ? "" : "s",
            show_bytes(member_number(store, "append_bytes")), show_count(member_number(store, "syncs")));
     print_scrub(json_object_get(store, "scrub"));
     printf("\n");
@@ -154,8 +155,8 @@ int cmd_status(struct cli *c)
     return rc;
 }
 
-/* One request about the connector of the command line, without an answer worth showing. */
-static int connector_call(struct cli *c, const char *method, const char *action)
+/* One request about the connector of the command line; `said` tells people that it was done. */
+static int connector_call(struct cli *c, const char *method, const char *action, const char *said)
 {
     int rc;
     struct hub *h = hub_open(c, HUB_RUNNING, &rc);
@@ -165,17 +166,20 @@ static int connector_call(struct cli *c, const char *method, const char *action)
     json_decref(hub_json(h, method, target, NULL, &rc));
     mem_free(target);
     hub_close(h);
-    return rc;
+    if (rc != EXIT_FINE || cli_json(c))
+        return rc;
+    printf("%s: %s\n", c->args[0], said);
+    return cli_flush();
 }
 
 int cmd_pause(struct cli *c)
 {
-    return connector_call(c, "PUT", "/pause");
+    return connector_call(c, "PUT", "/pause", "paused until leat resume, over restarts of the hub too");
 }
 
 int cmd_resume(struct cli *c)
 {
-    return connector_call(c, "PUT", "/resume");
+    return connector_call(c, "PUT", "/resume", "resumed");
 }
 
 int cmd_restart(struct cli *c)
@@ -186,7 +190,7 @@ int cmd_restart(struct cli *c)
         return EXIT_USAGE;
     if (task >= 0)
         snprintf(action, sizeof action, "/restart?task=%lld", (long long)task);
-    return connector_call(c, "POST", action);
+    return connector_call(c, "POST", action, "asked to restart");
 }
 
 /* Prints the "changes" of an answer. */

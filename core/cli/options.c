@@ -199,7 +199,7 @@ static void print_program(void)
            LEAT_VERSION);
     for (size_t i = 0; i < n; i++)
         if (!commands[i].hidden)
-            printf("  %-20s %s\n", commands[i].name, commands[i].summary);
+            printf("  %-22s %s\n", commands[i].name, commands[i].summary);
     printf(
         "\nleat COMMAND --help tells more. Commands work through the running hub or, when none runs, on the "
         "data\n"
