@@ -82,7 +82,9 @@ $(BUILD)/tests/conformance/%: $(BUILD)/obj/tests/conformance/%.o $(call below,br
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) -o $@ $^ $(LDFLAGS_ALL) $(PKG_LIBS)
 
-$(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(call below,client)
+BENCHLIB := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/bench/lib/*.c))
+
+$(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(BENCHLIB) $(call below,client)
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) -o $@ $^ $(LDFLAGS_ALL) $(PKG_LIBS)
 
