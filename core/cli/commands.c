@@ -45,7 +45,7 @@ static const struct cli_option topics_delete_options[] = {
 };
 static const struct cli_option topics_delete_records_options[] = {
     {"partition", 'p', "N", "of this partition", NULL},
-    {"offset", 'o', "OFFSET", "those below this offset; end (or -1) for all there are", NULL},
+    {"offset", 0, "OFFSET", "those below this offset; end (or -1) for all there are", NULL},
     {"offset-json-file", 'f', "FILE", "of the partitions that this file names", NULL},
 };
 static const struct cli_option topics_configure_options[] = {

@@ -473,7 +473,7 @@ static void completion(void **state)
     assert_ok(buf_printf(&b, &e, "DIR=%s%s", dir, leat), &e);
     assert_ok(io_replace_file(script, b.data, b.len, 0600, &e), &e);
     completes(script, "leat top", 1, "topics");
-    completes(script, "leat topics de", 2, "describe delete");
+    completes(script, "leat topics de", 2, "describe delete delete-records");
     completes(script, "leat consume --fo", 2, "--format");
     completes(script, "leat consume --format ''", 3, "value key-value json");
     completes(script, "leat topics list --output j", 4, "json");
