@@ -53,25 +53,29 @@ int cmd_topics_list(struct cli *c)
     return list ? answer_list(c, list) : rc;
 }
 
-/* As Kafka's DescribeConfigs: every setting, and who says so. */
-static void print_settings(const json_t *settings)
+/* As Kafka's DescribeConfigs: settings and who says so; only those that somebody did say, or `all`. */
+static void print_settings(const json_t *settings, bool all)
 {
     static const char *const titles[] = {"SETTING", "VALUE", "SOURCE"};
-    struct table *t = table_new("lll", titles);
+    struct table *t = NULL;
     size_t i;
     json_t *s;
     json_array_foreach(settings, i, s)
     {
         char from[96];
         bool hub = strcmp(member_text(s, "source"), "hub") == 0;
+        if (!all && strcmp(member_text(s, "source"), "default") == 0)
+            continue;
+        t = t ? t : table_new("lll", titles);
         snprintf(from, sizeof from, "%s%s%s", member_text(s, "source"), hub ? ": " : "",
                  hub ? member_text(s, "hub_setting") : "");
         table_row(t, member_text(s, "name"), member_text(s, "value"), from);
     }
-    table_print(t);
+    if (t)
+        table_print(t);
 }
 
-static void print_topic(const json_t *topic)
+static void print_topic(const json_t *topic, bool all_settings)
 {
     static const char *const titles[] = {"PARTITION", "START",    "END",   "STABLE",
                                          "SIZE",      "SEGMENTS", "STATE", "DATA DIRECTORY"};
@@ -81,7 +85,7 @@ static void print_topic(const json_t *topic)
            (long long)member_int(topic, "partition_count"),
            member_int(topic, "partition_count") == 1 ? "" : "s",
            json_is_true(json_object_get(topic, "internal")) ? "  internal" : "");
-    print_settings(json_object_get(topic, "settings"));
+    print_settings(json_object_get(topic, "settings"), all_settings);
     struct table *t = table_new("rrrrrrll", titles);
     json_array_foreach(json_object_get(topic, "partitions"), i, p) table_row(
         t, show_int(member_int(p, "partition")), show_int(member_int(p, "log_start_offset")),
@@ -125,7 +129,7 @@ static int answer_topic(struct cli *c, json_t *topic)
 {
     if (cli_json(c))
         return print_json(topic);
-    print_topic(topic);
+    print_topic(topic, cli_flag(c, "all"));
     print_segments(topic);
     json_decref(topic);
     return EXIT_FINE;

@@ -38,6 +38,7 @@ static const struct cli_option topics_create_options[] = {
     {"if-not-exists", 0, NULL, "an existing topic is fine", NULL},
 };
 static const struct cli_option topics_describe_options[] = {
+    {"all", 'a', NULL, "show the settings that have their defaults too", NULL},
     {"segments", 's', NULL, "show the segments of each partition too", NULL},
 };
 static const struct cli_option topics_delete_options[] = {

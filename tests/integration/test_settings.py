@@ -24,6 +24,9 @@ class Settings(Case):
         shown = [line.split() for line in hub.leat("topics", "describe", "t").stdout.splitlines()]
         self.assertIn(["retention.ms", "7200000", "hub:", "log.retention.ms"], shown)
         self.assertIn(["segment.bytes", "1048576", "topic"], shown)
+        self.assertNotIn("default", [line[-1] for line in shown if line])
+        whole = [line.split() for line in hub.leat("topics", "describe", "t", "--all").stdout.splitlines()]
+        self.assertIn(["flush.ms", "9223372036854775807", "default"], whole)
         hub.leat("topics", "configure", "t", "--reset", "segment.bytes")
         self.assertEqual(self.settings(hub, "t")["segment.bytes"]["source"], "hub")
         self.assertEqual(hub.stop(), 0)
