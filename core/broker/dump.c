@@ -120,8 +120,15 @@ static int dump_any(struct dump *d, const char *path, int depth, bool named, str
 static int dump_dir(struct dump *d, const char *dir, int depth, struct err *e)
 {
     struct names x = {0};
+    int64_t *bases;
+    size_t segments;
     if (strcmp(last_name(dir), "journal") == 0)
         return dump_journal(d, dir, e);
+    if (d->o->verify && storage_list(dir, LOG_SUFFIX, &bases, &segments, e) == ERR_OK) {
+        mem_free(bases);
+        if (segments)
+            return dump_verify(d, dir, e);
+    }
     if (depth > DEPTH_MAX)
         return err_set(e, ERR_INVALID, "%s: directories below each other without end", dir);
     int rc = io_list(dir, see_name, &x, e);
@@ -165,7 +172,9 @@ static int run(const struct dump_options *o, struct dump_report *r, const char *
     size_t n = 0;
     char file[STORAGE_PATH_MAX];
     buf_init(&d.line, DUMP_LINE_MAX);
-    int rc = segments ? storage_list(path, LOG_SUFFIX, &bases, &n, e) : dump_any(&d, path, 0, true, e);
+    int rc = segments && o->verify ? dump_verify(&d, path, e)
+             : segments            ? storage_list(path, LOG_SUFFIX, &bases, &n, e)
+                                   : dump_any(&d, path, 0, true, e);
     for (size_t i = 0; i < n && !rc; i++) {
         if (i + 1 < n && bases[i + 1] <= o->from)
             continue; /* all of it lies below */

@@ -14,7 +14,7 @@
 struct dump_options {
     bool json;        /* one object a line */
     bool records;     /* the records of each batch, with keys, values and headers */
-    bool verify;      /* only what is wrong */
+    bool verify;      /* only what is wrong; a partition's files are compared with each other */
     int64_t from, to; /* batches with offsets in [from, to) */
     /* A finished line, without its end. Non-zero ends the dump with that code. */
     int (*line)(void *arg, const char *text, size_t n, struct err *e);

@@ -50,6 +50,9 @@ int dump_batches(struct dump *d, const char *path, int64_t base, enum dump_decod
 /* ---- dump_decode.c: fields of one record of an internal topic, behind those of every record ---- */
 void dump_decoded(struct dump *d, enum dump_decoder decoder, const struct record *r);
 
+/* ---- dump_verify.c: a partition's directory as a whole ---- */
+int dump_verify(struct dump *d, const char *dir, struct err *e);
+
 /* ---- dump_files.c ---- */
 int dump_index(struct dump *d, const char *path, int64_t base, bool time, struct err *e);
 int dump_txnindex(struct dump *d, const char *path, struct err *e);

@@ -9,10 +9,16 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "broker/meta.h"
 #include "storage/checkpoint.h"
 #include "storage/paths.h"
+
+#define BATCH_BYTES (4u << 20)
+#define BATCH_RECORDS 5000 /* a batch is applied as a whole: Kafka takes at most 10,000 */
+#define RECORD_OVERHEAD 64
 
 int kafka_property(const char *text, const char *key, char **out, struct err *e)
 {
@@ -166,4 +172,51 @@ int kafka_find_partition(const char *const *dirs, size_t n, const char *name, ch
             mem_free(path);
     }
     return ERR_OK;
+}
+
+/* ---- metadata records ---- */
+
+int kafka_records_begin(struct kafka_records *w, struct err *e)
+{
+    struct batch_options o = {.codec = CODEC_NONE, .level = CODEC_LEVEL_DEFAULT, .max_bytes = BATCH_BYTES};
+    w->now = clock_wall_ms();
+    buf_init(&w->frame, 1 << 20);
+    w->builder = batch_builder_new(&o, e);
+    return w->builder ? ERR_OK : e->code;
+}
+
+static int flush_batch(struct kafka_records *w, struct err *e)
+{
+    uint8_t *data;
+    size_t n;
+    int32_t count = batch_builder_count(w->builder);
+    if (count == 0)
+        return ERR_OK;
+    int rc = batch_builder_finish(w->builder, &BATCH_NO_PRODUCER, &data, &n, e);
+    if (rc)
+        return rc;
+    batch_assign(data, w->offset, w->epoch);
+    w->offset += count;
+    return buf_append(w->out, data, n, e);
+}
+
+int kafka_records_put(struct kafka_records *w, const struct meta_record *r, struct err *e)
+{
+    buf_reset(&w->frame);
+    int rc = meta_encode(&w->frame, r, e);
+    bool full = batch_builder_count(w->builder) >= BATCH_RECORDS ||
+                (batch_builder_count(w->builder) > 0 &&
+                 batch_builder_bytes(w->builder) + w->frame.len + RECORD_OVERHEAD > BATCH_BYTES);
+    if (!rc && full)
+        rc = flush_batch(w, e);
+    return rc ? rc : batch_builder_add(w->builder, w->now, NULL, 0, w->frame.data, w->frame.len, NULL, 0, e);
+}
+
+int kafka_records_end(struct kafka_records *w, int rc, struct err *e)
+{
+    if (!rc)
+        rc = flush_batch(w, e);
+    batch_builder_free(w->builder);
+    buf_free(&w->frame);
+    return rc;
 }

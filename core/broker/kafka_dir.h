@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "storage/check.h"
 
@@ -58,6 +59,23 @@ int kafka_merge_checkpoint(const char *const *dirs, size_t n, const char *name, 
                            struct err *e);
 /* The partition's directory in the first of the log directories that has it (mem_free); NULL: none has. */
 int kafka_find_partition(const char *const *dirs, size_t n, const char *name, char **dir, struct err *e);
+/*
+ * Metadata records as batches at the end of a buffer: `out`, `offset` and `epoch` are the caller's to set, the first record
+ * gets `offset`, and it is the next free one at the end. kafka_records_end is to be called in any case, with the code so far.
+ */
+struct meta_record;
+struct kafka_records {
+    struct buf *out;
+    int64_t offset;
+    int32_t epoch;
+    struct batch_builder *builder;
+    struct buf frame;
+    int64_t now;
+};
+int kafka_records_begin(struct kafka_records *w, struct err *e);
+int kafka_records_put(struct kafka_records *w, const struct meta_record *r, struct err *e);
+int kafka_records_end(struct kafka_records *w, int rc, struct err *e);
+
 int kafka_tell(int (*note)(void *arg, const char *text, struct err *e), void *arg, struct err *e,
                const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "broker/checkpoint.h"
@@ -20,8 +19,6 @@
 
 #define BOOTSTRAP "bootstrap.checkpoint"
 #define BOOTSTRAP_MAX (64u << 20)
-#define BATCH_BYTES (4u << 20)
-#define BATCH_RECORDS 5000
 
 struct export
 {
@@ -106,38 +103,6 @@ static int read_formatted(struct export *x, struct err *e)
 
 /* ---- the records ---- */
 
-struct appender {
-    struct batch_builder *builder;
-    struct buf frame;
-    struct buf *out;
-    int64_t offset, now;
-    int32_t epoch;
-};
-
-static int flush_batch(struct appender *a, struct err *e)
-{
-    uint8_t *data;
-    size_t n;
-    int32_t count = batch_builder_count(a->builder);
-    if (count == 0)
-        return ERR_OK;
-    int rc = batch_builder_finish(a->builder, &BATCH_NO_PRODUCER, &data, &n, e);
-    if (rc)
-        return rc;
-    batch_assign(data, a->offset, a->epoch);
-    a->offset += count;
-    return buf_append(a->out, data, n, e);
-}
-
-static int put_record(struct appender *a, const struct meta_record *r, struct err *e)
-{
-    buf_reset(&a->frame);
-    int rc = meta_encode(&a->frame, r, e);
-    if (!rc && batch_builder_count(a->builder) >= BATCH_RECORDS)
-        rc = flush_batch(a, e);
-    return rc ? rc : batch_builder_add(a->builder, a->now, NULL, 0, a->frame.data, a->frame.len, NULL, 0, e);
-}
-
 /* Leat's own settings mean nothing to Kafka, which would keep them for ever. */
 static bool is_kafkas(const char *name)
 {
@@ -150,17 +115,17 @@ static bool is_kafkas(const char *name)
     return false;
 }
 
-static int put_topic(struct export *x, struct appender *a, const struct topic_info *t, struct err *e)
+static int put_topic(struct export *x, struct kafka_records *a, const struct topic_info *t, struct err *e)
 {
     struct meta_record r = {.kind = META_TOPIC, .topic_id = t->id, .name = text_of(t->name)};
-    int rc = put_record(a, &r, e);
+    int rc = kafka_records_put(a, &r, e);
     for (int32_t i = 0; i < t->partition_count && !rc; i++) {
         struct meta_record p = {.kind = META_PARTITION,
                                 .topic_id = t->id,
                                 .partition = i,
                                 .node = x->node,
                                 .directory = x->directory};
-        rc = put_record(a, &p, e);
+        rc = kafka_records_put(a, &p, e);
     }
     for (size_t i = 0; i < t->config_count && !rc; i++) {
         struct meta_record c = {.kind = META_CONFIG,
@@ -169,7 +134,7 @@ static int put_topic(struct export *x, struct appender *a, const struct topic_in
                                 .key = text_of(t->config[i].name),
                                 .value = text_of(t->config[i].value)};
         if (is_kafkas(t->config[i].name))
-            rc = put_record(a, &c, e);
+            rc = kafka_records_put(a, &c, e);
         else
             rc = kafka_tell(x->o->note, x->o->arg, e, "topic %s: %s=%s is left out: Kafka does not have it",
                             t->name, t->config[i].name, t->config[i].value);
@@ -178,32 +143,23 @@ static int put_topic(struct export *x, struct appender *a, const struct topic_in
     return rc;
 }
 
-static int put_topics(struct export *x, struct appender *a, struct err *e)
+static int put_topics(struct export *x, struct kafka_records *a, struct err *e)
 {
-    struct batch_options o = {.codec = CODEC_NONE, .level = CODEC_LEVEL_DEFAULT, .max_bytes = BATCH_BYTES};
-    a->builder = batch_builder_new(&o, e);
-    if (!a->builder)
-        return e->code;
-    buf_init(&a->frame, 1 << 20);
-    int rc = ERR_OK;
+    int rc = kafka_records_begin(a, e);
     for (size_t i = 0; i < x->count && !rc; i++)
         rc = put_topic(x, a, &x->topics[i], e);
     struct meta_record ids = {
         .kind = META_PRODUCER_IDS, .node = x->node, .next_producer_id = x->next_producer_id};
     if (!rc)
-        rc = put_record(a, &ids, e);
-    if (!rc)
-        rc = flush_batch(a, e);
-    buf_free(&a->frame);
-    batch_builder_free(a->builder);
-    return rc;
+        rc = kafka_records_put(a, &ids, e);
+    return kafka_records_end(a, rc, e);
 }
 
 /* Header, records, our records, footer: the last batch is the footer. */
 static int extend(struct export *x, const char *data, size_t n, const char *path, struct buf *out,
                   struct err *e)
 {
-    struct appender a = {.out = out, .now = clock_wall_ms()};
+    struct kafka_records a = {.out = out};
     struct batch_header h = {.batch_length = 0};
     size_t at = 0, last = 0;
     for (; at < n; at += batch_size(&h)) {

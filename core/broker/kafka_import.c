@@ -4,12 +4,10 @@
  */
 #include "broker/kafka_dir.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "broker/checkpoint.h"
@@ -20,8 +18,7 @@
 #include "storage/paths.h"
 
 #define META_DIR META_TOPIC_NAME "-0"
-#define BATCH_BYTES (4u << 20)
-#define BATCH_RECORDS 5000
+#define METADATA_MAX (256u << 20)
 
 struct import {
     const struct kafka_import_options *o;
@@ -234,47 +231,8 @@ static int copy_one(struct import *x, const struct meta_topic *t, const char *na
 
 /* ---- writing our metadata ---- */
 
-struct writer {
-    struct batch_builder *builder;
-    struct buf frame;
-    char *path;
-    int fd;
-    int64_t at, offset;
-    int64_t now;
-};
-
-static int flush_batch(struct writer *w, struct err *e)
-{
-    uint8_t *data;
-    size_t n;
-    int32_t count = batch_builder_count(w->builder);
-    if (count == 0)
-        return ERR_OK;
-    int rc = batch_builder_finish(w->builder, &BATCH_NO_PRODUCER, &data, &n, e);
-    if (rc)
-        return rc;
-    batch_assign(data, w->offset, 0);
-    rc = io_pwrite(w->fd, data, n, w->at, w->path, e);
-    w->at += (int64_t)n;
-    w->offset += count;
-    return rc;
-}
-
-static int put_record(struct writer *w, const struct meta_record *r, struct err *e)
-{
-    buf_reset(&w->frame);
-    int rc = meta_encode(&w->frame, r, e);
-    if (!rc && batch_builder_count(w->builder) >= BATCH_RECORDS)
-        rc = flush_batch(w, e);
-    if (!rc)
-        rc = batch_builder_add(w->builder, w->now, NULL, 0, w->frame.data, w->frame.len, NULL, 0, e);
-    if (rc == ERR_TOO_LARGE && batch_builder_count(w->builder) > 0 && !(rc = flush_batch(w, e)))
-        rc = batch_builder_add(w->builder, w->now, NULL, 0, w->frame.data, w->frame.len, NULL, 0, e);
-    return rc;
-}
-
 /* Settings that we do not have, or not with this value, are left out and told. */
-static int put_setting(struct import *x, struct writer *w, const struct meta_topic *t,
+static int put_setting(struct import *x, struct kafka_records *w, const struct meta_topic *t,
                        const struct topic_config_entry *c, struct err *e)
 {
     struct topic_settings *s;
@@ -293,17 +251,17 @@ static int put_setting(struct import *x, struct writer *w, const struct meta_top
                             .name = text_of(t->name),
                             .key = text_of(c->name),
                             .value = text_of(c->value)};
-    return put_record(w, &r, e);
+    return kafka_records_put(w, &r, e);
 }
 
-static int put_topic(struct import *x, struct writer *w, const struct meta_topic *t, struct err *e)
+static int put_topic(struct import *x, struct kafka_records *w, const struct meta_topic *t, struct err *e)
 {
     struct meta_record r = {.kind = META_TOPIC, .topic_id = t->id, .name = text_of(t->name)};
-    int rc = put_record(w, &r, e);
+    int rc = kafka_records_put(w, &r, e);
     for (int32_t i = 0; i < t->partitions && !rc; i++) {
         struct meta_record p = {
             .kind = META_PARTITION, .topic_id = t->id, .partition = i, .directory = x->directory};
-        rc = put_record(w, &p, e);
+        rc = kafka_records_put(w, &p, e);
     }
     for (size_t i = 0; i < t->config_count && !rc; i++)
         rc = put_setting(x, w, t, &t->config[i], e);
@@ -311,44 +269,34 @@ static int put_topic(struct import *x, struct writer *w, const struct meta_topic
     return rc;
 }
 
-static int put_topics(struct import *x, struct writer *w, struct err *e)
+static int put_topics(struct import *x, struct buf *out, struct err *e)
 {
+    struct kafka_records w = {.out = out};
     size_t pos = 0, len;
     const void *key;
     void *value;
-    int rc = ERR_OK;
+    int rc = kafka_records_begin(&w, e);
     while (!rc && map_next(x->image.by_id, &pos, &key, &len, &value))
-        rc = put_topic(x, w, value, e);
+        rc = put_topic(x, &w, value, e);
     struct meta_record ids = {.kind = META_PRODUCER_IDS, .next_producer_id = x->image.next_producer_id};
     if (!rc && x->image.next_producer_id > 0)
-        rc = put_record(w, &ids, e);
-    return rc ? rc : flush_batch(w, e);
+        rc = kafka_records_put(&w, &ids, e);
+    return kafka_records_end(&w, rc, e);
 }
 
 static int write_metadata(struct import *x, struct err *e)
 {
-    struct batch_options o = {.codec = CODEC_NONE, .level = CODEC_LEVEL_DEFAULT, .max_bytes = BATCH_BYTES};
-    char *dir = mem_printf("%s/" META_DIR, x->logs);
-    struct writer w = {.fd = -1, .now = clock_wall_ms()};
-    w.path = dir ? mem_printf("%s/%020d.log", dir, 0) : NULL;
-    int rc = w.path ? ERR_OK : err_nomem(e);
-    if (!rc && !(w.builder = batch_builder_new(&o, e)))
-        rc = e->code;
-    buf_init(&w.frame, 1 << 20);
+    struct buf out;
+    char *dir = mem_printf("%s/" META_DIR, x->logs),
+         *path = mem_printf("%s/" META_DIR "/%020d.log", x->logs, 0);
+    buf_init(&out, METADATA_MAX);
+    int rc = dir && path ? io_mkdir(dir, 0755, e) : err_nomem(e);
     if (!rc)
-        rc = io_mkdir(dir, 0755, e);
+        rc = put_topics(x, &out, e);
     if (!rc)
-        rc = io_open(&w.fd, w.path, O_WRONLY | O_CREAT | O_EXCL, 0600, e);
-    if (!rc)
-        rc = put_topics(x, &w, e);
-    if (!rc)
-        rc = io_sync(w.fd, w.path, e);
-    if (!rc)
-        rc = io_sync_dir(dir, e);
-    io_close(w.fd);
-    batch_builder_free(w.builder);
-    buf_free(&w.frame);
-    mem_free(w.path);
+        rc = io_replace_file(path, out.data, out.len, 0600, e);
+    buf_free(&out);
+    mem_free(path);
     mem_free(dir);
     return rc;
 }

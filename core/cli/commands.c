@@ -94,7 +94,7 @@ static const struct cli_option log_dump_options[] = {
     {"records", 'r', NULL, "show records too, with keys, values and headers", NULL},
     {"from", 's', "OFFSET", "nothing below this offset", NULL},
     {"to", 't', "OFFSET", "nothing at or above this offset", NULL},
-    {"verify", 0, NULL, "decode everything and show only what is wrong", NULL},
+    {"verify", 0, NULL, "check everything, indexes against batches too, and show only what is wrong", NULL},
 };
 static const struct cli_option docs_options[] = {
     {"plugin-path", 'p', "DIR", "look for plugins here (repeatable)", NULL},

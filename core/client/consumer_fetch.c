@@ -59,6 +59,8 @@ int consumer_read(struct consumer *c, struct assignment *a, struct err *e)
         rc = broker_locate(c->broker, a->topic, a->partition, a->position, c->fetch_bytes, c->isolation,
                            &range, e);
     }
+    if (rc == ERR_CORRUPT)
+        return err_wrap(e, "%s-%" PRId32 ", offset %" PRId64, a->topic, a->partition, a->position);
     if (rc)
         return rc;
     if (range.bytes == 0) {

@@ -47,6 +47,22 @@ class LogDump(Case):
         self.assertNotIn("value 1", text)
         self.assertIn("payload: value 2\n", text)
 
+    def test_kafka_commands_refuse_what_they_cannot_do(self):
+        data = self.path("data")
+        leat("topics", "create", "t", "--data-dir", data)
+
+        def refused(code, *args):
+            done = leat("kafka", *args, check=False)
+            self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+            return done.stderr
+
+        self.assertIn("meta.properties", refused(1, "import", self.path("nothing"), "--data-dir", self.path("new")))
+        self.assertFalse(os.path.exists(self.path("new")))
+        self.assertIn("not formatted", refused(1, "export", self.path(), "--data-dir", data))
+        refused(4, "export", self.path(), "--data-dir", self.path("none"))
+        refused(2, "import")
+        refused(2, "export")
+
     def test_usage(self):
         self.assertIn("nothing of such a topic", self.dump("none", "--data-dir", self.path("none"), code=4))
         self.assertIn("no file of a store", self.dump(__file__, code=1) or

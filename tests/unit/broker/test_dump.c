@@ -247,7 +247,41 @@ static void damage_is_told_and_passed_over(void **state)
     d.verify = true;
     assert_ok(dump_path(&d, f->dir, &o.report, &f->e), &f->e);
     assert_int_equal(o.lines, 1);
-    expect_in(text_of_output(&o), "\"type\":\"problem\"");
+    text = text_of_output(&o);
+    expect_in(text, "\"type\":\"problem\"");
+    expect_in(text, "\"problem\":\"damaged-batch: batch at byte 0");
+    buf_free(&o.text);
+}
+
+/* An entry of the index of aborted transactions that is plausible, and wrong by the batches. */
+static void verifying_compares_the_files(void **state)
+{
+    struct fixture *f = *state;
+    struct output o;
+    char dir[512], path[600];
+    fill(f);
+    snprintf(dir, sizeof dir, "%s/logs/t-0", f->dir);
+    for (int open = 1; open >= 0; open--) {
+        struct dump_options d = options(&o, false);
+        d.verify = true;
+        assert_ok(dump_partition(&d, dir, &o.report, &f->e), &f->e);
+        assert_int_equal(o.report.problems, 0);
+        assert_true(o.report.batches >= 6 && o.report.records >= 11);
+        buf_free(&o.text);
+        if (open)
+            fixture_close(f);
+    }
+    snprintf(path, sizeof path, "%s/00000000000000000000.txnindex", dir);
+    FILE *file = fopen(path, "r+");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, 9, SEEK_SET), 0); /* the producer */
+    assert_int_equal(fputc(77, file), 77);
+    assert_int_equal(fclose(file), 0);
+    struct dump_options d = options(&o, false);
+    d.verify = true;
+    assert_ok(dump_path(&d, dir, &o.report, &f->e), &f->e);
+    assert_int_equal(o.report.problems, 2); /* it is missing, and another is there */
+    expect_in(text_of_output(&o), "problem: bad-txn-index: ");
     buf_free(&o.text);
 }
 
@@ -301,6 +335,7 @@ int main(void)
         cmocka_unit_test(other_files_of_kafka),
         cmocka_unit_test_setup_teardown(everything_in_a_directory_is_shown, setup, teardown),
         cmocka_unit_test_setup_teardown(damage_is_told_and_passed_over, setup, teardown),
+        cmocka_unit_test_setup_teardown(verifying_compares_the_files, setup, teardown),
         cmocka_unit_test_setup_teardown(offsets_and_names, setup, teardown),
         cmocka_unit_test_setup_teardown(without_memory_it_ends, setup, teardown),
     };
