@@ -174,9 +174,10 @@ struct found {
 struct found_list {
     struct found *items;
     size_t count, room;
-    bool incomplete; /* a directory could not be read: absence proves nothing */
-    bool torn;       /* files moved between their listing and the look at them: some may be missing, */
-    bool torn_all;   /* of any family, */
+    char **denied; /* what could not be looked at: of what is there or below, absence proves nothing */
+    size_t denied_count, denied_room;
+    bool torn;     /* files moved between their listing and the look at them: some may be missing, */
+    bool torn_all; /* of any family, */
     struct map *torn_families; /* or of these, by the hash of their names; NULL: of none */
 };
 
@@ -276,15 +277,17 @@ int list_directory(const char *dir, list_each_fn *each, void *arg, bool *whole, 
 bool glob_match(const char *pattern, const char *path, bool hidden);
 typedef int glob_each_fn(void *arg, const char *dir, struct err *e);
 /*
- * Calls `each` for every directory that matches, perhaps more than once. *incomplete turns true if some could not be listed.
+ * Calls `each` for every directory that matches, perhaps more than once. `out` learns which could not be looked at.
  * ERR_INTERRUPTED, ERR_NO_MEMORY or what `each` returned.
  */
-int glob_directories(struct source *src, const char *pattern, glob_each_fn *each, void *arg, bool *incomplete,
-                     struct err *e);
+int glob_directories(struct source *src, const char *pattern, glob_each_fn *each, void *arg,
+                     struct found_list *out, struct err *e);
 
 /* source_scan.c */
 int scan_files(struct source *src, struct found_list *out, struct err *e);
 void scan_free(struct found_list *l);
+int scan_deny(struct found_list *l, const char *path, struct err *e);  /* could not be looked at */
+bool scan_is_denied(const struct found_list *l, const char *path);     /* it, or a directory above */
 bool scan_is_torn(const struct found_list *l, const struct stream *s); /* a sibling of it may be missing */
 int scan_stat(const char *path, struct inode *inode, int64_t *size, int64_t *mtime_ns); /* errno, 0 */
 int scan_stat_open(int fd, struct inode *inode, int64_t *size, int64_t *mtime_ns);      /* errno, 0 */

@@ -84,7 +84,7 @@ struct expansion {
     struct source *src;
     glob_each_fn *each;
     void *arg;
-    bool incomplete;
+    struct found_list *out;
     char path[PATH_MAX]; /* so far; "" stands for the working directory */
     size_t len;
 };
@@ -126,17 +126,19 @@ struct step {
 };
 
 /* Is there a directory at the path so far? What may not be looked at may be one. *there: something is. */
-static bool is_directory(struct expansion *x, bool follow, bool *there)
+static int is_directory(struct expansion *x, bool follow, bool *there, bool *yes, struct err *e)
 {
     struct stat st;
+    *yes = false;
     *there = (follow ? stat(x->path, &st) : lstat(x->path, &st)) == 0;
     if (!*there && errno != ENOENT && errno != ENOTDIR && errno != ELOOP) {
         source_complain(x->src, x->path, strerror(errno));
-        x->incomplete = true;
-    } else if (*there) {
-        source_well(x->src, x->path);
+        return scan_deny(x->out, x->path, e);
     }
-    return *there && S_ISDIR(st.st_mode);
+    if (*there)
+        source_well(x->src, x->path);
+    *yes = *there && S_ISDIR(st.st_mode);
+    return ERR_OK;
 }
 
 static int each_entry(void *arg, const char *name, uint64_t ino, struct err *e)
@@ -148,8 +150,10 @@ static int each_entry(void *arg, const char *name, uint64_t ino, struct err *e)
     bool fits = s->deep ? *name != '.' : match_part(s->part, s->n, name, n, FNM_PERIOD);
     if (!fits || !enter(x, name, n, &was))
         return ERR_OK;
-    bool there;
-    int rc = is_directory(x, !s->deep, &there) ? expand(x, s->next, s->depth, e) : ERR_OK;
+    bool there, yes;
+    int rc = is_directory(x, !s->deep, &there, &yes, e);
+    if (rc == ERR_OK && yes)
+        rc = expand(x, s->next, s->depth, e);
     leave(x, was);
     return rc;
 }
@@ -164,11 +168,10 @@ static int list_here(struct step *s, struct err *e)
         source_well(x->src, here(x));
     if (rc == ERR_OK || rc == ERR_NO_MEMORY || rc == ERR_INTERRUPTED)
         return rc;
-    if (rc != ERR_NOT_FOUND) {
-        source_complain(x->src, here(x), e->text);
-        x->incomplete = true;
-    }
-    return ERR_OK;
+    if (rc == ERR_NOT_FOUND)
+        return ERR_OK;
+    source_complain(x->src, here(x), e->text);
+    return scan_deny(x->out, here(x), e);
 }
 
 /* A part without wildcards. */
@@ -178,8 +181,10 @@ static int expand_plain(struct expansion *x, const char *part, size_t n, const c
     size_t was;
     if (!enter(x, part, n, &was))
         return ERR_OK;
-    bool there;
-    int rc = is_directory(x, true, &there) ? expand(x, next, depth, e) : ERR_OK;
+    bool there, yes;
+    int rc = is_directory(x, true, &there, &yes, e);
+    if (rc == ERR_OK && yes)
+        rc = expand(x, next, depth, e);
     leave(x, was);
     if (!there)
         watch_named(x->src, here(x)); /* it may come */
@@ -207,8 +212,8 @@ static int expand(struct expansion *x, const char *rest, int depth, struct err *
     return list_here(&s, e);
 }
 
-int glob_directories(struct source *src, const char *pattern, glob_each_fn *each, void *arg, bool *incomplete,
-                     struct err *e)
+int glob_directories(struct source *src, const char *pattern, glob_each_fn *each, void *arg,
+                     struct found_list *out, struct err *e)
 {
     struct expansion *x = mem_calloc(1, sizeof(*x));
     if (!x)
@@ -216,10 +221,10 @@ int glob_directories(struct source *src, const char *pattern, glob_each_fn *each
     x->src = src;
     x->each = each;
     x->arg = arg;
+    x->out = out;
     if (*pattern == '/')
         x->path[x->len++] = '/';
     int rc = expand(x, behind(pattern, 0), 0, e);
-    *incomplete |= x->incomplete;
     mem_free(x);
     return rc;
 }

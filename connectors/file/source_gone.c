@@ -73,7 +73,7 @@ int gone_sweep(struct source *src, const struct found_list *list, struct err *e)
     struct stream *oldest = NULL;
     for (size_t i = src->stream_count; i-- > 0;) {
         struct stream *s = src->streams[i];
-        if (s->attached || (list->incomplete && s->gone_ms == 0))
+        if (s->attached || (s->gone_ms == 0 && scan_is_denied(list, s->path)))
             continue;
         bool there;
         int rc = revisit(src, s, &there, e);

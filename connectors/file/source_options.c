@@ -64,7 +64,9 @@ const struct leat_option source_option_table[SOURCE_OPTIONS] = {
      .importance = LEAT_HIGH,
      .doc = "Where to begin with the files that are there when a path is looked at for the first time: at "
             "their beginning, or "
-            "after their last whole line. Files that appear later are always read from their beginning."},
+            "after their last whole line. Files that appear later, or could not be looked at then, are read "
+            "from "
+            "their beginning."},
     {.name = "mode",
      .type = LEAT_CHOICE,
      .choices = "line|json|raw",

@@ -97,9 +97,40 @@ void scan_free(struct found_list *l)
     for (size_t i = 0; i < l->count; i++)
         found_clear(&l->items[i]);
     mem_free(l->items);
+    for (size_t i = 0; i < l->denied_count; i++)
+        mem_free(l->denied[i]);
+    mem_free(l->denied);
     if (l->torn_families)
         map_free(l->torn_families, NULL);
     memset(l, 0, sizeof(*l));
+}
+
+int scan_deny(struct found_list *l, const char *path, struct err *e)
+{
+    if (l->denied_count == l->denied_room) {
+        size_t room = l->denied_room ? l->denied_room * 2 : 8;
+        char **grown = mem_realloc_array(l->denied, room, sizeof(char *));
+        if (!grown)
+            return err_nomem(e);
+        l->denied = grown;
+        l->denied_room = room;
+    }
+    char *copy = mem_strdup(path);
+    if (!copy)
+        return err_nomem(e);
+    l->denied[l->denied_count++] = copy;
+    return ERR_OK;
+}
+
+bool scan_is_denied(const struct found_list *l, const char *path)
+{
+    for (size_t i = 0; i < l->denied_count; i++) {
+        size_t n = strlen(l->denied[i]);
+        if (strncmp(path, l->denied[i], n) == 0 &&
+            (path[n] == '/' || path[n] == '\0' || l->denied[i][n - 1] == '/'))
+            return true;
+    }
+    return false;
 }
 
 bool scan_is_torn(const struct found_list *l, const struct stream *s)
@@ -229,7 +260,10 @@ static int look_at(struct walk *w, const char *name, const char *path, uint64_t 
         source_complain(w->src, path, strerror(errnum));
     } else if (errnum != 0 && errnum != ENOENT && errnum != ENOTDIR) {
         source_complain(w->src, is_link ? path : w->dir, strerror(errnum));
-        w->denied = w->out->incomplete = true;
+        rc = is_link || !w->denied ? scan_deny(w->out, is_link ? path : w->dir, e) : ERR_OK;
+        if (rc != ERR_OK)
+            return rc;
+        w->denied = true;
     } else if (is_link) {
         source_well(w->src, path);
     }
@@ -301,7 +335,7 @@ static int walk_directory(void *arg, const char *dir, struct err *e)
         w->src->poll_too = true; /* until it is there */
         if (rc == ERR_OK && errno != ENOENT && errno != ENOTDIR) {
             source_complain(w->src, dir, strerror(errno));
-            w->out->incomplete = true;
+            return scan_deny(w->out, dir, e);
         }
         return rc;
     }
@@ -317,15 +351,14 @@ static int walk_directory(void *arg, const char *dir, struct err *e)
     if (rc == ERR_NOT_FOUND || rc == ERR_NO_MEMORY || rc == ERR_OK)
         return rc == ERR_NO_MEMORY ? rc : ERR_OK;
     source_complain(w->src, dir, e->text);
-    w->out->incomplete = true;
-    return ERR_OK;
+    return scan_deny(w->out, dir, e);
 }
 
 static int walk_pattern(struct walk *w, struct err *e)
 {
     if (!w->p->dir_is_glob)
         return walk_directory(w, w->p->dir, e);
-    return glob_directories(w->src, w->p->dir, walk_directory, w, &w->out->incomplete, e);
+    return glob_directories(w->src, w->p->dir, walk_directory, w, w->out, e);
 }
 
 static int scan_once(struct source *src, struct found_list *out, struct err *e)

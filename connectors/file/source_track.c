@@ -103,7 +103,7 @@ static int keep_known(struct source *src, struct found_list *list, struct err *e
     }
     for (size_t i = 0; i < src->stream_count; i++) {
         struct stream *s = src->streams[i];
-        if (s->attached && s->seen != src->scan_number && !list->incomplete)
+        if (s->attached && s->seen != src->scan_number && !scan_is_denied(list, s->path))
             gone_lose(src, s);
     }
     return ERR_OK;
@@ -111,8 +111,9 @@ static int keep_known(struct source *src, struct found_list *list, struct err *e
 
 static int mark_started(struct source *src, const struct found_list *list, struct err *e)
 {
-    for (size_t i = 0; !list->incomplete && i < src->o.pattern_count; i++)
-        if (!src->o.patterns[i].started && state_mark_started(src, &src->o.patterns[i]) != LEAT_OK)
+    for (size_t i = 0; i < src->o.pattern_count; i++)
+        if (!src->o.patterns[i].started && !scan_is_denied(list, src->o.patterns[i].dir) &&
+            state_mark_started(src, &src->o.patterns[i]) != LEAT_OK)
             return err_set(e, ERR_TASK, "cannot store that a path was looked at");
     return ERR_OK;
 }

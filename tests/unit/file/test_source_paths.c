@@ -148,6 +148,49 @@ static void unreadable_directory(void **state)
     unreadable_below("*/b/x.log");
 }
 
+/* Elsewhere all goes on: what is gone is given up, and `start: end` is over after the first look. */
+static void one_unreadable_directory(void **state)
+{
+    (void)state;
+    if (!as_nobody(true))
+        skip();
+    assert_true(as_nobody(false));
+    char paths[1024];
+    assert_int_equal(mkdir(at(dir, "a"), 0777), 0);
+    assert_int_equal(mkdir(at(dir, "secret"), 0777), 0);
+    append(dir, "a/x.log", "old\n");
+    append(dir, "secret/x.log", "old\n");
+    rights("", 0777);
+    rights("secret", 0);
+    snprintf(paths, sizeof(paths), "%s/**/*.log", dir);
+    struct leat_task *t = start(paths);
+    fake_set(t, "start", "end");
+    fake_set(t, "forget.after", "1ms");
+    fake_start(t);
+    fake_settle(t);
+    assert_int_equal(t->records.count, 0);
+    assert_true(as_nobody(false));
+    append(dir, "a/y.log", "new\n");
+    assert_true(as_nobody(true));
+    fake_until(t, 1);
+    fake_restart(t);
+    assert_true(as_nobody(false));
+    append(dir, "a/z.log", "newer\n");
+    assert_true(as_nobody(true));
+    fake_until(t, 2);
+    size_t positions = t->positions.count;
+    assert_true(as_nobody(false));
+    drop(dir, "a/x.log");
+    assert_true(as_nobody(true));
+    int64_t end = clock_mono_ms() + 20000;
+    while (t->positions.count == positions && clock_mono_ms() < end)
+        assert_int_equal(fake_poll(t), LEAT_OK);
+    assert_int_equal(t->positions.count, positions - 1);
+    expect(t, "new", "newer");
+    fake_free(t);
+    assert_true(as_nobody(false));
+}
+
 static void any_depth(void **state)
 {
     (void)state;
@@ -353,9 +396,18 @@ static void more_events_than_fit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(symbolic_links),       T(excluded),        T(directory_comes_later), T(unreadable_file),
-        T(unreadable_directory), T(any_depth),       T(depth_has_an_end),      T(link_moves_on),
-        T(directory_made_anew),  T(very_many_files), T(more_events_than_fit),
+        T(symbolic_links),
+        T(excluded),
+        T(directory_comes_later),
+        T(unreadable_file),
+        T(unreadable_directory),
+        T(one_unreadable_directory),
+        T(any_depth),
+        T(depth_has_an_end),
+        T(link_moves_on),
+        T(directory_made_anew),
+        T(very_many_files),
+        T(more_events_than_fit),
     };
     return run_watching(tests);
 }
