@@ -53,7 +53,7 @@ static bool list_group(const char *word, const char *second, FILE *to)
                 fprintf(to, "leat: there is no command '%s %s'; there are:\n", word, second);
             else if (!any && to == stderr)
                 fprintf(to, "leat: one more word is needed:\n");
-            fprintf(to, "  leat %-20s %s\n", commands[i].name, commands[i].summary);
+            fprintf(to, "  leat %-22s %s\n", commands[i].name, commands[i].summary);
             any = true;
         }
     return any;

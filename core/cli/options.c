@@ -190,6 +190,23 @@ static void print_options(const struct cli_command *command)
     }
 }
 
+/* Commands of two words with the same first one stand in one row. Returns how many commands the row has taken. */
+static size_t print_program_row(const struct cli_command *commands, size_t n)
+{
+    size_t first = strcspn(commands[0].name, " "), taken = 1;
+    if (commands[0].name[first])
+        while (taken < n && strncmp(commands[taken].name, commands[0].name, first + 1) == 0)
+            taken++;
+    if (taken == 1) {
+        printf("  %-12s %s\n", commands[0].name, commands[0].summary);
+        return 1;
+    }
+    printf("  %-12.*s ", (int)first, commands[0].name);
+    for (size_t i = 0; i < taken; i++)
+        printf("%s%s", commands[i].name + first + 1, i + 1 < taken ? ", " : "\n");
+    return taken;
+}
+
 static void print_program(void)
 {
     size_t n;
@@ -197,14 +214,13 @@ static void print_program(void)
     printf("leat %s: pipelines over a built-in, durable topic store\n\nUsage: leat COMMAND [OPTION...] "
            "[ARGUMENT...]\n\n",
            LEAT_VERSION);
-    for (size_t i = 0; i < n; i++)
-        if (!commands[i].hidden)
-            printf("  %-22s %s\n", commands[i].name, commands[i].summary);
-    printf(
-        "\nleat COMMAND --help tells more. Commands work through the running hub or, when none runs, on the "
-        "data\n"
-        "directory itself. Exit codes: 0 fine, 1 failed, 2 usage, 3 configuration, 4 not found,\n"
-        "5 busy or no hub.\n");
+    for (size_t i = 0; i < n;)
+        i += commands[i].hidden ? 1 : print_program_row(&commands[i], n - i);
+    printf("\nleat COMMAND --help tells more, of a row's commands too. They work through the running hub or, "
+           "when none\n"
+           "runs, on the data directory itself. Exit codes: 0 fine, 1 failed, 2 usage, 3 configuration, 4 "
+           "not found,\n"
+           "5 busy or no hub.\n");
 }
 
 void cli_help(const struct cli_command *command)
