@@ -93,8 +93,8 @@ static int check_keys(struct append *a, const struct item *it, struct err *e)
     while (rc == ERR_OK && (rc = batch_iter_next(&iter, &r, e)) == ERR_OK)
         if (!r.key)
             rc = err_set(e, ERR_INVALID_RECORD,
-                         "%s is compacted and takes no record without a key, as record %" PRId64
-                         " of the batch is",
+                         "%s is compacted, so that every record needs a key; record %" PRId64
+                         " of the batch has none",
                          a->log->name, r.offset - iter.header.base_offset);
     return rc == ERR_END ? ERR_OK : rc;
 }
