@@ -76,7 +76,7 @@ static bool fill(struct world *w, struct sent *s)
 {
     size_t want = rng_once_in(&w->rng, 2) ? 1 : 1 + rng_below(&w->rng, TARGETS_MAX);
     s->n = 0;
-    s->atomic = rng_once_in(&w->rng, 2);
+    s->atomic = rng_once_in(&w->rng, 2) && !w->two; /* over several directories only transactions are whole */
     int32_t unit = s->atomic && want > 1 ? w->model.units++ : -1;
     for (size_t i = 0; i < want; i++)
         if (!add_request(w, s, unit))

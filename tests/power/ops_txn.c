@@ -261,8 +261,14 @@ static bool commit_all(struct world *w, int id)
     return on && look_for_markers(w, txn);
 }
 
+/*
+ * In two directories a transaction ends by markers that a recovery may write again, and its data is there before it is
+ * decided: what the model knows of them does not hold. tests/unit/broker/test_disks_txn cuts the power there.
+ */
 bool op_txn(struct world *w)
 {
+    if (w->two)
+        return true;
     int id = (int)rng_below(&w->rng, MODEL_IDS);
     if (w->model.ids[id].producer < 0 || rng_once_in(&w->rng, 20))
         return init_producer(w, id);

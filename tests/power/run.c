@@ -66,7 +66,10 @@ const char *world_id_name(int id)
 
 bool op_open(struct world *w)
 {
+    static const char *const second[] = {"/hub/disk2"};
     struct broker_options o = {.data_dir = "/hub/data",
+                               .data_dirs = second,
+                               .data_dir_count = w->two ? 1 : 0,
                                .journal_file_bytes = JOURNAL_FILE,
                                .retention_check_ms = 700,
                                .offsets_partitions = INTERNAL_PARTITIONS,
@@ -226,6 +229,7 @@ void run_seed(uint64_t seed, const struct run_options *o)
 {
     struct world w;
     world_init(&w, seed, o);
+    w.two = seed % 4 == 3;
     for (unsigned lives = 1 + (unsigned)rng_below(&w.rng, 6); lives-- > 0;)
         one_life(&w);
     /* A last time undisturbed; and once more, which gives the same. */

@@ -17,6 +17,7 @@ struct world {
     struct broker *b; /* NULL: not open */
     struct err e;
     bool trace;
+    bool two;    /* data directories: what must be there as a whole stays in one of them, see ops */
     bool faults; /* calls may fail by themselves */
     struct buf in, scratch, out;
 };
