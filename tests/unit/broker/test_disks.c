@@ -5,6 +5,7 @@
 #include "tests/unit/broker/disks.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include "base/diag.h"
@@ -359,6 +360,69 @@ static void test_full(void **state)
     mem_free(path);
 }
 
+/* Many writers, each to both disks in one call, while the second one fails: nobody hangs, and what was acknowledged stays. */
+struct writer {
+    struct fixture f; /* the broker is shared, the rest is its own */
+    pthread_t thread;
+    int id;
+    int acknowledged[2];
+};
+
+enum { WRITERS = 6, CALLS = 60 };
+
+static void *write_both(void *arg)
+{
+    struct writer *w = arg;
+    for (int i = 0; i < CALLS; i++) {
+        struct produce_request r[2];
+        size_t at[3] = {0};
+        buf_reset(&w->f.batch);
+        for (int p = 0; p < 2; p++)
+            at[p + 1] = at[p] + add_batch(&w->f, "w", w->id * CALLS + i, 1, BATCH_NO_PRODUCER);
+        for (int p = 0; p < 2; p++)
+            r[p] = (struct produce_request){
+                .topic = "t", .partition = p, .data = w->f.batch.data + at[p], .bytes = at[p + 1] - at[p]};
+        broker_produce(w->f.b, r, 2, i % 2, &w->f.e);
+        for (int p = 0; p < 2; p++)
+            w->acknowledged[p] += r[p].error.code == ERR_OK;
+    }
+    return NULL;
+}
+
+static void test_writers_while_a_disk_fails(void **state)
+{
+    struct disks *d = *state;
+    struct fixture *f = &d->f;
+    static struct writer w[WRITERS];
+    int sure[2] = {0};
+    create(f, "t", 2);
+    int32_t bad = disk_of(f, "t", 0) == 1 ? 0 : 1;
+    char *path = mem_printf("%s/journal/", d->second);
+    fault_arm_at(FAULT_WRITE, path, 40, EIO, true);
+    memset(w, 0, sizeof w);
+    for (int i = 0; i < WRITERS; i++) {
+        w[i].f.b = f->b;
+        w[i].id = i;
+        buf_init(&w[i].f.batch, 1 << 20);
+        assert_int_equal(pthread_create(&w[i].thread, NULL, write_both, &w[i]), 0);
+    }
+    for (int i = 0; i < WRITERS; i++) {
+        pthread_join(w[i].thread, NULL);
+        for (int p = 0; p < 2; p++)
+            sure[p] += w[i].acknowledged[p];
+        buf_free(&w[i].f.batch);
+    }
+    fault_disarm();
+    assert_true(failed(f, "t", bad));
+    assert_true(sure[bad] > 0 && sure[bad] < WRITERS * CALLS);
+    assert_true(sure[1 - bad] > sure[bad]);
+    disks_kill(d);
+    assert_ok(disks_open_again(d), &f->e);
+    assert_int_equal(partition_of(f, "t", bad).end_offset, sure[bad]);
+    assert_int_equal(partition_of(f, "t", 1 - bad).end_offset, sure[1 - bad]);
+    mem_free(path);
+}
+
 /* ---- room --------------------------------------------------------------------------------------------------------------- */
 
 static void test_low_space(void **state)
@@ -436,6 +500,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_log_sync_fails, disks_setup, disks_teardown),
         cmocka_unit_test_setup_teardown(test_main_fails, disks_setup, disks_teardown),
         cmocka_unit_test_setup_teardown(test_full, disks_setup, disks_teardown),
+        cmocka_unit_test_setup_teardown(test_writers_while_a_disk_fails, disks_setup, disks_teardown),
         cmocka_unit_test(test_low_space),
         cmocka_unit_test_setup_teardown(test_told_low, disks_setup, disks_teardown),
         cmocka_unit_test_setup_teardown(test_reserve, disks_setup, disks_teardown),
