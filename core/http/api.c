@@ -254,6 +254,7 @@ static int status_for(int code)
     case ERR_CLOSED:
     case ERR_INTERRUPTED:
     case ERR_NO_MEMORY:
+    case ERR_DISK_FAILED:
         return 503;
     case ERR_TIMEOUT:
         return 504;
