@@ -31,8 +31,9 @@ test:
 
 power:
 	@$(MAKE) --no-print-directory -s POWER=1 build-power/tests/power/power
-	@build-power/tests/power/power --seed $(or $(SEED),1) --seeds $(or $(SEEDS),10000) $(if $(TRACE),--trace --jobs 1) $(if $(DAMAGE),--damage)
+	@build-power/tests/power/power --seed $(or $(SEED),1) --seeds $(or $(SEEDS),10000) $(if $(TRACE),--trace --jobs 1) $(if $(DAMAGE),--damage) $(if $(TWO),--two)
 	@$(if $(SEED),:,build-power/tests/power/power --damage --seeds 4000)
+	@$(if $(SEED),:,build-power/tests/power/power --two --seeds 2000)
 	@$(if $(SEED),:,build-power/tests/power/power --plants --seeds 10000)
 
 conformance:

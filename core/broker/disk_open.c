@@ -82,6 +82,8 @@ static int add_dir(struct broker *b, const char *dir, const struct disk_line *kn
         return e->code;
     d->listed = true;
     int rc = open_disk(d, e);
+    if (!rc) /* its identity, even if a killed process made it, before the main one lists it */
+        rc = io_sync_dir(dir, e);
     if (!rc && dir[0] != '/') { /* it did not exist before */
         char *real = real_path(dir);
         if (!real)
@@ -153,6 +155,8 @@ int disks_open(struct broker *b, const struct broker_options *o, struct err *e)
     if (rc)
         return rc;
     size_t n = o->data_dir_count ? o->data_dir_count : known.n;
+    if (n > 0) /* likewise, before the others are marked as this hub's */
+        rc = io_sync_dir(b->data_dir, e);
     for (size_t i = 0; !rc && i < n; i++)
         rc = open_listed(b, o->data_dir_count ? o->data_dirs[i] : known.list[i].dir, &known, e);
     if (!rc)

@@ -58,7 +58,9 @@ static const struct {
 static const struct {
     const char *function, *reason;
 } elsewhere[] = {
-    {"disk_lines_write", "several data directories: tests/unit/broker/test_disks"},
+    {"disk_lines_write", "several data directories: --two, tests/unit/broker/test_disks"},
+    {"add_dir", "several data directories: --two"},
+    {"disks_open", "several data directories: --two"},
     {"remove_replaced", "compaction: tests/unit/storage/test_clean_faults"},
 };
 

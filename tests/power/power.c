@@ -1,7 +1,7 @@
 /*
  * power: runs schedules in parallel processes. See README.md.
  *
- *   power [--seed N] [--seeds N] [--jobs N] [--trace] [--plants | --damage]
+ *   power [--seed N] [--seeds N] [--jobs N] [--trace] [--plants | --damage | --two]
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -23,7 +23,11 @@ _Noreturn void run_failed(uint64_t seed, const char *text)
     plants_caught(seed, text);
     fprintf(stderr,
             "seed %llu: %s\n  again: make power %sSEED=%llu SEEDS=1; with TRACE=1 every call is told\n",
-            (unsigned long long)seed, text, damage ? "DAMAGE=1 " : "", (unsigned long long)seed);
+            (unsigned long long)seed, text,
+            damage        ? "DAMAGE=1 "
+            : options.two ? "TWO=1 "
+                          : "",
+            (unsigned long long)seed);
     exit(1);
 }
 
@@ -54,13 +58,11 @@ static bool run_all(uint64_t seed, uint64_t seeds, unsigned jobs)
 
 int main(int argc, char **argv)
 {
-    static const struct option names[] = {{"seed", required_argument, NULL, 's'},
-                                          {"seeds", required_argument, NULL, 'n'},
-                                          {"jobs", required_argument, NULL, 'j'},
-                                          {"trace", no_argument, NULL, 't'},
-                                          {"plants", no_argument, NULL, 'p'},
-                                          {"damage", no_argument, NULL, 'd'},
-                                          {0}};
+    static const struct option names[] = {
+        {"seed", required_argument, NULL, 's'}, {"seeds", required_argument, NULL, 'n'},
+        {"jobs", required_argument, NULL, 'j'}, {"trace", no_argument, NULL, 't'},
+        {"plants", no_argument, NULL, 'p'},     {"damage", no_argument, NULL, 'd'},
+        {"two", no_argument, NULL, '2'},        {0}};
     uint64_t seed = 1, seeds = 1000;
     unsigned jobs = 2;
     bool plants = false;
@@ -77,6 +79,8 @@ int main(int argc, char **argv)
             plants = true;
         else if (c == 'd')
             damage = true;
+        else if (c == '2')
+            options.two = true;
         else
             return 2;
     }
@@ -84,8 +88,9 @@ int main(int argc, char **argv)
         return plants_run(seed, seeds, jobs, &options) ? 0 : 1;
     if (!run_all(seed, seeds, jobs ? jobs : 1))
         return 1;
-    printf(damage ? "damage: %llu schedules from seed %llu on\n"
-                  : "power: %llu schedules from seed %llu on\n",
+    printf(damage        ? "damage: %llu schedules from seed %llu on\n"
+           : options.two ? "two data directories: %llu schedules from seed %llu on\n"
+                         : "power: %llu schedules from seed %llu on\n",
            (unsigned long long)seeds, (unsigned long long)seed);
     return 0;
 }

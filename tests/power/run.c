@@ -229,7 +229,7 @@ void run_seed(uint64_t seed, const struct run_options *o)
 {
     struct world w;
     world_init(&w, seed, o);
-    w.two = seed % 4 == 3;
+    w.two = o->two;
     for (unsigned lives = 1 + (unsigned)rng_below(&w.rng, 6); lives-- > 0;)
         one_life(&w);
     /* A last time undisturbed; and once more, which gives the same. */

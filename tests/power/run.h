@@ -21,6 +21,7 @@ enum plant_bug {
 
 struct run_options {
     bool trace;
+    bool two;      /* data directories */
     int leave_out; /* sync that is left out, by its number; -1: none */
     enum plant_bug bug;
 };
