@@ -59,6 +59,33 @@ int data_dir_lock(const char *data_dir, bool make, int *fd, struct err *e)
     return rc;
 }
 
+struct aside {
+    const char *dir, *partition;
+    bool found;
+};
+
+static int see_repair(void *arg, const char *name, struct err *e)
+{
+    struct aside *a = arg;
+    char *path = mem_printf("%s/%s/%s", a->dir, name, a->partition);
+    if (!path)
+        return err_nomem(e);
+    a->found = a->found || io_exists(path);
+    mem_free(path);
+    return ERR_OK;
+}
+
+bool data_dir_repaired(const char *data_dir, const char *partition)
+{
+    struct err ignored; /* most directories have none */
+    char *dir = mem_printf("%s/" SET_ASIDE_NAME, data_dir);
+    struct aside a = {.dir = dir, .partition = partition};
+    if (dir)
+        (void)io_list(dir, see_repair, &a, &ignored);
+    mem_free(dir);
+    return a.found;
+}
+
 static bool property(const char *text, const char *key, struct uuid *u)
 {
     size_t n = strlen(key);

@@ -50,7 +50,8 @@ int dump_verify(struct dump *d, const char *dir, struct err *e)
     const char *slash = strrchr(dir, '/');
     char *logs = slash ? mem_strndup(dir, (size_t)(slash - dir)) : mem_strdup(".");
     char *clean = logs ? mem_printf("%s/" CLEAN_STOP_NAME, logs) : NULL;
-    struct check_partition_args args = {.dir = dir, .name = slash ? slash + 1 : dir, .records = true};
+    struct check_partition_args args = {
+        .dir = dir, .gaps = true, .name = slash ? slash + 1 : dir, .records = true};
     int rc = clean ? recovery_point(logs, args.name, &args.recovery_point, e) : err_nomem(e);
     args.clean = clean && io_exists(clean);
     if (!rc)

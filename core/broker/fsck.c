@@ -182,6 +182,33 @@ static int compare_checkpoint(struct fsck *x, const char *dir, const char *name,
                       end < 0 ? 0 : end, what, offset);
 }
 
+/* Compacted topics, as far as their settings tell; the internal ones are. */
+static bool may_have_gaps(const struct fsck *x, const char *name)
+{
+    char topic[TOPIC_NAME_MAX + 1];
+    int32_t partition;
+    if (data_dir_repaired(x->dir, name) || !partition_dir_parse(name, topic, &partition) ||
+        topic_is_internal(topic))
+        return true;
+    const struct meta_topic *t = meta_image_topic(&x->image, topic);
+    for (size_t i = 0; t && i < t->config_count; i++)
+        if (strcmp(t->config[i].name, "cleanup.policy") == 0 && t->config[i].value &&
+            strstr(t->config[i].value, "compact"))
+            return true;
+    return !t;
+}
+
+/* A log that was stopped cleanly begins in the segment that has its start offset. */
+static int check_start(struct fsck *x, const char *dir, const char *name, int64_t start, struct err *e)
+{
+    int64_t known = known_offset(x->starts, name, 0);
+    if (!x->clean || start <= known || may_have_gaps(x, name))
+        return ERR_OK;
+    struct check_finding f = {CHECK_MISSING_SEGMENT, name, dir, -1, known, start, NULL};
+    return check_tell(&x->check, f, e, "the first segment begins at offset %" PRId64 ", the log at %" PRId64,
+                      start, known);
+}
+
 static int check_one(struct fsck *x, const char *name, const struct uuid *id, struct err *e)
 {
     struct check_partition_result result;
@@ -196,11 +223,14 @@ static int check_one(struct fsck *x, const char *name, const struct uuid *id, st
         .clean = x->clean,
         /* The metadata log has no line there: it is synced with every change. */
         .recovery_point = meta || x->points_bad ? -1 : known_offset(x->points, name, 0),
+        .gaps = may_have_gaps(x, name),
         .log_start = known_offset(x->starts, name, 0),
         .records = x->o->records,
     };
     x->now = name;
     int rc = check_partition(&x->check, &args, &result, e);
+    if (!rc && !meta)
+        rc = check_start(x, dir, name, result.start, e);
     if (!rc && !meta)
         rc = compare_checkpoint(x, dir, name, x->points, result.end, "recovery point", e);
     int64_t point = known_offset(x->points, name, INT64_MAX);
@@ -297,7 +327,7 @@ static int check_missing(struct fsck *x, struct err *e)
 static int see_data_name(void *arg, const char *name, struct err *e)
 {
     static const char *const known[] = {"lock",      "meta.properties", DISK_LIST_NAME, DISK_RESERVE_NAME,
-                                        "leat.sock", "journal",         "logs",         "set-aside",
+                                        "leat.sock", "journal",         "logs",         SET_ASIDE_NAME,
                                         SCRUB_FILE};
     struct fsck *x = arg;
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)

@@ -124,7 +124,8 @@ static int64_t next_base(const char *dir, int64_t base, struct err *e, int *rc)
 
 static char *aside_dir(const struct repair *x, const struct work *w)
 {
-    return mem_printf("%s/set-aside/%" PRId64 "/%s", w->root, x->now_ms, w->partition ? w->partition : "");
+    return mem_printf("%s/" SET_ASIDE_NAME "/%" PRId64 "/%s", w->root, x->now_ms,
+                      w->partition ? w->partition : "");
 }
 
 /* Where the partition's offsets must go on at the least. */

@@ -208,6 +208,7 @@ static int check_one(struct import *x, const struct meta_topic *t, const char *n
         .dir = dir,
         .name = name,
         .topic_id = t->id,
+        .gaps = true, /* as Kafka served it */
         .clean = x->clean,
         .recovery_point = point ? *point : 0,
         .records = true,

@@ -3,6 +3,9 @@
  */
 #include "broker/scrub.h"
 
+#include "broker/data_dir.h"
+#include "broker/disk.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -175,7 +178,7 @@ static void forget_look(struct look *l)
 static int find(struct broker *b, const struct target *t, struct look *l, struct err *e)
 {
     struct partition *p;
-    l->args = (struct check_partition_args){.name = t->name, .records = true, .cold = true};
+    l->args = (struct check_partition_args){.gaps = true, .name = t->name, .records = true, .cold = true};
     if (t->partition < 0) {
         l->dir = mem_printf("%s/logs/" META_TOPIC_NAME "-0", b->data_dir);
         l->args.recovery_point = log_recovery_point(b->meta);
@@ -188,6 +191,8 @@ static int find(struct broker *b, const struct target *t, struct look *l, struct
         bool exists = p->exists;
         l->dir = exists ? partition_dir(p) : NULL;
         l->args.topic_id = p->topic->id;
+        l->args.gaps = p->topic->internal || topic_settings(p->topic)->log.cleanup_compact ||
+                       data_dir_repaired(p->disk->dir, t->name);
         l->args.recovery_point = log ? log_recovery_point(log) : p->recovery_point;
         l->args.log_start = log ? log_start_offset(log) : p->start_offset;
         pthread_mutex_unlock(&p->lock);

@@ -271,6 +271,8 @@ int check_partition(struct check *c, const struct check_partition_args *args,
     if (rc == ERR_OK)
         rc = load_epochs(&p, e);
     if (rc == ERR_OK)
+        rc = log_compacted_end(args->dir, &p.compacted, e);
+    if (rc == ERR_OK)
         rc = gather_snapshots(&p, &l, e);
     if (rc == ERR_OK)
         rc = walk_segments(&p, &l, e);

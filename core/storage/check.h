@@ -50,6 +50,9 @@ enum check_repair {
       "journal has and cuts the rest, which was never acknowledged")                                         \
     X(SEGMENT_GAP, "segment-gap", NOTE, NONE,                                                                \
       "offsets between two segments have no records: compaction, or a segment that was set aside")           \
+    X(MISSING_SEGMENT, "missing-segment", ERROR, NONE,                                                       \
+      "offsets have no segment although the topic is not compacted: a file is gone, and its records with "   \
+      "it")                                                                                                  \
     X(MISSING_INDEX, "missing-index", NOTE, NONE, "an index is missing; it is made anew when it is needed")  \
     X(BAD_INDEX, "bad-index", WARNING, INDEXES,                                                              \
       "the offset index does not fit the batches; reads check it and are only slower")                       \
@@ -137,6 +140,7 @@ struct check_partition_args {
     struct uuid topic_id;   /* zero: any */
     bool clean;             /* the directory was stopped cleanly */
     int64_t recovery_point; /* what lies beyond may be torn if it was not; -1: unknown, everything may */
+    bool gaps;              /* offsets may be missing: compaction, or a repair */
     int64_t log_start;      /* what lies below is gone for readers; 0: nothing */
     bool cold;    /* read sealed segments from the disk and leave nothing of them in the page cache */
     bool records; /* walk the records too, not only check CRCs */

@@ -38,6 +38,8 @@ struct partition_check {
         trusted; /* `expected` as it was before the last gap: a gap may be an offset that is wrong; -1: no gap */
     int64_t last_position, last_base; /* of the last batch */
 
+    int64_t compacted; /* the cleaner was at work below this offset; 0: never */
+
     struct producers *producers;
     bool uncertain; /* producers are not all known: the log begins late, or damage hides some of it */
     struct check_abort *aborted; /* of this segment */

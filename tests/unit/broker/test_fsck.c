@@ -372,10 +372,11 @@ static void names(void **state)
     EXPECT(f, &s, CHECK_MISSING_INDEX);
     restore(f);
     remove_name(f, T0 ".log"); /* missing in the front: the log begins later, what lay beside is left over */
-    EXPECT(f, &s, CHECK_LEFTOVER);
+    EXPECT(f, &s, CHECK_LEFTOVER, CHECK_MISSING_SEGMENT);
+    assert_int_equal(s.last[CHECK_MISSING_SEGMENT].offset, 0);
     restore(f);
     assert_int_equal(truncate(path_of(f, T0 ".log"), 0), 0);
-    EXPECT(f, &s, CHECK_EMPTY_SEGMENT, CHECK_SEGMENT_GAP, CHECK_BAD_INDEX, CHECK_BAD_TIME_INDEX);
+    EXPECT(f, &s, CHECK_EMPTY_SEGMENT, CHECK_MISSING_SEGMENT, CHECK_BAD_INDEX, CHECK_BAD_TIME_INDEX);
     restore(f);
     forget(f);
 }
