@@ -41,7 +41,10 @@ int meta_decode(const void *data, size_t n, struct meta_record *r, struct err *e
 
 /* Opens the log and fills the topic table from it. */
 int meta_open(struct broker *b, struct err *e);
-/* Appends the records as one batch and syncs. After an error the log takes no more if the disk was the reason. */
+/*
+ * Appends the records as one batch and syncs. After an error the log is as it was before, or, if the disk was the reason,
+ * takes no more.
+ */
 int meta_append(struct broker *b, const struct meta_record *records, size_t n, struct err *e);
 
 /* Next producer id, from a durable block of 1000. Waits for the disk when a block begins. */

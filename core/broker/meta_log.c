@@ -230,6 +230,20 @@ static int build(struct batch_builder *builder, const struct meta_record *record
     return rc;
 }
 
+/*
+ * A change that is not synced is none, and must not become one with the sync of the next. Where memory, files or room were
+ * short it is taken back, and the log goes on; where the sync itself failed, or this fails, too, it is out of service.
+ */
+static void take_back(struct broker *b, int64_t end, const struct err *why)
+{
+    struct err e;
+    if (why->fatal)
+        log_fail(b->meta, why);
+    else if (log_truncate_to(b->meta, end, &e))
+        diag_error("broker", "metadata: taking back a change that could not be synced (%s): %s", why->text,
+                   e.text);
+}
+
 static int append_and_sync(struct broker *b, uint8_t *data, size_t bytes, struct err *e)
 {
     struct log_append_args args = {
@@ -240,15 +254,15 @@ static int append_and_sync(struct broker *b, uint8_t *data, size_t bytes, struct
         .timestamp_after_max_ms = INT64_MAX,
     };
     struct log_appended appended;
+    int64_t end = log_end_offset(b->meta);
     int rc = log_append(b->meta, data, bytes, &args, &appended, e);
     if (rc)
         return rc;
-    if ((rc = log_flush(b->meta, e))) {
-        log_fail(b->meta, e);
-        return rc;
-    }
-    log_set_high_watermark(b->meta, appended.last_offset + 1);
-    return ERR_OK;
+    if ((rc = log_flush(b->meta, e)))
+        take_back(b, end, e);
+    else
+        log_set_high_watermark(b->meta, appended.last_offset + 1);
+    return rc;
 }
 
 int meta_append(struct broker *b, const struct meta_record *records, size_t n, struct err *e)

@@ -4,6 +4,7 @@
  */
 #include "tests/unit/broker/helper.h"
 
+#include <errno.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -306,6 +307,39 @@ static void test_segments(void **state)
     assert_code(broker_segments(f->b, "t", 2, &list, &n, &f->e), ERR_UNKNOWN_TOPIC, &f->e);
 }
 
+/* Memory runs out at any point of a change: the change is refused, or was made, and the next ones are. */
+static void test_short_of_memory(void **state)
+{
+    struct fixture *f = *state;
+    char name[16];
+    int refused = 0, kept = 0;
+    bool done = false;
+    for (int i = 1; !done; i++) {
+        struct topic_info t;
+        snprintf(name, sizeof name, "t%d", i);
+        fault_arm(FAULT_ALLOC, (uint64_t)i, ENOMEM, false);
+        int rc = broker_create_topic(f->b, name, 1, NULL, 0, NULL, &f->e);
+        done = fault_passes(FAULT_ALLOC) < (uint64_t)i;
+        fault_disarm();
+        bool made = rc == ERR_OK;
+        if (!made)
+            assert_code(rc, ERR_NO_MEMORY, &f->e);
+        refused += !made;
+        create(f, "next", 1);
+        assert_ok(broker_delete_topic(f->b, "next", &f->e), &f->e);
+        rc = broker_topic(f->b, name, &t, &f->e);
+        assert_int_equal(rc == ERR_OK, made);
+        if (!rc)
+            topic_info_free(&t);
+        kept += !rc;
+    }
+    fixture_restart(f);
+    struct broker_stats s;
+    broker_stats(f->b, &s);
+    assert_true(refused > 10);
+    assert_int_equal(s.topics, kept); /* nothing that was refused is there */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -322,6 +356,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_second_process, setup, teardown),
         cmocka_unit_test_setup_teardown(test_strangers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_delete_records, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_short_of_memory, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
