@@ -95,6 +95,8 @@ struct claim {
     char id[TOPIC_ID_SIZE]; /* "": unknown */
     char mark[KIT_MARK_SIZE];
 };
+/* Locks an open file, for as long as it is open. 0 also where the file system has no locks; else errno, EWOULDBLOCK: held. */
+int claims_lock(int fd, bool wait);
 /* Holds the hidden directory for this task as long as *fd is open; ERR_BUSY (retriable): another one does. */
 int claims_hold(struct rounds *r, int task, int *fd, struct err *e);
 /*

@@ -7,7 +7,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <jansson.h>
@@ -190,9 +189,10 @@ static int open_file(struct append *a, struct err *e)
         return err_sys(e, errno, "cannot stat %s", a->path);
     if (!S_ISREG(st.stx_mode))
         return err_set(e, ERR_INVALID_CONFIG, "file: %s is not a regular file", a->path);
-    if (flock(a->fd, LOCK_EX | LOCK_NB) != 0)
-        return errno == EWOULDBLOCK ? err_set(e, ERR_BUSY, "%s is written by another sink", a->path)
-                                    : err_sys(e, errno, "cannot lock %s", a->path);
+    int errnum = claims_lock(a->fd, false);
+    if (errnum != 0)
+        return errnum == EWOULDBLOCK ? err_set(e, ERR_BUSY, "%s is written by another sink", a->path)
+                                     : err_sys(e, errnum, "cannot lock %s", a->path);
     a->inode = (int64_t)st.stx_ino;
     a->born_ns = st.stx_mask & STATX_BTIME ? st.stx_btime.tv_sec * 1000000000 + st.stx_btime.tv_nsec : 0;
     a->length = (int64_t)st.stx_size;

@@ -25,6 +25,17 @@
 
 /* ---- locks ------------------------------------------------------------------------------------------------------ */
 
+int claims_lock(int fd, bool wait)
+{
+    while (flock(fd, LOCK_EX | (wait ? 0 : LOCK_NB)) != 0) {
+        if (errno == ENOLCK || errno == ENOSYS || errno == EOPNOTSUPP || errno == EINVAL)
+            return 0;
+        if (errno != EINTR)
+            return errno;
+    }
+    return 0;
+}
+
 /* *fd -1 after an error. */
 static int lock_file(const char *path, bool wait, int *fd, struct err *e)
 {
@@ -33,16 +44,13 @@ static int lock_file(const char *path, bool wait, int *fd, struct err *e)
         *fd = -1;
         return rc;
     }
-    while (flock(*fd, LOCK_EX | (wait ? 0 : LOCK_NB)) != 0) {
-        if (errno == EINTR)
-            continue;
-        rc = errno == EWOULDBLOCK ? err_set(e, ERR_BUSY, "%s is held by another task or hub", path)
-                                  : err_sys(e, errno, "cannot lock %s", path);
-        io_close(*fd);
-        *fd = -1;
-        return rc;
-    }
-    return ERR_OK;
+    int errnum = claims_lock(*fd, wait);
+    if (errnum == 0)
+        return ERR_OK;
+    io_close(*fd);
+    *fd = -1;
+    return errnum == EWOULDBLOCK ? err_set(e, ERR_BUSY, "%s is held by another task or hub", path)
+                                 : err_sys(e, errnum, "cannot lock %s", path);
 }
 
 int claims_hold(struct rounds *r, int task, int *fd, struct err *e)
