@@ -1,6 +1,6 @@
 /*
  * fuzz_segment: bytes from outside as a segment file. Bit 0 of the first byte opens it as after a clean stop, bit 1 makes
- * the batches' checksums right; the second byte is the recovery point. Whatever stands there: the log opens, its readers
+ * the batches' checksums right, bit 2 cleans it twice, as a compacted log; the second byte is the recovery point. Whatever stands there: the log opens, its readers
  * get whole batches in ascending order or an error, it takes an append, and opens again with that append in it.
  */
 #include <fcntl.h>
@@ -13,6 +13,7 @@
 #include "base/hash.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "storage/clean.h"
 #include "storage/log.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
@@ -103,6 +104,29 @@ static int append_one(struct log *log)
     return rc;
 }
 
+/* A pass is made or refused; what is left can be read in any case, and the log has the same end. */
+static void clean(struct log *log)
+{
+    struct err e = {0};
+    struct clean_look look;
+    struct clean_result out;
+    struct cleaner *c = cleaner_new(&(struct cleaner_options){.map_bytes = 4096}, &e);
+    require(c && log_roll(log, true, &e) == ERR_OK && log_flush(log, &e) == ERR_OK);
+    int64_t end = log_end_offset(log), now = 1800000000000, at = 0;
+    for (int i = 0; i < 2; i++, now += 200000000) {
+        require(log_clean_look(log, i ? 0 : at, now, INT64_MAX, &look, &e) == ERR_OK);
+        struct clean_args args = {look.first_dirty, look.first_uncleanable, now};
+        if (log_clean(log, c, &args, &out, &e) == ERR_OK)
+            require(out.end >= look.first_dirty && out.end <= look.first_uncleanable);
+        else
+            require(!e.fatal && out.end == look.first_dirty);
+        at = out.end;
+        require(log_end_offset(log) == end);
+        read_all(log);
+    }
+    cleaner_free(c);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     struct err e = {0};
@@ -120,6 +144,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     require(log_open(&log, &a, &report, &e) == ERR_OK);
     log_set_high_watermark(log, INT64_MAX);
     read_all(log);
+    if (data[0] & 4)
+        clean(log);
     int appended = append_one(log);
     int64_t end = log_end_offset(log);
     require(log_close(log, true, &e) == ERR_OK);
