@@ -16,11 +16,18 @@ struct fixture {
     struct err e;
     struct buf batch; /* of the last make_batch */
     size_t key_bytes; /* of the records' keys; 0: null */
+    bool two;         /* a second data directory, within the first one */
 };
 
 static inline int try_open(struct fixture *f)
 {
-    struct broker_options o = {.data_dir = f->dir, .journal_file_bytes = 1 << 20};
+    char second[512];
+    const char *dirs[] = {second};
+    snprintf(second, sizeof second, "%s/second", f->dir);
+    struct broker_options o = {.data_dir = f->dir,
+                               .data_dirs = dirs,
+                               .data_dir_count = f->two ? 1 : 0,
+                               .journal_file_bytes = 1 << 20};
     return broker_open(&f->b, &o, &f->e);
 }
 

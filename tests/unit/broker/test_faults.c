@@ -23,6 +23,8 @@ struct acked {
 };
 
 static const char *const topic_names[] = {"t", "u"};
+static bool
+    two; /* data directories: then t-1 and u-0, in which the transactions are, lie in different ones */
 
 static void append_some(struct fixture *f, struct acked *a)
 {
@@ -136,7 +138,7 @@ static void batches_without_faults(struct fixture *f)
 
 static void open_use_close(void *arg)
 {
-    struct fixture f = {.dir = arg};
+    struct fixture f = {.dir = arg, .two = two};
     struct acked a = {0};
     struct err ignored;
     f.dir = testkit_dir();
@@ -183,7 +185,7 @@ struct crashed {
 static void recover_once(void *arg)
 {
     const struct crashed *c = arg;
-    struct fixture f = {.dir = testkit_dir()};
+    struct fixture f = {.dir = testkit_dir(), .two = two};
     struct err ignored;
     char command[600];
     batches_without_faults(&f);
@@ -222,7 +224,7 @@ static void test_each_fault_in_use(void **state)
 
 static void test_each_fault_in_recovery(void **state)
 {
-    struct fixture f = {.dir = testkit_dir()};
+    struct fixture f = {.dir = testkit_dir(), .two = two};
     struct crashed c = {.dir = f.dir};
     (void)state;
     batches_without_faults(&f);
@@ -234,11 +236,20 @@ static void test_each_fault_in_recovery(void **state)
     testkit_remove_dir(f.dir);
 }
 
+static void test_each_fault_with_two_directories(void **state)
+{
+    two = true;
+    test_each_fault_in_use(state);
+    test_each_fault_in_recovery(state);
+    two = false;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_fault_in_use),
         cmocka_unit_test(test_each_fault_in_recovery),
+        cmocka_unit_test(test_each_fault_with_two_directories),
     };
     if (access("/dev/shm", W_OK) == 0)
         setenv("TMPDIR", "/dev/shm", 1); /* hundreds of directories, each with its syncs */
