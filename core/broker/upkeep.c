@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "broker/checkpoint.h"
+#include "broker/each.h"
 #include "broker/open_files.h"
 #include "broker/retention_clock.h"
 #include "broker/txn.h"
@@ -35,17 +36,40 @@ static int64_t earlier(int64_t a, int64_t b)
 
 /* ---- journal ------------------------------------------------------------------------------------------------------ */
 
-/* A log that could not be opened after a crash may need what the journal has of it. */
-static int flush_for_release(struct broker *b, struct partition *p, struct err *e)
+static bool unflushed(struct log *log)
 {
-    struct log *log = partition_log(p);
-    int rc = ERR_OK;
-    if (!log && partition_unsynced(p) && (rc = partition_open(b, p, false, &log, e)))
-        return rc;
-    bool due = log && atomic_load(&p->journaled) && log_recovery_point(log) < log_end_offset(log);
-    return due ? partition_flush(p, e) : ERR_OK;
+    return log_recovery_point(log) < log_end_offset(log);
 }
 
+/* A log that could not be opened after a crash may need what the journal has of it. */
+static bool holds_journal(struct partition *p)
+{
+    struct log *log = partition_log(p);
+    return log ? atomic_load(&p->journaled) && unflushed(log) : partition_unsynced(p);
+}
+
+static int flush_for_release(struct broker *b, struct partition *p, struct err *e)
+{
+    struct log *log;
+    int rc = partition_open(b, p, false, &log, e);
+    return !rc && log && unflushed(log) ? partition_flush(p, e) : rc;
+}
+
+/* Those of the disk that must be flushed come first in the list; how many. */
+static size_t choose_holders(const struct disk *d, struct partition **list, size_t n)
+{
+    size_t chosen = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct partition *p = list[i];
+        if (p->disk != d || !holds_journal(p))
+            continue;
+        list[i] = list[chosen];
+        list[chosen++] = p;
+    }
+    return chosen;
+}
+
+/* Thousands of logs are flushed by several threads, so that this keeps up with the appends and the journal stays small. */
 int upkeep_release_journal(struct disk *d, struct err *e)
 {
     struct partition **list;
@@ -54,9 +78,7 @@ int upkeep_release_journal(struct disk *d, struct err *e)
     int rc = topics_all(&d->b->topics, &list, &n, e);
     if (rc)
         return rc;
-    for (size_t i = 0; !rc && i < n; i++)
-        if (list[i]->disk == d)
-            rc = flush_for_release(d->b, list[i], e);
+    rc = partitions_each_of(d->b, list, choose_holders(d, list, n), flush_for_release, e);
     partitions_release(&d->b->topics, list, n);
     if (!rc)
         rc = checkpoint_recovery(d, e);

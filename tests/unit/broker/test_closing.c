@@ -1,6 +1,6 @@
 /*
- * Stops and starts with more partitions than are worked on by one thread: clean, after a kill, and with a sync that fails
- * while stopping.
+ * Stops, starts and releases of the journal with more partitions than are worked on by one thread: clean, after a kill, and
+ * with a sync that fails while stopping.
  */
 #include "tests/unit/broker/helper.h"
 
@@ -82,12 +82,39 @@ static void test_a_sync_fails(void **state)
     expect_each(f, false);
 }
 
+/* More logs hold the journal than one thread flushes; all must be flushed before a file of it is written over. */
+static void test_release(void **state)
+{
+    struct fixture *f = *state;
+    create(f, "t", PARTITIONS);
+    fixture_close(f);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        fixture_open(f);
+        f->key_bytes = 60000;
+        for (int i = 0; i < 3; i++) /* the journal's files have 1 MiB */
+            write_all(f, "a");
+        _exit(0);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    fixture_open(f);
+    for (int i = 0; i < PARTITIONS; i++) {
+        char want[64];
+        snprintf(want, sizeof want, "a%d,a%d,a%d", i, i, i);
+        expect_all(f, "t", i, READ_COMMITTED, want);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_clean, setup, teardown),
         cmocka_unit_test_setup_teardown(test_killed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_sync_fails, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_release, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
