@@ -33,7 +33,7 @@ def java(*args, memory="256m"):
 
 def tool(name, *args, stdin=None, check=True):
     """Runs one of Kafka's tools; its standard output."""
-    done = subprocess.run(java(TOOLS[name], *args), input=stdin, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(java(TOOLS[name], *args), input=stdin, capture_output=True, text=True, timeout=300)
     if check and done.returncode != 0:
         raise AssertionError("%s %s ended with %d:\n%s%s" % (name, " ".join(args), done.returncode, done.stdout,
                                                              done.stderr))
@@ -75,7 +75,8 @@ class Broker:
                 "transaction.state.log.num.partitions=5", "share.coordinator.state.topic.replication.factor=1",
                 "share.coordinator.state.topic.min.isr=1", "group.initial.rebalance.delay.ms=0",
                 "auto.create.topics.enable=false", "num.network.threads=1", "num.io.threads=2",
-                # What was written stays as it is while it is compared.
+                # What was written stays as it is while it is compared, also what is older than a week.
+                "log.retention.ms=-1",
                 "log.cleaner.dedupe.buffer.size=8000000", "log.cleaner.min.compaction.lag.ms=315360000000", ""]))
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A", 1)
         tool("storage", "format", "-t", cluster, "-c", self.properties)
@@ -118,7 +119,7 @@ class Broker:
     def values(self, count, *args, isolation="read_committed"):
         """`count` values of the topics that the arguments choose, as the console consumer prints them."""
         out = self.tool("console-consumer", "--from-beginning", "--isolation-level", isolation, "--max-messages", str(count),
-                        "--timeout-ms", "60000", *args)
+                        "--timeout-ms", "120000", *args)
         return out.splitlines()
 
     def offsets_of(self, group):
