@@ -13,6 +13,7 @@
 
 /* A state record that says nothing new is written once in a while, so that its age tells of use. */
 #define STATE_REFRESH_MS 3600000
+#define EXPIRE_RETRY_MS 60000
 
 /* ---- checks -------------------------------------------------------------------------------------------------------- */
 
@@ -335,10 +336,12 @@ int broker_txn_commit_offsets(struct broker *b, const char *transactional_id, in
     return rc;
 }
 
-static int expire_one(struct broker *b, struct txn *t, int64_t now, struct err *e)
+/* *aborted: it was open, and is aborted; else its end was decided before, or somebody else was faster. */
+static int expire_one(struct broker *b, struct txn *t, int64_t now, bool *aborted, struct err *e)
 {
     pthread_mutex_lock(&t->lock);
     bool prepared = txn_is_prepared(t->state);
+    *aborted = t->state == TXN_ONGOING && !t->ending;
     pthread_mutex_unlock(&t->lock);
     if (prepared)
         return txn_finish(b, t, e);
@@ -373,16 +376,33 @@ static struct txn *next_overdue(struct broker *b, int64_t now, int64_t *next)
     return found;
 }
 
+/*
+ * One that is overdue still, as it could not be aborted, or as somebody else is ending it just now, is looked at again later:
+ * it must keep neither the others nor upkeep.
+ */
+static void put_off(struct txn *t, int64_t now, bool failed)
+{
+    pthread_mutex_lock(&t->lock);
+    int64_t deadline = atomic_load(&t->deadline);
+    if (deadline <= now)
+        atomic_store(&t->deadline,
+                     now + (failed && !txn_is_prepared(t->state) ? EXPIRE_RETRY_MS : TXN_RETRY_MS));
+    pthread_mutex_unlock(&t->lock);
+}
+
 int64_t txns_expire(struct broker *b, int64_t now)
 {
     int64_t next;
     for (struct txn *t; (t = next_overdue(b, now, &next));) {
         struct err e;
-        if (expire_one(b, t, now, &e)) { /* the journal failed, or memory is short: again in a while */
-            diag_warn("broker", "aborting the overdue transaction of %s: %s", t->id, e.text);
-            return now + 60000;
-        }
-        diag_info("broker", "transaction of %s was open for longer than its timeout and is aborted", t->id);
+        bool aborted = false;
+        int rc = expire_one(b, t, now, &aborted, &e);
+        if (rc) /* the journal failed, or memory is short */
+            diag_warn("broker", "ending the overdue transaction of %s: %s", t->id, e.text);
+        else if (aborted)
+            diag_info("broker", "transaction of %s was open for longer than its timeout and is aborted",
+                      t->id);
+        put_off(t, now, rc != ERR_OK);
     }
     return next;
 }

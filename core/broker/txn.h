@@ -98,6 +98,8 @@ int txn_parts_copy(const struct txn_parts *from, struct txn_parts *to, struct er
 /* ---- work: one change of a transaction ------------------------------------------------------------------------- */
 
 struct txn_work;
+#define TXN_RETRY_MS 1000 /* until an end that was decided and could not be written is tried again */
+
 /*
  * Decides under the transaction's lock: an error, or what to do by filling in the work's plan. May be called again.
  */

@@ -22,7 +22,6 @@
 #include "broker/txn.h"
 #include "broker/upkeep.h"
 
-#define FINISH_RETRY_MS 1000
 enum { MARKER_BYTES = 128 }; /* a marker's batch has 78 */
 
 /* ---- which ones ---------------------------------------------------------------------------------------------------- */
@@ -267,8 +266,9 @@ static int finish(struct broker *b, struct txn *t, struct err *e)
         rc = keep_left(&m, e);
     else if (!rc)
         rc = write_state(b, t, check_complete, false, false, e);
-    if (rc && !m.out_of_service) {
-        int64_t again = clock_mono_ms() + FINISH_RETRY_MS;
+    if (rc) { /* what waits for a restart is not tried before */
+        bool hopeless = m.out_of_service || !disk_in_service(b->disks[0]);
+        int64_t again = hopeless ? INT64_MAX : clock_mono_ms() + TXN_RETRY_MS;
         atomic_store(&t->deadline, again);
         upkeep_poke(b, again);
     }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/diag.h"
+#include "broker/txn.h"
 #include "tests/lib/power.h"
 
 struct sender {
@@ -237,6 +238,81 @@ static void test_full_at_the_markers(void **state)
     mem_free(logs);
 }
 
+static void open_one(struct fixture *f, const char *id, const char *topic)
+{
+    int64_t producer;
+    int16_t epoch;
+    struct txn_partition part = {topic, 0};
+    assert_ok(broker_init_producer(f->b, id, 60000, &producer, &epoch, &f->e), &f->e);
+    assert_ok(broker_txn_add_partitions(f->b, id, producer, epoch, &part, 1, &f->e), &f->e);
+}
+
+static int count_in_state(struct fixture *f, const char *state)
+{
+    struct txn_info *list;
+    size_t n;
+    int found = 0;
+    assert_ok(broker_txns(f->b, &list, &n, &f->e), &f->e);
+    for (size_t i = 0; i < n; i++)
+        found += strcmp(list[i].state, state) == 0;
+    txn_infos_free(list, n);
+    return found;
+}
+
+/* One whose end waits for its disk does not keep the others, which let their time pass, from being aborted. */
+static void test_one_that_cannot_end_keeps_no_other(void **state)
+{
+    struct disks *d = *state;
+    struct fixture *f = &d->f;
+    char id[16];
+    fixture_close(f);
+    d->no_threads = true;
+    assert_ok(disks_open_again(d), &f->e);
+    create(f, "t", 2);
+    create(f, "main", 1);
+    assert_int_equal(disk_of(f, "main", 0), 0);
+    struct sender s = init(f);
+    assert_ok(join_both(f, &s), &f->e);
+    assert_ok(send_both(f, &s, "a", 0), &f->e);
+    char *logs = mem_printf("%s/logs/", d->second);
+    fault_arm_at(FAULT_WRITE, logs, 1, ENOSPC, true);
+    assert_ok(end(f, &s, true), &f->e);
+    for (int i = 0; i < 8; i++) {
+        snprintf(id, sizeof id, "y%d", i);
+        open_one(f, id, "main");
+    }
+    broker_step(f->b, clock_mono_ms() + 120000);
+    assert_int_equal(count_in_state(f, "CompleteAbort"), 8);
+    assert_int_equal(count_in_state(f, "PrepareCommit"), 1);
+    fault_arm_at(FAULT_WRITE, d->second, 1, EIO, true); /* and now the disk is lost */
+    broker_step(f->b, clock_mono_ms() + 240000);
+    open_one(f, "late", "main");
+    broker_step(f->b, clock_mono_ms() + 480000);
+    assert_int_equal(count_in_state(f, "CompleteAbort"), 9);
+    fault_disarm();
+    mem_free(logs);
+}
+
+/* Its time passes while its end is under way, in another thread: upkeep leaves it to that. */
+static void test_overdue_while_it_ends(void **state)
+{
+    struct disks *d = *state;
+    struct fixture *f = &d->f;
+    fixture_close(f);
+    d->no_threads = true;
+    assert_ok(disks_open_again(d), &f->e);
+    create(f, "t", 2);
+    struct sender s = init(f);
+    assert_ok(join_both(f, &s), &f->e);
+    struct txn *t = txn_find(f->b, "x");
+    t->ending = true;
+    broker_step(f->b, clock_mono_ms() + 120000);
+    assert_string_equal(state_of(f), "Ongoing");
+    t->ending = false;
+    broker_step(f->b, clock_mono_ms() + 240000);
+    assert_string_equal(state_of(f), "CompleteAbort");
+}
+
 /* A whole transaction whose data does not fit on one disk: nothing of it is shown, its sequences are not used twice. */
 static void test_data_refused(void **state)
 {
@@ -420,6 +496,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_timeout, disks_setup, disks_teardown),
         cmocka_unit_test_setup_teardown(test_disk_fails_at_the_markers, disks_setup, disks_teardown),
         cmocka_unit_test_setup_teardown(test_full_at_the_markers, disks_setup, disks_teardown),
+        cmocka_unit_test_setup_teardown(test_one_that_cannot_end_keeps_no_other, disks_setup, disks_teardown),
+        cmocka_unit_test_setup_teardown(test_overdue_while_it_ends, disks_setup, disks_teardown),
         cmocka_unit_test_setup_teardown(test_data_refused, disks_setup, disks_teardown),
         cmocka_unit_test(test_kill_anywhere),
         cmocka_unit_test(test_power_loss_anywhere),
