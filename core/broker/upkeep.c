@@ -25,7 +25,8 @@ struct upkeep {
     _Atomic(int64_t) wake_at; /* clock_mono_ms */
     int64_t next_retention;
     struct retention_clock clock;
-    int64_t next_space;   /* when room on the disks is looked at again */
+    int64_t next_space;   /* room on the disks is not looked at again before */
+    int64_t space_due;    /* when it has to be; INT64_MAX: once something is appended */
     uint64_t space_bytes; /* appended when it was looked at last */
 };
 
@@ -117,7 +118,7 @@ static int64_t look_at_room(struct broker *b, struct upkeep *u, int64_t now)
 {
     bool short_of_room = false;
     if (now < u->next_space)
-        return u->next_space;
+        return u->space_due;
     for (size_t i = 0; i < b->disk_count; i++) {
         struct disk *d = b->disks[i];
         disk_space_check(d, now);
@@ -129,7 +130,7 @@ static int64_t look_at_room(struct broker *b, struct upkeep *u, int64_t now)
     bool busy = bytes != u->space_bytes;
     u->space_bytes = bytes;
     u->next_space = now + SPACE_CHECK_MS;
-    return busy || short_of_room ? u->next_space : INT64_MAX;
+    return u->space_due = busy || short_of_room ? u->next_space : INT64_MAX;
 }
 
 /* ---- flush.ms ------------------------------------------------------------------------------------------------------ */
@@ -350,7 +351,7 @@ int upkeep_start(struct broker *b, struct err *e)
     atomic_init(&u->wake_at, INT64_MAX);
     u->next_retention = clock_mono_ms() + b->o.retention_check_ms;
     retention_now(u); /* jumps are told from here on */
-    u->next_space = clock_mono_ms() + SPACE_CHECK_MS;
+    u->next_space = u->space_due = clock_mono_ms() + SPACE_CHECK_MS;
     /* The first round releases what recovery left in the journal, and what was sealed before it is told of. */
     b->upkeep = u;
     for (size_t i = 0; i < b->disk_count; i++)

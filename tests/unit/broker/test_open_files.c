@@ -114,8 +114,10 @@ static void test_idle_logs_close_their_files(void **state)
     assert_true(count_files() > 0 && count_files() < 4);
     while (count_files() > 0)
         next = broker_step(f->b, now = next);
-    int64_t retention = broker_step(f->b, now);
-    assert_true(retention > now + 60000); /* nothing to be done for them any more */
+    next = broker_step(f->b, now);
+    if (next <= now + 60000) /* room on the disk is looked at once more after the last append */
+        next = broker_step(f->b, now = next);
+    assert_true(next > now + 60000); /* retention: nothing else is to be done for them any more */
     expect_all(f, "many", 8, READ_COMMITTED, "v0");
 }
 
