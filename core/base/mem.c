@@ -3,6 +3,7 @@
  */
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -89,4 +90,9 @@ char *mem_printf(const char *fmt, ...)
 void mem_free(void *p)
 {
     free(p);
+}
+
+void mem_trim(void)
+{
+    malloc_trim(0);
 }

@@ -18,4 +18,7 @@ void *mem_dup(const void *data, size_t n); /* n may be 0: still a valid pointer 
 char *mem_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void mem_free(void *p); /* NULL is fine */
 
+/* Gives the system back what was freed; takes some ms. For moments of rest. */
+void mem_trim(void);
+
 #endif

@@ -13,6 +13,7 @@
 #include "base/diag.h"
 #include "base/files.h"
 #include "base/io.h"
+#include "base/mem.h"
 #include "base/thread.h"
 #include "broker/upkeep.h"
 
@@ -21,6 +22,7 @@ enum {
     SWEEP_MAX = 256,     /* logs closed at once, so that other upkeep is not late */
     SWEEP_PAUSE_MS = 20, /* before the next so many */
     LEAST_FILES = 16,
+    MANY = 32,        /* logs to flush for which the file system is synced first */
     FOR_OTHERS = 256, /* files left to journal, sockets, connectors where the limit is low */
 };
 
@@ -56,6 +58,7 @@ void open_files_used(struct broker *b, struct partition *p)
     if (atomic_load_explicit(&p->recent, memory_order_relaxed))
         return;
     atomic_store_explicit(&p->recent, true, memory_order_relaxed);
+    atomic_store_explicit(&p->stuck, false, memory_order_relaxed);
     upkeep_poke(b, clock_mono_ms() + IDLE_MS);
 }
 
@@ -67,11 +70,22 @@ static bool close_files(struct partition *p, struct log *log)
     if (log_open_files(log) == 0)
         return true;
     if (partition_flush(p, &e)) {
+        atomic_store(&p->stuck, true);
         diag_warn("broker", "%s: its files stay open: %s", log_name(log), e.text);
         return false;
     }
     log_close_idle(log);
     return log_open_files(log) == 0;
+}
+
+/* Many logs' own syncs find little left to do after one of the file system (closing.c does the same). */
+static void sync_first(struct broker *b, size_t files)
+{
+    if (files < MANY)
+        return;
+    for (size_t i = 0; i < b->disk_count; i++)
+        if (disk_in_service(b->disks[i]))
+            io_sync_fs(b->disks[i]->logs_dir);
 }
 
 /* Down to `target` open files, in at most two rounds: the first one may only find partitions that are used. */
@@ -83,10 +97,12 @@ static void evict(struct broker *b, int target)
     size_t n;
     if (topics_all(&b->topics, &list, &n, &e))
         return; /* no memory; whoever needs a file will be told if there is none */
+    int open = atomic_load(&f->count);
+    sync_first(b, open > target ? (size_t)(open - target) : 0);
     for (size_t i = 0; i < 2 * n && atomic_load(&f->count) > target; i++) {
         struct partition *p = list[f->hand++ % n];
         struct log *log = partition_log(p);
-        if (log && log_open_files(log) > 0 && !atomic_exchange(&p->recent, false))
+        if (log && log_open_files(log) > 0 && !atomic_exchange(&p->recent, false) && !atomic_load(&p->stuck))
             close_files(p, log);
     }
     partitions_release(&b->topics, list, n);
@@ -122,6 +138,20 @@ static void relieve(struct broker *b)
     pthread_mutex_unlock(&f->evict);
 }
 
+static bool is_resting(struct partition *p)
+{
+    struct log *log = partition_log(p);
+    return log && log_open_files(log) > 0 && !atomic_load(&p->recent) && !atomic_load(&p->stuck);
+}
+
+static size_t count_resting(struct partition **list, size_t n)
+{
+    size_t resting = 0;
+    for (size_t i = 0; i < n; i++)
+        resting += is_resting(list[i]);
+    return resting < SWEEP_MAX ? resting : SWEEP_MAX;
+}
+
 int64_t open_files_sweep(struct broker *b, struct partition **list, size_t n, int64_t now)
 {
     struct open_files *f = &b->files;
@@ -130,11 +160,12 @@ int64_t open_files_sweep(struct broker *b, struct partition **list, size_t n, in
         relieve(b);
     if (now < f->next_sweep)
         return atomic_load(&f->count) ? f->next_sweep : INT64_MAX;
-    for (size_t i = 0; i < n && closed < SWEEP_MAX; i++) {
-        struct log *log = partition_log(list[i]);
-        if (log && log_open_files(log) > 0 && !atomic_load(&list[i]->recent))
-            closed += close_files(list[i], log);
-    }
+    sync_first(b, count_resting(list, n));
+    for (size_t i = 0; i < n && closed < SWEEP_MAX; i++)
+        if (is_resting(list[i]))
+            closed += close_files(list[i], partition_log(list[i]));
+    if (closed > 0 && closed < SWEEP_MAX)
+        mem_trim(); /* once for all that came to rest */
     bool more = closed == SWEEP_MAX;
     for (size_t i = 0; i < n && !more; i++)
         atomic_store(&list[i]->recent, false);

@@ -97,6 +97,7 @@ struct partition {
     int64_t clean_after;         /* the cleaner's own: not before, after an error that may pass */
 
     atomic_bool recent;           /* used since open_files.c looked last */
+    atomic_bool stuck;            /* its files could not be closed, which was said; until it is used again */
     atomic_int pending;           /* staged appends that are not yet committed */
     atomic_bool dirty;            /* appended since the last flush */
     atomic_bool journaled;        /* since the start or before it, whatever the topic's durability is now */
