@@ -40,8 +40,11 @@ int log_set_compacted_end(struct log *log, int64_t offset, struct err *e)
 {
     char *path = mem_printf("%s/" COMPACTED_FILE, log->dir->path);
     int rc = path ? compacted_file_write(path, offset, e) : err_nomem(e);
-    if (rc == ERR_OK)
+    if (rc == ERR_OK) {
+        pthread_mutex_lock(&log->state); /* readers ask for it */
         log->compacted_end = offset;
+        pthread_mutex_unlock(&log->state);
+    }
     mem_free(path);
     return rc;
 }

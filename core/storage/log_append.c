@@ -394,6 +394,8 @@ static int append_locked(struct append *a, struct log_appended *out, struct err 
                      log->config.segment_bytes);
     if (rc == ERR_OK)
         rc = assign_offsets(a, e);
+    /* From here on no reader that leaves closes the files: descriptors are used after the segment's lock was let go. */
+    atomic_store(&log_active(log)->warm, true);
     if (rc == ERR_OK)
         rc = segment_first_timestamp(log_active(log), e);
     if (rc)

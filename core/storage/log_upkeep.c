@@ -28,11 +28,13 @@ static int trim_segment(struct segment *s, struct err *e)
     int fd;
     if (s->allocated <= s->size)
         return ERR_OK;
+    segment_ref(s); /* keeps a reader that leaves from closing the file meanwhile */
     int rc = segment_fd(s, FILE_LOG, false, &fd, e);
     if (rc == ERR_OK)
         rc = io_truncate(fd, s->size, segment_path(s, FILE_LOG, path), e);
     if (rc == ERR_OK)
         s->allocated = s->size;
+    segment_unref(s);
     return rc;
 }
 

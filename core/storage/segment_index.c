@@ -311,14 +311,18 @@ int segment_read_first_timestamp(struct segment *s, int64_t size, int64_t *times
     *timestamp = -1;
     if (size == 0)
         return ERR_OK;
+    segment_ref(s); /* keeps a reader that leaves from closing the file meanwhile */
     int rc = segment_fd(s, FILE_LOG, false, &fd, e);
-    if (rc)
-        return rc;
-    scan_init(&scan, fd, segment_path(s, FILE_LOG, path), 0, size, s->base, window, sizeof window);
-    rc = scan_header(&scan, &h, e);
-    if (rc == ERR_OK)
-        *timestamp = h.max_timestamp;
-    return rc == ERR_CORRUPT ? ERR_OK : rc; /* a damaged first batch tells no time: no roll by time then */
+    if (rc == ERR_OK) {
+        scan_init(&scan, fd, segment_path(s, FILE_LOG, path), 0, size, s->base, window, sizeof window);
+        rc = scan_header(&scan, &h, e);
+        if (rc == ERR_OK)
+            *timestamp = h.max_timestamp;
+        else if (rc == ERR_CORRUPT)
+            rc = ERR_OK; /* a damaged first batch tells no time: no roll by time then */
+    }
+    segment_unref(s);
+    return rc;
 }
 
 int64_t segment_waited(const struct segment *s, int64_t timestamp, int64_t now_ms)
