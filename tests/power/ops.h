@@ -41,6 +41,11 @@ bool op_retry(struct world *w);         /* an idempotent producer sends its last
 void async_forget(struct world *w);     /* after the store was closed */
 
 bool op_txn(struct world *w); /* ops_txn.c */
+/*
+ * Has an open transaction an offset of the topic for the group (-1: any)? A commit of the same offset beside it is left out:
+ * which of the two counts after a compaction is in docs/design/left.md.
+ */
+bool has_pending_offset(const struct world *w, int group, int topic);
 
 bool op_create_topic(struct world *w); /* ops_topic.c */
 bool op_delete_topic(struct world *w);

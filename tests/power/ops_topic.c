@@ -46,20 +46,11 @@ bool op_create_topic(struct world *w)
     return true;
 }
 
-/* Offsets of open transactions for the topic would come back with their commit: the store does not forget those. */
-static bool has_pending_offsets(struct world *w, int topic)
-{
-    for (int i = 0; i < MODEL_IDS; i++)
-        for (int g = 0; w->model.ids[i].txn >= 0 && g < MODEL_GROUPS; g++)
-            if (w->model.txns[w->model.ids[i].txn].offsets[g][topic] >= 0)
-                return true;
-    return false;
-}
-
 bool op_delete_topic(struct world *w)
 {
     int topic;
-    if (!choose_topic(w, true, &topic) || has_pending_offsets(w, topic))
+    /* Offsets of open transactions for the topic would come back with their commit: the store does not forget those. */
+    if (!choose_topic(w, true, &topic) || has_pending_offset(w, -1, topic))
         return true;
     world_say(w, "delete %s", world_topic_name(topic));
     w->model.topics[topic].presence = GOING;

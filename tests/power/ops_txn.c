@@ -184,11 +184,20 @@ static bool append(struct world *w, int id)
     return on;
 }
 
+bool has_pending_offset(const struct world *w, int group, int topic)
+{
+    for (int i = 0; i < MODEL_IDS; i++)
+        for (int g = 0; w->model.ids[i].txn >= 0 && g < MODEL_GROUPS; g++)
+            if ((group < 0 || g == group) && w->model.txns[w->model.ids[i].txn].offsets[g][topic] >= 0)
+                return true;
+    return false;
+}
+
 static bool add_offset(struct world *w, int id)
 {
     struct target at;
     int group = (int)rng_below(&w->rng, MODEL_GROUPS);
-    if (!choose_target(w, false, &at))
+    if (!choose_target(w, false, &at) || has_pending_offset(w, group, at.topic))
         return true;
     struct group_offset o = {
         .topic = world_topic_name(at.topic), .offset = (int64_t)rng_below(&w->rng, 1000), .leader_epoch = -1};

@@ -62,6 +62,11 @@ static const struct {
     {"add_dir", "several data directories: --two"},
     {"disks_open", "several data directories: --two"},
     {"remove_replaced", "compaction: tests/unit/storage/test_clean_faults"},
+    {"write_offsets", "the second try, from a full disk's reserve: tests/unit/broker/test_space"},
+    {"write_state", "how far the scrub is: without it it begins anew"},
+    {"settle_names", "compaction of several segments into one: tests/unit/storage/test_clean_faults"},
+    {"make_swap", "compaction: tests/unit/storage/test_clean_faults"},
+    {"flush", "compaction: tests/unit/storage/test_clean_faults"},
 };
 
 struct plant {

@@ -1,12 +1,14 @@
 /*
  * run: a schedule from its seed: some lives of a store, each ended by a loss of power or a clean stop.
  */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/diag.h"
+#include "base/fault.h"
 #include "tests/power/fibers.h"
 #include "tests/power/ops.h"
 #include "tests/power/run.h"
@@ -72,6 +74,8 @@ bool op_open(struct world *w)
                                .data_dir_count = w->two ? 1 : 0,
                                .journal_file_bytes = JOURNAL_FILE,
                                .retention_check_ms = 700,
+                               .cleaner_backoff_ms = 400,
+                               .cleaner_dedupe_bytes = 1 << 20,
                                .offsets_partitions = INTERNAL_PARTITIONS,
                                .txn_partitions = INTERNAL_PARTITIONS};
     world_say(w, "open");
@@ -112,7 +116,7 @@ static bool commit_offset(struct world *w)
 {
     struct target at;
     int group = (int)rng_below(&w->rng, MODEL_GROUPS);
-    if (!choose_target(w, false, &at))
+    if (!choose_target(w, false, &at) || has_pending_offset(w, group, at.topic))
         return true;
     struct group_offset o = {.topic = world_topic_name(at.topic),
                              .offset = rng_once_in(&w->rng, 8) ? -1 : (int64_t)rng_below(&w->rng, 1000),
@@ -166,7 +170,10 @@ bool op_any(struct world *w)
 /* Opens after whatever happened, and looks at everything. False: power was cut again meanwhile. */
 static bool recover(struct world *w)
 {
-    return op_open(w) && check_recovered(w) && op_init_producers(w) && check_all(w);
+    if (!op_open(w) || !check_recovered(w))
+        return false;
+    w->loose = false;
+    return op_init_producers(w) && check_all(w);
 }
 
 /* The power fails, or only the process is killed: then the kernel keeps what it has, of page-cache topics, too. */
@@ -189,16 +196,45 @@ static void lose(struct world *w, bool power)
     world_say(w, power ? "power is back" : "killed");
 }
 
+/* From some call on, one fails, or all of its kind, or two kinds; or the disk is full. Errors end the life, not the test. */
+static void plan_faults(struct world *w)
+{
+    static const enum fault_point points[] = {FAULT_WRITE, FAULT_SYNC, FAULT_READ, FAULT_META};
+    w->faults = w->loose = rng_once_in(&w->rng, 4);
+    if (!w->faults)
+        return;
+    if (rng_once_in(&w->rng, 4))
+        sim_set_blocks(sim_used_blocks() + 1 + (int64_t)rng_below(&w->rng, 60));
+    for (unsigned n = 1 + (unsigned)rng_below(&w->rng, 2); n-- > 0;) {
+        enum fault_point point = points[rng_below(&w->rng, 4)];
+        bool write = point == FAULT_WRITE || point == FAULT_META;
+        int errnum = write && rng_once_in(&w->rng, 2) ? ENOSPC : EIO;
+        uint64_t nth = 1 + rng_below(&w->rng, point == FAULT_READ ? 3000 : 150);
+        world_say(w, "fault %d in call %llu, error %d", (int)point, (unsigned long long)nth, errnum);
+        fault_arm(point, nth, errnum, rng_once_in(&w->rng, 4));
+    }
+}
+
+static void end_faults(void)
+{
+    fault_disarm();
+    sim_set_blocks(0);
+}
+
 static void one_life(struct world *w)
 {
     static const unsigned lives[] = {20, 200, 1000, 3000};
     unsigned ops = (unsigned)rng_below(&w->rng, 60);
     sim_cut_in(1 + rng_below(&w->rng, lives[rng_below(&w->rng, 4)]));
     bool on = recover(w);
+    if (on)
+        plan_faults(w);
     while (on && ops-- > 0)
         on = op_any(w);
-    if (on && rng_once_in(&w->rng, 3)) /* the power fails after a clean stop */
+    end_faults();
+    if (w->b && !sim_is_cut() && rng_once_in(&w->rng, 3)) /* the power fails after a clean stop */
         op_close(w);
+    w->faults = false;
     lose(w, !rng_once_in(&w->rng, 4));
 }
 

@@ -6,7 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/topic.h"
 #include "tests/power/world.h"
+
+enum { INTERNAL_SEGMENT_BATCHES = 6 };
 
 void settings_choose(struct world *w, struct model_settings *s)
 {
@@ -79,4 +82,20 @@ void settings_change(const struct model_settings *from, const struct model_setti
         kept++;
     }
     out->n = kept;
+}
+
+/* Internal topics cannot be told to have small segments: the linker puts this before the store's own function. */
+int __real_topic_settings_make(const struct topic_defaults *defaults, const struct topic_config_entry *config,
+                               size_t n, bool internal, struct topic_settings **out, struct err *e);
+int __wrap_topic_settings_make(const struct topic_defaults *defaults, const struct topic_config_entry *config,
+                               size_t n, bool internal, struct topic_settings **out, struct err *e);
+int __wrap_topic_settings_make(const struct topic_defaults *defaults, const struct topic_config_entry *config,
+                               size_t n, bool internal, struct topic_settings **out, struct err *e)
+{
+    int rc = __real_topic_settings_make(defaults, config, n, internal, out, e);
+    if (rc == ERR_OK && internal) {
+        (*out)->log.segment_index_bytes = 8 * INTERNAL_SEGMENT_BATCHES;
+        (*out)->log.index_interval_bytes = 0;
+    }
+    return rc;
 }

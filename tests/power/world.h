@@ -19,6 +19,7 @@ struct world {
     bool trace;
     bool two;    /* data directories: what must be there as a whole stays in one of them, see ops */
     bool faults; /* calls may fail by themselves */
+    bool loose;  /* some did: what is unsure may stand between what is sure */
     struct buf in, scratch, out;
 };
 
@@ -27,7 +28,10 @@ _Noreturn void world_fail(struct world *w, const char *fmt, ...) __attribute__((
 void world_say(struct world *w, const char *fmt, ...)
     __attribute__((format(printf, 2, 3))); /* when tracing */
 
-/* True if the power is cut (or, with faults, the call may have failed); an error that nothing explains ends the test. */
+/*
+ * True if the power is cut or, with faults, the call failed: then its outcome is unsure, and this life of the store ends. An
+ * error that nothing explains ends the test.
+ */
 bool world_gone(struct world *w, int rc, const char *what);
 
 /* Retention runs by itself; what it may have deleted by now. To be called before whatever changes that. */

@@ -1,6 +1,6 @@
 /*
- * Many threads at once: appends, groups, transactions, readers, offsets, and topics that come and go beneath them. Made
- * for the thread sanitizer; what it checks itself is that nothing fails in another way than by a topic's absence.
+ * Many threads at once: appends, groups, transactions, readers, offsets, retention, compaction, deletion of records, changes
+ * of settings, and topics that come and go beneath them. Made for the thread sanitizer; what it checks itself is that nothing fails in another way than by a topic's absence.
  */
 #include "tests/unit/broker/helper.h"
 
@@ -104,15 +104,93 @@ static void *come_and_go(void *arg)
     return NULL;
 }
 
+/* Small segments of a few keys: the cleaner and retention have something to do, and readers meet what they do. */
+static void *write_keys(void *arg)
+{
+    struct shared *s = arg;
+    struct fixture f = {.b = s->b, .key_bytes = 8};
+    buf_init(&f.batch, 1 << 20);
+    for (int i = 0; i < ROUNDS; i++) {
+        struct produce_request r = make_request(&f, "compacted", 0, "k", i, 1, BATCH_NO_PRODUCER);
+        assert_ok(broker_produce(s->b, &r, 1, false, &f.e), &f.e);
+        r = make_request(&f, "short", 0, "r", i, 1, BATCH_NO_PRODUCER);
+        assert_ok(broker_produce(s->b, &r, 1, false, &f.e), &f.e);
+    }
+    buf_free(&f.batch);
+    return NULL;
+}
+
+static void *read_keys(void *arg)
+{
+    struct shared *s = arg;
+    struct err e;
+    while (!atomic_load(&s->stop)) {
+        struct log_range r;
+        int64_t start, ts, offset;
+        assert_ok(broker_list_offset(s->b, "compacted", 0, 1, READ_UNCOMMITTED, &offset, &ts, &e), &e);
+        for (offset = 0;; offset = r.next_offset) {
+            uint8_t head[BATCH_HEADER_SIZE];
+            struct batch_header h;
+            assert_ok(broker_locate(s->b, "compacted", 0, offset, 1, READ_UNCOMMITTED, &r, &e), &e);
+            if (r.bytes == 0)
+                break;
+            assert_ok(log_range_read(&r, 0, head, sizeof head, &e), &e);
+            assert_ok(batch_header_decode(head, sizeof head, &h, &e), &e);
+            assert_true(h.base_offset == r.base_offset && batch_last_offset(&h) + 1 == r.next_offset);
+            log_range_release(&r);
+        }
+        log_range_release(&r);
+        assert_ok(broker_list_offset(s->b, "short", 0, -2, READ_UNCOMMITTED, &start, &ts, &e), &e);
+        int rc = broker_locate(s->b, "short", 0, start, 1, READ_UNCOMMITTED, &r, &e);
+        if (rc)
+            assert_code(rc, ERR_OFFSET_OUT_OF_RANGE, &e); /* retention was faster */
+        else
+            log_range_release(&r);
+    }
+    return NULL;
+}
+
+static void *change_and_delete(void *arg)
+{
+    struct shared *s = arg;
+    struct topic_config_entry few = {"segment.index.bytes", "24"}, more = {"segment.index.bytes", "64"};
+    struct err e;
+    for (int i = 0; i < ROUNDS; i++) {
+        int64_t low;
+        assert_ok(broker_alter_topic(s->b, "compacted", i % 2 ? &few : &more, 1, &e), &e);
+        assert_ok(broker_delete_records(s->b, "short", 0, -1, &low, &e), &e);
+    }
+    return NULL;
+}
+
+static void make_small_topics(struct fixture *f)
+{
+    static const struct topic_config_entry compacted[] = {{"cleanup.policy", "compact"},
+                                                          {"index.interval.bytes", "0"},
+                                                          {"segment.index.bytes", "24"},
+                                                          {"min.cleanable.dirty.ratio", "0.01"}},
+                                           brief[] = {{"index.interval.bytes", "0"},
+                                                      {"segment.index.bytes", "24"},
+                                                      {"retention.bytes", "300"},
+                                                      {"file.delete.delay.ms", "1"}};
+    assert_ok(broker_create_topic(f->b, "compacted", 1, compacted, 4, NULL, &f->e), &f->e);
+    assert_ok(broker_create_topic(f->b, "short", 1, brief, 4, NULL, &f->e), &f->e);
+}
+
 static void test_all_at_once(void **state)
 {
     struct fixture *f = *state;
     struct shared s = {0};
-    pthread_t threads[WRITERS + 2], reader;
+    pthread_t threads[WRITERS + 4], reader, key_reader;
     create(f, "stays", 2);
     create(f, "comes-and-goes", 1);
+    make_small_topics(f);
     fixture_close(f);
-    struct broker_options o = {.data_dir = f->dir, .journal_file_bytes = 1 << 20, .retention_check_ms = 3};
+    struct broker_options o = {.data_dir = f->dir,
+                               .journal_file_bytes = 1 << 20,
+                               .retention_check_ms = 3,
+                               .cleaner_backoff_ms = 2,
+                               .cleaner_dedupe_bytes = 1 << 20};
     assert_ok(broker_open(&f->b, &o, &f->e), &f->e);
     s.b = f->b;
     assert_int_equal(pthread_create(&reader, NULL, read_on, &s), 0);
@@ -120,10 +198,14 @@ static void test_all_at_once(void **state)
         assert_int_equal(pthread_create(&threads[i], NULL, write_both, &s), 0);
     assert_int_equal(pthread_create(&threads[WRITERS], NULL, run_transactions, &s), 0);
     assert_int_equal(pthread_create(&threads[WRITERS + 1], NULL, come_and_go, &s), 0);
-    for (int i = 0; i < WRITERS + 2; i++)
+    assert_int_equal(pthread_create(&threads[WRITERS + 2], NULL, write_keys, &s), 0);
+    assert_int_equal(pthread_create(&threads[WRITERS + 3], NULL, change_and_delete, &s), 0);
+    assert_int_equal(pthread_create(&key_reader, NULL, read_keys, &s), 0);
+    for (int i = 0; i < WRITERS + 4; i++)
         pthread_join(threads[i], NULL);
     atomic_store(&s.stop, true);
     pthread_join(reader, NULL);
+    pthread_join(key_reader, NULL);
     int64_t end, stable, ts;
     for (int32_t i = 0; i < 2; i++) {
         assert_ok(broker_list_offset(f->b, "stays", i, -1, READ_UNCOMMITTED, &end, &ts, &f->e), &f->e);
