@@ -185,6 +185,25 @@ static void retain_one(struct broker *b, struct partition *p, int64_t now_wall, 
         diag_info("broker", "%s: retention deleted %d segments", log_name(log), deleted);
 }
 
+/* Opens and flushes what has old data. Only a full disk, which may be helped, is an error; others are said and concern this one. */
+static int prepare_one(struct broker *b, struct partition *p, int64_t *below, struct err *e)
+{
+    struct log *log;
+    int rc = has_retention(p) ? partition_open(b, p, false, &log, e) : ERR_OK;
+    if (rc)
+        return ERR_OK; /* said when it failed first */
+    log = partition_log(p);
+    if (log && log_recovery_point(log) < log_end_offset(log) && (rc = partition_flush(p, e))) {
+        if (rc == ERR_NO_SPACE)
+            return rc;
+        if (rc != ERR_LOG_FAILED) /* which was said, too */
+            diag_warn("broker", "%s: retention is put off: %s", log_name(log), e->text);
+        return ERR_OK;
+    }
+    *below = checkpoint_point(p);
+    return ERR_OK;
+}
+
 /*
  * Recovery points go to disk before segments are removed: entries of those may still be in the journal, and recovery
  * passes over what is below the recovery point instead of writing it anew. below[i]: nothing beyond is to be removed.
@@ -192,20 +211,10 @@ static void retain_one(struct broker *b, struct partition *p, int64_t now_wall, 
 static int prepare_retention(struct broker *b, struct partition **list, size_t n, int64_t *below,
                              struct err *e)
 {
-    for (size_t i = 0; i < n; i++) {
-        struct log *log;
-        int rc = has_retention(list[i]) ? partition_open(b, list[i], false, &log, e) : ERR_OK;
-        if (rc)
-            continue; /* said when it failed first; the others go on */
-        log = partition_log(list[i]);
-        if (log && log_recovery_point(log) < log_end_offset(log) && (rc = partition_flush(list[i], e))) {
-            if (!disk_in_service(list[i]->disk))
-                continue; /* it failed just now: said */
-            return rc;
-        }
-        below[i] = checkpoint_point(list[i]);
-    }
-    return checkpoint_all_recovery(b, e);
+    int rc = ERR_OK;
+    for (size_t i = 0; !rc && i < n; i++)
+        rc = prepare_one(b, list[i], &below[i], e);
+    return rc ? rc : checkpoint_all_recovery(b, e);
 }
 
 static bool use_reserves(struct broker *b)

@@ -54,6 +54,28 @@ static void test_retention(void **state)
     topic_info_free(&info);
 }
 
+/* A log that is out of service keeps its own old data, and no other's. */
+static void test_retention_beside_a_failed_log(void **state)
+{
+    struct fixture *f = *state;
+    struct topic_config_entry config[] = {{"segment.bytes", "1048576"}, {"retention.bytes", "2000000"}};
+    struct topic_config_entry weak[] = {{"durability", "page-cache"}, {"flush.messages", "1"}};
+    struct broker_options o = {.data_dir = f->dir, .no_threads = true};
+    assert_ok(broker_create_topic(f->b, "t", 1, config, 2, NULL, &f->e), &f->e);
+    assert_ok(broker_create_topic(f->b, "bad", 1, weak, 2, NULL, &f->e), &f->e);
+    fixture_close(f);
+    assert_ok(broker_open(&f->b, &o, &f->e), &f->e);
+    fill(f, "t", 60);
+    struct produce_request r = make_request(f, "bad", 0, "v", 0, 1, BATCH_NO_PRODUCER);
+    fault_arm_at(FAULT_SYNC, "/bad-0/", 1, EIO, false);
+    assert_int_not_equal(broker_produce(f->b, &r, 1, false, &f->e), ERR_OK);
+    fault_disarm();
+    broker_step(f->b, clock_mono_ms() + 600000);
+    assert_true(start_of(f, "t") >= 60 * 3 / 2);
+    assert_int_not_equal(broker_close(f->b, &f->e), ERR_OK); /* says that not all is well */
+    fixture_open(f);
+}
+
 /* Killed after retention: entries of removed segments are still in the journal and must not come back. */
 static void test_killed_after_retention(void **state)
 {
@@ -172,6 +194,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_retention, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_retention_beside_a_failed_log, setup, teardown),
         cmocka_unit_test_setup_teardown(test_killed_after_retention, setup, teardown),
         cmocka_unit_test_setup_teardown(test_journal_does_not_grow, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failed_journal, setup, teardown),
