@@ -482,8 +482,12 @@ int log_recover(struct log *log, const struct log_open_args *args, struct log_re
     if (rc == ERR_OK && !r.window)
         rc = err_nomem(e);
     if (rc == ERR_OK && log->count == 0) {
-        r.next = args->log_start_offset;
-        r.point = r.point < r.next ? r.next : r.point;
+        /*
+         * What is below the recovery point was there, and went: the last of it by retention perhaps, whose new segment's name
+         * was not on disk yet. No offset of it is given to another record.
+         */
+        r.next = args->log_start_offset > r.point ? args->log_start_offset : r.point;
+        r.point = r.next;
         rc = log_add_segment(log, r.next, e);
     } else if (rc == ERR_OK) {
         /* Snapshots beyond the recovery point may tell of batches that are gone. */

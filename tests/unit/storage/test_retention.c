@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/diag.h"
+#include "base/io.h"
 
 #define DAY INT64_C(86400000)
 
@@ -133,6 +134,29 @@ static void what_is_left_is_opened_again(void **state)
     log = open_log(&a, NULL);
     assert_int_equal(log_start_offset(log), 7);
     assert_int_equal(log_end_offset(log), 7);
+    close_log(log, true);
+}
+
+/* A loss of power kept the names of what was deleted, and not that of the new segment: no offset is given twice. */
+static void a_lost_active_segment_keeps_its_offsets(void **state)
+{
+    struct err e = {0};
+    struct log_open_args a = open_args(*state);
+    a.config.retention_ms = 1;
+    struct log *log = open_log(&a, NULL);
+    for (int i = 0; i < 7; i++)
+        append_at(log, EPOCH_MS);
+    assert_ok(log_flush(log, &e), &e);
+    assert_int_equal(retain(log, EPOCH_MS + DAY), 1);
+    close_log(log, false);
+    char *path = join(*state, "00000000000000000007.log");
+    assert_ok(io_unlink(path, &e), &e);
+    free(path);
+    a.recovery_point = a.durable_end = 7;
+    log = open_log(&a, NULL);
+    assert_int_equal(log_start_offset(log), 7);
+    assert_int_equal(log_end_offset(log), 7);
+    append_at(log, EPOCH_MS);
     close_log(log, true);
 }
 
@@ -307,6 +331,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_active_segment_goes_by_size, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_beyond_the_bound_goes, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_left_is_opened_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_lost_active_segment_keeps_its_offsets, setup, teardown),
         cmocka_unit_test_setup_teardown(without_timestamps_the_file_tells, setup, teardown),
         cmocka_unit_test_setup_teardown(future_timestamps, setup, teardown),
         cmocka_unit_test_setup_teardown(deleted_files_go_later, setup, teardown),
