@@ -92,7 +92,7 @@ static int set_config(struct broker *b, struct topic *t, const struct topic_conf
     return ERR_OK;
 }
 
-/* Checkpoints go by name: what they say of a topic that was deleted must not be taken for a new one's. */
+/* Checkpoints go by name: what they say of a topic that was deleted must not be taken for a new one's, or for what it gains. */
 static int forget_old_checkpoints(struct broker *b, struct err *e)
 {
     int rc = ERR_OK;
@@ -282,7 +282,7 @@ static int add_locked(struct broker *b, const char *name, int32_t total, struct 
     if (!rc && total <= t->count)
         rc = err_set(e, ERR_INVALID_PARTITIONS, "topic \"%s\" has %d partitions already; it can only grow",
                      name, t->count);
-    if (rc || (rc = topic_grow(t, total, &grown, e)))
+    if (rc || (rc = forget_old_checkpoints(b, e)) || (rc = topic_grow(t, total, &grown, e)))
         return rc;
     size_t n = (size_t)(total - t->count);
     place(b, t, grown, t->count, total);

@@ -309,6 +309,43 @@ static void test_log_sync_fails(void **state)
     mem_free(path);
 }
 
+/*
+ * A disk comes back whose checkpoints name a topic that was deleted and made anew without it: what they say is not taken for
+ * a partition that the new topic gets there.
+ */
+static void test_old_checkpoints_of_a_disk_that_comes_back(void **state)
+{
+    struct disks *d = *state;
+    struct fixture *f = &d->f;
+    create(f, "t", 2);
+    assert_int_equal(disk_of(f, "t", 1), 1);
+    for (int i = 0; i < 50; i++)
+        for (int32_t p = 0; p < 2; p++)
+            produce(f, "t", p, "old", i, 1);
+    fixture_restart_disks(d); /* which writes the checkpoints */
+    fault_arm_at(FAULT_WRITE, d->second, 1, EIO, true);
+    for (int32_t p = 0; p < 2; p++) {
+        struct produce_request r = make_request(f, "t", p, "x", 0, 1, BATCH_NO_PRODUCER);
+        broker_produce(f->b, &r, 1, false, &f->e);
+    }
+    fault_disarm();
+    assert_ok(broker_delete_topic(f->b, "t", &f->e), &f->e);
+    create(f, "t", 1);
+    assert_int_equal(disk_of(f, "t", 0), 0);
+    disks_kill(d);
+    assert_ok(disks_open_again(d), &f->e);
+    assert_ok(broker_add_partitions(f->b, "t", 3, &f->e), &f->e);
+    for (int32_t p = 1; p < 3; p++)
+        produce(f, "t", p, "new", 0, 1);
+    assert_int_equal(disk_of(f, "t", 1), 1);
+    disks_kill(d);
+    assert_ok(disks_open_again(d), &f->e);
+    for (int32_t p = 1; p < 3; p++) {
+        expect_all(f, "t", p, READ_COMMITTED, "new0");
+        assert_int_equal(partition_of(f, "t", p).end_offset, 1);
+    }
+}
+
 /* Without the main one nothing synced is appended anywhere. */
 static void test_main_fails(void **state)
 {
@@ -498,6 +535,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_segment_fails, disks_setup, disks_teardown),
         cmocka_unit_test_setup_teardown(test_read_only, disks_setup, disks_teardown),
         cmocka_unit_test_setup_teardown(test_log_sync_fails, disks_setup, disks_teardown),
+        cmocka_unit_test_setup_teardown(test_old_checkpoints_of_a_disk_that_comes_back, disks_setup,
+                                        disks_teardown),
         cmocka_unit_test_setup_teardown(test_main_fails, disks_setup, disks_teardown),
         cmocka_unit_test_setup_teardown(test_full, disks_setup, disks_teardown),
         cmocka_unit_test_setup_teardown(test_writers_while_a_disk_fails, disks_setup, disks_teardown),
