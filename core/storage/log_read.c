@@ -19,6 +19,7 @@ struct view {
     int64_t limit;         /* nothing at or beyond this offset is given out */
     int64_t next_base;     /* of the following segment; INT64_MAX: this is the active one */
     int64_t compacted_end; /* only below it are gaps as they should be */
+    int64_t end;           /* of the segment\'s offsets */
     int64_t position;      /* where to start, -1: ask the index */
     uint64_t cuts;
 };
@@ -101,6 +102,7 @@ static int look(struct log *log, int64_t offset, enum isolation isolation, struc
         v->segment = segment_ref(log->segments[i]);
         v->size = v->segment->size;
         v->next_base = i + 1 < log->count ? log->segments[i + 1]->base : INT64_MAX;
+        v->end = i + 1 < log->count ? v->next_base : log->end;
         for (unsigned k = 0; k < LOG_HINTS && v->position < 0; k++)
             if (log->hints[k].offset == offset && log->hints[k].segment_base == v->segment->base)
                 v->position = log->hints[k].position;
@@ -188,12 +190,12 @@ static int walk(const struct view *v, int64_t offset, size_t max_bytes, struct l
         int64_t last = batch_last_offset(&h);
         if (last >= v->limit || h.base_offset >= v->next_base) {
             /* The offset asked for is below the limit: without compaction it stands before this. */
-            bool damaged = h.base_offset >= v->limit || h.base_offset >= v->next_base;
+            bool damaged = h.base_offset >= v->limit || last >= v->end;
             if (damaged && r->bytes == 0 && offset >= v->compacted_end)
                 rc = err_set(e, ERR_CORRUPT,
-                             "%s: the batch at byte %" PRId64 " says it has offset %" PRId64
+                             "%s: the batch at byte %" PRId64 " says it has offsets %" PRId64 " to %" PRId64
                              ", where offset %" PRId64 " is expected",
-                             path, scan.position, h.base_offset, offset);
+                             path, scan.position, h.base_offset, last, offset);
             break;
         }
         if (last >= offset) {

@@ -60,6 +60,7 @@ static void flip(struct world *w, struct sim_node *f)
 {
     size_t at = rng_below(&w->rng, f->live.n);
     uint8_t b = f->live.data[at] ^ (uint8_t)(1u << rng_below(&w->rng, 8));
+    world_say(w, "damage: byte %zu, %d becomes %d", at, f->live.data[at], b);
     sim_file_write(f, (int64_t)at, &b, 1);
     sim_file_sync(f);
 }
