@@ -90,11 +90,14 @@ static bool woken(struct quota *q, uint64_t wakes)
     return yes;
 }
 
-static void wait_for_turn(struct broker *b, struct quota *q, int64_t turn, uint64_t wakes)
+/* Whose topic is being deleted, which waits for it, does not wait, whether it came before or after the waking. */
+static void wait_for_turn(struct broker *b, struct topic *t, int64_t turn, uint64_t wakes)
 {
+    struct quota *q = &t->quota;
     int64_t start = clock_mono_ns(), left;
     pthread_mutex_lock(&b->delays.lock);
-    while (!b->delays.lifted && !woken(q, wakes) && (left = turn - clock_mono_ns()) > 0) {
+    while (!b->delays.lifted && !woken(q, wakes) && !atomic_load(&t->deleted) &&
+           (left = turn - clock_mono_ns()) > 0) {
         struct timespec deadline = clock_deadline_ms(left / 1000000 + 1);
         cond_wait_until(&b->delays.cond, &b->delays.lock, &deadline);
     }
@@ -133,6 +136,6 @@ int quota_admit(struct broker *b, const struct partition *p, const struct topic_
         return rc;
     int64_t turn = take_turn(q, s->quota_rate, (int64_t)bytes, &wakes);
     if (wait && turn > clock_mono_ns())
-        wait_for_turn(b, q, turn, wakes);
+        wait_for_turn(b, p->topic, turn, wakes);
     return ERR_OK;
 }

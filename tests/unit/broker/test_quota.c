@@ -6,6 +6,8 @@
 #include <pthread.h>
 
 #include "base/diag.h"
+#include "broker/quota.h"
+#include "broker/store.h"
 
 static void set(struct fixture *f, const char *topic, const char *name, const char *value)
 {
@@ -153,6 +155,22 @@ static void test_waiting_ends(void **state)
     }
 }
 
+/* The deletion that waits for those who hold the topic has rung before one of them came to wait for its turn. */
+static void test_late_for_a_deletion(void **state)
+{
+    struct fixture *f = *state;
+    struct partition *p;
+    create(f, "t", 1);
+    set(f, "t", "quota.produce.bytes.per.second", "65536");
+    assert_ok(topic_acquire(f->b, "t", 0, &p, &f->e), &f->e);
+    atomic_store(&p->topic->deleted, true);
+    quota_wake(f->b, p->topic);
+    for (int i = 0; i < 2; i++) /* the second one's turn is in half an hour */
+        assert_ok(quota_admit(f->b, p, topic_settings(p->topic), 100 << 20, true, &f->e), &f->e);
+    atomic_store(&p->topic->deleted, false);
+    partition_release(&f->b->topics, p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +178,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_stored_in_transactions, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rate, setup, teardown),
         cmocka_unit_test_setup_teardown(test_waiting_ends, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_late_for_a_deletion, setup, teardown),
     };
     diag_setup(DIAG_OFF, DIAG_TEXT);
     return cmocka_run_group_tests(tests, NULL, NULL);
