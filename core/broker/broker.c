@@ -319,9 +319,8 @@ void broker_disk(struct broker *b, size_t i, struct disk_info *out)
     *out = (struct disk_info){.dir = d->dir};
     uuid_text(&d->id, out->id);
     disk_space_check(d, clock_mono_ms());
-    pthread_mutex_lock(&b->admin);
-    out->partitions = d->partitions;
-    pthread_mutex_unlock(&b->admin);
+    out->partitions =
+        atomic_load(&d->partitions); /* not under `admin`: that is held over syncs, and a disk may hang */
     pthread_mutex_lock(&d->lock);
     out->failed = atomic_load(&d->failed);
     out->why = d->why;

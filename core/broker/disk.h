@@ -35,7 +35,7 @@ struct disk {
     pthread_mutex_t checkpoints; /* one writer of the checkpoint files at a time */
     struct journal *journal;
     struct commit *commit;
-    int32_t partitions; /* of topics that are not internal; under `admin` */
+    atomic_int partitions; /* of topics that are not internal; changed under `admin` */
 
     atomic_bool unclean; /* while stopping: some log of it could not be closed well */
     atomic_bool failed;

@@ -11,6 +11,7 @@
 #include "base/diag.h"
 #include "base/fault.h"
 #include "broker/disk.h"
+#include "broker/store.h"
 
 /* ---- placing ------------------------------------------------------------------------------------------------------ */
 
@@ -346,6 +347,18 @@ static void test_old_checkpoints_of_a_disk_that_comes_back(void **state)
     }
 }
 
+/* Whoever asks how the disks are is answered while a topic is being changed, even if that hangs. */
+static void test_told_during_a_change(void **state)
+{
+    struct disks *d = *state;
+    struct disk_info info;
+    create(&d->f, "t", 4);
+    pthread_mutex_lock(&d->f.b->admin);
+    broker_disk(d->f.b, 1, &info);
+    pthread_mutex_unlock(&d->f.b->admin);
+    assert_int_equal(info.partitions, 2);
+}
+
 /* Without the main one nothing synced is appended anywhere. */
 static void test_main_fails(void **state)
 {
@@ -537,6 +550,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_log_sync_fails, disks_setup, disks_teardown),
         cmocka_unit_test_setup_teardown(test_old_checkpoints_of_a_disk_that_comes_back, disks_setup,
                                         disks_teardown),
+        cmocka_unit_test_setup_teardown(test_told_during_a_change, disks_setup, disks_teardown),
         cmocka_unit_test_setup_teardown(test_main_fails, disks_setup, disks_teardown),
         cmocka_unit_test_setup_teardown(test_full, disks_setup, disks_teardown),
         cmocka_unit_test_setup_teardown(test_writers_while_a_disk_fails, disks_setup, disks_teardown),
