@@ -377,6 +377,16 @@ static int prepare_durability(struct broker *b, struct topic *t, bool synced, st
     return rc;
 }
 
+/* A log that is being opened just now, perhaps by the older settings, is waited for. */
+static void configure_log(struct partition *p, const struct log_config *config)
+{
+    pthread_mutex_lock(&p->lock);
+    struct log *log = partition_log(p);
+    if (log)
+        log_set_config(log, config);
+    pthread_mutex_unlock(&p->lock);
+}
+
 static int publish(struct broker *b, struct topic *t, struct topic_settings *s,
                    struct topic_config_entry *config, size_t n, bool settle, struct err *e)
 {
@@ -387,8 +397,7 @@ static int publish(struct broker *b, struct topic *t, struct topic_settings *s,
     pthread_rwlock_unlock(&b->topics.lock);
     publish_settings(b, t, s);
     for (int32_t i = 0; i < t->count; i++)
-        if (partition_log(t->partitions[i]))
-            log_set_config(partition_log(t->partitions[i]), &s->log);
+        configure_log(t->partitions[i], &s->log);
     log_cleaner_topic_changed(b, t);
     quota_wake(b, t);
     return settle ? settle_durability(b, t, e) : ERR_OK;
