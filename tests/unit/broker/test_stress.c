@@ -128,15 +128,17 @@ static void *read_keys(void *arg)
         struct log_range r;
         int64_t start, ts, offset;
         assert_ok(broker_list_offset(s->b, "compacted", 0, 1, READ_UNCOMMITTED, &offset, &ts, &e), &e);
-        for (offset = 0;; offset = r.next_offset) {
+        for (int64_t next = 0;;) {
             uint8_t head[BATCH_HEADER_SIZE];
             struct batch_header h;
-            assert_ok(broker_locate(s->b, "compacted", 0, offset, 1, READ_UNCOMMITTED, &r, &e), &e);
+            assert_ok(broker_locate(s->b, "compacted", 0, next, 1, READ_UNCOMMITTED, &r, &e), &e);
             if (r.bytes == 0)
                 break;
             assert_ok(log_range_read(&r, 0, head, sizeof head, &e), &e);
             assert_ok(batch_header_decode(head, sizeof head, &h, &e), &e);
             assert_true(h.base_offset == r.base_offset && batch_last_offset(&h) + 1 == r.next_offset);
+            assert_true(r.next_offset > next);
+            next = r.next_offset;
             log_range_release(&r);
         }
         log_range_release(&r);
