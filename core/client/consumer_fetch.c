@@ -64,6 +64,7 @@ int consumer_read(struct consumer *c, struct assignment *a, struct err *e)
     if (rc)
         return rc;
     if (range.bytes == 0) {
+        a->position = range.next_offset; /* behind what is lost for good, as far as it could be read */
         log_range_release(&range);
         return ERR_OK;
     }

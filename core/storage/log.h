@@ -156,8 +156,8 @@ enum isolation { READ_UNCOMMITTED, READ_COMMITTED };
 /*
  * Finds the batch with `offset` (or the next one, where compaction left a gap) and what follows it in the
  * same segment: as many whole batches as fit in `max_bytes`, at least one, none beyond the high watermark
- * (READ_UNCOMMITTED) or last stable offset (READ_COMMITTED). bytes = 0: nothing there yet. Only headers are looked at:
- * whoever decodes checks the CRC. ERR_CORRUPT where an offset is lost to damage names file and byte, and the offset at
+ * (READ_UNCOMMITTED) or last stable offset (READ_COMMITTED). bytes = 0: nothing there yet, reading goes on at next_offset
+ * (beyond `offset` only where what was between is lost). Only headers are looked at: whoever decodes checks the CRC. ERR_CORRUPT where an offset is lost to damage names file and byte, and the offset at
  * which reading can go on.
  * `offset` outside [start, end] is ERR_OFFSET_OUT_OF_RANGE. Consecutive reads need no index look-up.
  */

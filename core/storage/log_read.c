@@ -267,8 +267,11 @@ static int locate(struct log *log, int64_t offset, size_t max_bytes, enum isolat
         }
         if (rc == ERR_END && v.next_base != INT64_MAX && offset >= v.compacted_end)
             tell_gap(log, offset, v.next_base);
-        if (v.next_base >= v.limit)
+        if (v.next_base >= v.limit) {
+            if (v.next_base != INT64_MAX)
+                r->next_offset = v.limit;
             return ERR_OK;
+        }
         offset = v.next_base; /* nothing more in this one: compaction */
     }
 }
@@ -282,7 +285,8 @@ int log_locate(struct log *log, int64_t offset, size_t max_bytes, enum isolation
         return rc;
     rc = locate(log, offset, max_bytes, isolation, out, e);
     if (!out->hold)
-        *out = (struct log_range){.fd = -1, .base_offset = offset, .next_offset = offset};
+        *out = (struct log_range){
+            .fd = -1, .base_offset = offset, .next_offset = rc == ERR_OK ? out->next_offset : offset};
     log_leave(log);
     return rc;
 }

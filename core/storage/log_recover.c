@@ -440,8 +440,8 @@ static int set_ends(struct recovery *r, struct err *e)
         diag_error("storage", "%s: ends at offset %" PRId64 ", at the clean stop it was %" PRId64, log->name,
                    log->end, r->args->recovery_point);
     int rc = ERR_OK;
-    int64_t next =
-        log->end < r->point && s->size ? r->point : log->end; /* damage hides the rest of the segment */
+    /* Damage hides the rest of the segment, or files are lost: no offset is given out twice. */
+    int64_t next = log->end < r->point ? r->point : log->end;
     if (next < start)
         next = start;
     segment_set_sealed(s, next != log->end);
