@@ -148,7 +148,7 @@ static int one_pass(struct shared *sh, struct cleaner *c, int64_t *checkpoint, s
     struct clean_result out;
     int rc = log_flush(sh->log, e);
     if (rc == ERR_OK)
-        rc = log_clean_look(sh->log, *checkpoint, EPOCH_MS, INT64_MAX, &look, e);
+        rc = log_clean_look(sh->log, *checkpoint, EPOCH_MS, log_recovery_point(sh->log), &look, e);
     if (rc || look.first_uncleanable <= look.first_dirty)
         return rc;
     struct clean_args args = {look.first_dirty, look.first_uncleanable, EPOCH_MS};
