@@ -65,6 +65,8 @@ static int load_marker(struct load *l, const uint8_t *data, const struct batch_h
 {
     int16_t type;
     int32_t epoch;
+    if (h->record_count == 0) /* emptied by compaction: nothing of its transaction is left */
+        return ERR_OK;
     int rc = marker_decode(data, batch_size(h), &type, &epoch, e);
     if (rc || (type != MARKER_COMMIT && type != MARKER_ABORT))
         return rc;

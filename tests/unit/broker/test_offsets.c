@@ -5,6 +5,8 @@
 #include "tests/unit/broker/helper.h"
 
 #include "broker/records.h"
+#include "broker/store.h"
+#include "storage/log.h"
 
 static struct group_offset offset_of(const char *topic, int32_t partition, int64_t offset,
                                      const char *metadata)
@@ -208,10 +210,60 @@ static void test_txn_value_round_trip(void **state)
     buf_free(&out);
 }
 
+/* Writes to the group's log what compaction leaves of a marker whose data is gone, where it has to keep the batch. */
+static void append_emptied_marker(struct fixture *f, const char *group, int64_t producer, int16_t epoch)
+{
+    struct log_open_args open = {
+        .name = "offsets", .config = log_config_default(), .clean = true, .durable_end = -1};
+    struct log_append_args args = {.origin = LOG_FROM_LEADER};
+    struct log_appended appended;
+    struct batch_header h;
+    struct buf marker;
+    struct log *log;
+    uint8_t *data;
+    size_t n;
+    char *dir = mem_printf("%s/logs/" OFFSETS_TOPIC "-%d", f->dir, kafka_coordinator_partition(group, 50));
+    open.dir = dir;
+    assert_ok(log_open(&log, &open, NULL, &f->e), &f->e);
+    buf_init(&marker, 1 << 10);
+    assert_ok(marker_build(&marker, producer, epoch, true, 0, clock_wall_ms(), &f->e), &f->e);
+    batch_assign(marker.data, log_end_offset(log), 0);
+    assert_ok(batch_header_decode(marker.data, marker.len, &h, &f->e), &f->e);
+    struct batch_rewriter *w = batch_rewriter_new(&f->e);
+    batch_rewriter_begin(w, &h, -1);
+    assert_ok(batch_rewriter_finish(w, &data, &n, &f->e), &f->e);
+    assert_ok(log_append(log, data, n, &args, &appended, &f->e), &f->e);
+    assert_ok(log_close(log, true, &f->e), &f->e);
+    batch_rewriter_free(w);
+    buf_free(&marker);
+    mem_free(dir);
+}
+
+static void test_compacted_markers(void **state)
+{
+    struct fixture *f = *state;
+    struct group_offset o = offset_of("t", 0, 5, NULL);
+    int64_t producer;
+    int16_t epoch;
+    create(f, "t", 1);
+    assert_ok(broker_init_producer(f->b, "x", 60000, &producer, &epoch, &f->e), &f->e);
+    assert_ok(broker_txn_commit_offsets(f->b, "x", producer, epoch, "g", &o, 1, &f->e), &f->e);
+    assert_ok(broker_txn_end(f->b, "x", producer, epoch, true, &f->e), &f->e);
+    fixture_close(f);
+    append_emptied_marker(f, "g", producer, epoch);
+    fixture_open(f);
+    assert_int_equal(fetch(f, "g", "t", 0), 5);
+    o.offset = 6;
+    assert_ok(broker_commit_offsets(f->b, "g", &o, 1, &f->e), &f->e);
+    fixture_restart(f);
+    assert_int_equal(fetch(f, "g", "t", 0), 6);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_commit_fetch_restart, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_compacted_markers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_deletion, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
         cmocka_unit_test(test_kafka_records),
