@@ -97,7 +97,7 @@ static struct offset_entry *entry_get(struct group *g, struct text topic, int32_
     en = mem_calloc(1, sizeof *en);
     if (en && (en->topic = mem_strndup(topic.p, topic.n)) && !map_put(g->entries, key, n, en, e)) {
         en->partition = partition;
-        en->offset = -1;
+        en->offset = en->at = -1;
         return en;
     }
     if (en)
@@ -123,8 +123,11 @@ int offsets_change_new(struct offsets *o, struct text group, struct text topic, 
         mem_free(metadata);
         return err_nomem(e);
     }
-    *c = (struct offset_change){
-        .offset = offset, .leader_epoch = leader_epoch, .commit_ms = commit_ms, .metadata = metadata};
+    *c = (struct offset_change){.offset = offset,
+                                .leader_epoch = leader_epoch,
+                                .commit_ms = commit_ms,
+                                .metadata = metadata,
+                                .at = -1};
     pthread_mutex_lock(&o->lock);
     c->group = group_get(o, group, e);
     if (c->group) {
@@ -149,6 +152,9 @@ static void take_effect(struct offset_change *c)
 {
     struct offset_entry *en = c->entry;
     char *old = en->metadata;
+    if (c->at < en->at)
+        return;
+    en->at = c->at;
     c->group->live += (c->offset >= 0) - (size_t)(en->offset >= 0);
     en->offset = c->offset;
     en->leader_epoch = c->leader_epoch;
@@ -170,6 +176,12 @@ static void finish_changes(struct offsets *o, struct offset_change *list, bool e
         mem_free(c);
     }
     pthread_mutex_unlock(&o->lock);
+}
+
+void offsets_set_place(struct offset_change *list, int64_t base_offset)
+{
+    for (; list; list = list->next)
+        list->at = base_offset++;
 }
 
 void offsets_apply(struct broker *b, struct offset_change *list)

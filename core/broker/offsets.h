@@ -15,6 +15,7 @@ struct offset_change {
     int32_t leader_epoch;
     int64_t commit_ms;
     char *metadata; /* may be NULL */
+    int64_t at;     /* offset of its record in __consumer_offsets; -1: not known yet */
 };
 
 int offsets_open(struct broker *b, struct err *e);
@@ -28,7 +29,12 @@ int offsets_prepare(struct broker *b, const char *group, const struct group_offs
 int offsets_build(struct batch_builder *builder, const struct offset_change *list, struct err *e);
 /* The partition of __consumer_offsets that the group belongs to, held; made on first use. Takes the admin lock. */
 int offsets_partition(struct broker *b, const char *group, struct partition **p, struct err *e);
-/* Both free the list. Take only the cache's lock, a leaf. */
+/* The changes are records of the batch at `base_offset`, in their order. */
+void offsets_set_place(struct offset_change *list, int64_t base_offset);
+/*
+ * Both free the list. Take only the cache's lock, a leaf. A change takes no effect where one whose record was written later
+ * has: that is what compaction keeps, and Kafka's rule.
+ */
 void offsets_apply(struct broker *b, struct offset_change *list);
 void offsets_drop(struct broker *b, struct offset_change *list);
 

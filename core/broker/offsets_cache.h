@@ -14,6 +14,7 @@ struct offset_entry {
     int32_t leader_epoch;
     int64_t commit_ms;
     char *metadata;
+    int64_t at; /* of the record that says so; -1: unknown */
 };
 
 struct group {

@@ -108,6 +108,7 @@ static void take_effect(struct commit_wait *w)
     struct committing *c = (struct committing *)w;
     if (!c->append.staged)
         return; /* the caller does it */
+    offsets_set_place(c->changes, c->append.appended.base_offset);
     if (w->op.error.code)
         offsets_drop(c->b, c->changes);
     else
@@ -134,8 +135,10 @@ static int append_and_wait(struct broker *b, struct partition *p, uint8_t *data,
     }
     bool staged = c.append.staged;
     rc = commit_wait_for(&c.wait, e);
-    if (!staged)
+    if (!staged) {
+        offsets_set_place(changes, c.append.appended.base_offset);
         offsets_apply(b, changes);
+    }
     return rc;
 }
 

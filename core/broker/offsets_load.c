@@ -52,6 +52,7 @@ static int load_record(void *arg, const struct batch_header *h, const struct rec
                             v.leader_epoch, v.commit_ms, metadata, &c, e);
     if (rc)
         return rc;
+    c->at = r->offset;
     if (!(h->attributes & BATCH_TRANSACTIONAL)) {
         offsets_apply(l->b, c);
         return ERR_OK;

@@ -255,6 +255,8 @@ static void take_effect(struct txn_work *w)
     if (w->write_state)
         t->written_ms = w->next.update_ms;
     txn_parts_free(&t->parts);
+    if (w->changes) /* their batch was pushed behind the requests */
+        offsets_set_place(w->changes, w->appends[w->request_count].appended.base_offset);
     if (open || txn_is_prepared(t->state)) {
         t->parts = w->parts;
         w->parts = (struct txn_parts){0};

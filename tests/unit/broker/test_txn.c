@@ -236,6 +236,29 @@ static int commit_offset(struct fixture *f, const struct txn_producer *p, const 
     return broker_txn_commit_offsets(f->b, p->id, p->producer, p->epoch, group, &o, 1, &f->e);
 }
 
+/* The record written last counts, whichever commit ends last: what compaction keeps, and Kafka's rule. */
+static void test_offsets_beside_a_transaction(void **state)
+{
+    struct fixture *f = *state;
+    struct group_offset o = {.topic = "t", .partition = 0, .offset = 9, .leader_epoch = -1};
+    create(f, "t", 1);
+    struct txn_producer p = init(f, "x", 60000);
+    assert_ok(commit_offset(f, &p, "g", 5), &f->e);
+    assert_ok(broker_commit_offsets(f->b, "g", &o, 1, &f->e), &f->e);
+    assert_ok(end(f, &p, true), &f->e);
+    assert_int_equal(fetch(f, "g"), 9);
+    fixture_restart(f);
+    assert_int_equal(fetch(f, "g"), 9);
+    assert_ok(commit_offset(f, &p, "g", 12), &f->e);
+    assert_ok(end(f, &p, true), &f->e);
+    assert_int_equal(fetch(f, "g"), 12);
+    o.offset = 11; /* back, by a reset */
+    assert_ok(broker_commit_offsets(f->b, "g", &o, 1, &f->e), &f->e);
+    assert_int_equal(fetch(f, "g"), 11);
+    fixture_restart(f);
+    assert_int_equal(fetch(f, "g"), 11);
+}
+
 static void test_offsets_in_transaction(void **state)
 {
     struct fixture *f = *state;
@@ -354,6 +377,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_timeout_after_restart, setup, teardown),
         cmocka_unit_test_setup_teardown(test_commit_all, setup, teardown),
         cmocka_unit_test_setup_teardown(test_offsets_in_transaction, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_offsets_beside_a_transaction, setup, teardown),
         cmocka_unit_test_setup_teardown(test_deleted_topic_in_transaction, setup, teardown),
         cmocka_unit_test_setup_teardown(test_killed_with_open_transaction, setup, teardown),
         cmocka_unit_test_setup_teardown(test_inits_at_once, setup, teardown),
