@@ -152,7 +152,7 @@ static int64_t flush_pass(struct partition **list, size_t n, int64_t now)
         int64_t due = disk_in_service(list[i]->disk) ? flush_due(list[i]) : INT64_MAX;
         if (due > now)
             next = earlier(next, due);
-        else if (partition_flush(list[i], &e))
+        else if (partition_flush(list[i], &e) && e.code != ERR_LOG_FAILED) /* which was said */
             diag_error("broker", "%s-%d: %s", list[i]->topic->name, list[i]->index, e.text);
     }
     return next;
@@ -185,44 +185,46 @@ static void retain_one(struct broker *b, struct partition *p, int64_t now_wall, 
         diag_info("broker", "%s: retention deleted %d segments", log_name(log), deleted);
 }
 
-/* Opens and flushes what has old data. Only a full disk, which may be helped, is an error; others are said and concern this one. */
-static int prepare_one(struct broker *b, struct partition *p, int64_t *below, struct err *e)
+/* Where the disk is full its reserve is used: retention makes room again. */
+static int flush_for_retention(struct partition *p, struct err *e)
 {
+    int rc = partition_flush(p, e);
+    return rc == ERR_NO_SPACE && disk_use_reserve(p->disk) ? partition_flush(p, e) : rc;
+}
+
+/* Opens and flushes what has old data. The bound up to which segments may be removed then; an error is said and concerns this one. */
+static int64_t prepare_one(struct broker *b, struct partition *p)
+{
+    struct err e;
     struct log *log;
-    int rc = has_retention(p) ? partition_open(b, p, false, &log, e) : ERR_OK;
-    if (rc)
-        return ERR_OK; /* said when it failed first */
+    if (has_retention(p) && partition_open(b, p, false, &log, &e))
+        return 0; /* said when it failed first */
     log = partition_log(p);
-    if (log && log_recovery_point(log) < log_end_offset(log) && (rc = partition_flush(p, e))) {
-        if (rc == ERR_NO_SPACE)
-            return rc;
-        if (rc != ERR_LOG_FAILED) /* which was said, too */
-            diag_warn("broker", "%s: retention is put off: %s", log_name(log), e->text);
-        return ERR_OK;
+    if (log && log_recovery_point(log) < log_end_offset(log) && flush_for_retention(p, &e)) {
+        if (e.code != ERR_LOG_FAILED) /* which was said, too */
+            diag_warn("broker", "%s: retention is put off: %s", log_name(log), e.text);
+        return 0;
     }
-    *below = checkpoint_point(p);
-    return ERR_OK;
+    return checkpoint_point(p);
 }
 
 /*
  * Recovery points go to disk before segments are removed: entries of those may still be in the journal, and recovery
- * passes over what is below the recovery point instead of writing it anew. below[i]: nothing beyond is to be removed.
+ * passes over what is below the recovery point instead of writing it anew. below[i]: nothing beyond is to be removed; 0 where
+ * the points could not be written. Disks stand alone in this: one that is full or failing does not fill the others.
  */
-static int prepare_retention(struct broker *b, struct partition **list, size_t n, int64_t *below,
-                             struct err *e)
+static void prepare_retention(struct broker *b, struct partition **list, size_t n, int64_t *below)
 {
-    int rc = ERR_OK;
-    for (size_t i = 0; !rc && i < n; i++)
-        rc = prepare_one(b, list[i], &below[i], e);
-    return rc ? rc : checkpoint_all_recovery(b, e);
-}
-
-static bool use_reserves(struct broker *b)
-{
-    bool used = false;
-    for (size_t i = 0; i < b->disk_count; i++)
-        used = disk_use_reserve(b->disks[i]) || used;
-    return used;
+    for (size_t i = 0; i < n; i++)
+        below[i] = prepare_one(b, list[i]);
+    for (size_t k = 0; k < b->disk_count; k++) {
+        struct err e;
+        if (!disk_in_service(b->disks[k]) || checkpoint_recovery(b->disks[k], &e) == ERR_OK)
+            continue;
+        diag_warn("broker", "retention in %s is put off: %s", b->disks[k]->dir, e.text);
+        for (size_t i = 0; i < n; i++)
+            below[i] = list[i]->disk == b->disks[k] ? 0 : below[i];
+    }
 }
 
 /* By what old data is deleted. */
@@ -243,14 +245,11 @@ static void retention_pass(struct broker *b, struct partition **list, size_t n)
     struct err e;
     int64_t now_wall = retention_now(b->upkeep);
     int64_t *below = mem_calloc(n + 1, sizeof *below);
-    int rc = below ? prepare_retention(b, list, n, below, &e) : err_nomem(&e);
-    if (rc == ERR_NO_SPACE && use_reserves(b))
-        rc = prepare_retention(b, list, n, below, &e);
-    if (rc) {
-        diag_warn("broker", "retention is put off: %s", e.text);
-        mem_free(below);
+    if (!below) {
+        diag_warn("broker", "retention is put off: out of memory");
         return;
     }
+    prepare_retention(b, list, n, below);
     for (size_t i = 0; i < n; i++)
         retain_one(b, list[i], now_wall, below[i]);
     mem_free(below);

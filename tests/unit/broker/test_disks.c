@@ -508,6 +508,33 @@ static void test_told_low(void **state)
 }
 
 /* Without any room a topic can still be deleted, by the reserve; it comes back when there is room. */
+/* Old data goes from one disk while another is so full that not even its checkpoints can be written. */
+static void test_retention_beside_a_full_disk(void **state)
+{
+    struct disks *d = *state;
+    struct fixture *f = &d->f;
+    struct topic_config_entry config[] = {{"segment.bytes", "1048576"}, {"retention.bytes", "1000000"}};
+    fixture_close(f);
+    d->no_threads = true;
+    assert_ok(disks_open_again(d), &f->e);
+    assert_ok(broker_create_topic(f->b, "t", 2, config, 2, NULL, &f->e), &f->e);
+    int32_t full = disk_of(f, "t", 0) == 1 ? 0 : 1;
+    f->key_bytes = 60000;
+    for (int i = 0; i < 50; i++)
+        for (int32_t p = 0; p < 2; p++)
+            produce(f, "t", p, "v", i, 1);
+    f->key_bytes = 0;
+    char *points = mem_printf("%s/logs/recovery-point", d->second);
+    fault_arm_at(FAULT_WRITE, points, 1, ENOSPC, true);
+    broker_step(f->b, clock_mono_ms() + 600000);
+    assert_int_equal(partition_of(f, "t", full).log_start_offset, 0);
+    assert_true(partition_of(f, "t", 1 - full).log_start_offset > 0);
+    fault_disarm();
+    broker_step(f->b, clock_mono_ms() + 1200000);
+    assert_true(partition_of(f, "t", full).log_start_offset > 0);
+    mem_free(points);
+}
+
 static void test_reserve(void **state)
 {
     struct disks *d = *state;
@@ -556,6 +583,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_writers_while_a_disk_fails, disks_setup, disks_teardown),
         cmocka_unit_test(test_low_space),
         cmocka_unit_test_setup_teardown(test_told_low, disks_setup, disks_teardown),
+        cmocka_unit_test_setup_teardown(test_retention_beside_a_full_disk, disks_setup, disks_teardown),
         cmocka_unit_test_setup_teardown(test_reserve, disks_setup, disks_teardown),
     };
     diag_setup(DIAG_OFF, DIAG_TEXT);
