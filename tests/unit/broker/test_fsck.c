@@ -253,7 +253,7 @@ static void each_structure(void **state)
     flip(f, T0 ".timeindex", 7, 2);
     EXPECT(f, &s, CHECK_BAD_TIME_INDEX);
     restore(f);
-    flip(f, T0 ".timeindex", 11, 2);
+    flip(f, T0 ".timeindex", 11, 64); /* the batch there must be of another millisecond */
     EXPECT(f, &s, CHECK_BAD_TIME_INDEX);
     restore(f);
     forget(f);
