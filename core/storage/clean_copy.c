@@ -134,8 +134,10 @@ static int put_anew(struct copy *c, const struct batch_header *h, struct batch_i
         rc = batch_rewriter_finish(w, &data, &n, e);
     if (rc == ERR_OK)
         rc = batch_header_decode(data, n, &made, e);
+    if (rc)
+        return rc;
     c->changed = true;
-    return rc ? rc : put(c, data, &made, e);
+    return put(c, data, &made, e);
 }
 
 static int64_t new_horizon(const struct clean_pass *p)
@@ -170,7 +172,9 @@ static int put_filtered(struct copy *c, const uint8_t *data, const struct batch_
     bool set = horizon < 0 && (v.tombstones || (control && unneeded));
     if (v.kept == h->record_count && !set)
         return put(c, data, h, e);
-    return put_anew(c, h, &it, set ? new_horizon(p) : horizon, e);
+    rc = put_anew(c, h, &it, set ? new_horizon(p) : horizon, e);
+    /* No delta reaches from the horizon, or from the first record left, to a time beyond all reason: the batch stays as it is. */
+    return rc == ERR_INVALID_TIMESTAMP ? put(c, data, h, e) : rc;
 }
 
 static int copy_batch(struct copy *c, const uint8_t *data, const struct batch_header *h, bool last,

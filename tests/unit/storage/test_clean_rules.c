@@ -8,8 +8,8 @@
 
 /* ---- small logs ---------------------------------------------------------------------------------------------------- */
 
-static struct log_appended put(struct log *log, const char *key, const char *value,
-                               const struct batch_producer *p)
+static struct log_appended put_at(struct log *log, int64_t timestamp, const char *key, const char *value,
+                                  const struct batch_producer *p)
 {
     struct err e = {0};
     struct batch_builder *b =
@@ -19,13 +19,19 @@ static struct log_appended put(struct log *log, const char *key, const char *val
     struct log_appended out;
     uint8_t *data;
     size_t n;
-    assert_ok(batch_builder_add(b, EPOCH_MS, key, strlen(key), value, value ? strlen(value) : 0, NULL, 0, &e),
-              &e);
+    assert_ok(
+        batch_builder_add(b, timestamp, key, strlen(key), value, value ? strlen(value) : 0, NULL, 0, &e), &e);
     assert_ok(batch_builder_finish(b, p ? p : &none, &data, &n, &e), &e);
     assert_ok(log_append(log, data, n, &args, &out, &e), &e);
     log_set_high_watermark(log, out.last_offset + 1);
     batch_builder_free(b);
     return out;
+}
+
+static struct log_appended put(struct log *log, const char *key, const char *value,
+                               const struct batch_producer *p)
+{
+    return put_at(log, EPOCH_MS, key, value, p);
 }
 
 static void end_txn(struct log *log, int64_t id, bool commit)
@@ -675,6 +681,33 @@ static void test_compacted_end(void **state)
     testkit_remove_dir(base);
 }
 
+/* A tombstone whose timestamp is too far from any horizon: it stays, and does not keep the rest from being cleaned. */
+static void test_a_timestamp_beyond_reason(void **state)
+{
+    struct err e = {0};
+    int64_t checkpoint = 0;
+    char *dir = testkit_dir();
+    struct log_open_args args = model_args(dir);
+    (void)state;
+    struct log *log = open_log(&args, NULL);
+    put(log, "a", "1", NULL);
+    put_at(log, INT64_MIN + 10, "gone", NULL, NULL);
+    put(log, "a", "2", NULL);
+    roll(log);
+    for (int i = 0; i < 2; i++) {
+        int64_t size = log_size(log);
+        assert_ok(try_clean(log, &checkpoint, EPOCH_MS + i, 1 << 20, &e), &e);
+        assert_int_equal(checkpoint, 3 * (i + 1));
+        assert_true(i || log_size(log) < size);
+        put(log, "a", "3", NULL);
+        put(log, "b", "3", NULL);
+        put(log, "b", "4", NULL);
+        roll(log);
+    }
+    close_log(log, true);
+    testkit_remove_dir(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -682,6 +715,7 @@ int main(void)
         cmocka_unit_test(test_producers_are_remembered),
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_a_timestamp_beyond_reason),
         cmocka_unit_test(test_many_keys_in_little_memory),
         cmocka_unit_test(test_readers_in_the_middle),
         cmocka_unit_test(test_index_of_another_transaction),
