@@ -298,8 +298,10 @@ int broker_txn_commit_all(struct broker *b, const char *transactional_id, int64_
                           struct produce_request *requests, size_t n, struct err *e);
 /*
  * The same without waiting for the sync. On an error nothing was appended and `done` is not called. Else the offsets are
- * known, what is staged later is durable only with this, and `done(arg, e)` is called once, from the commit stage's thread
- * or before the return; it must not block. The requests and their data need not stay valid after the return.
+ * known, what is staged later is durable only with this, and `done(arg, e)` is called once, from whichever thread runs the
+ * round, another caller's perhaps, or before the return; it must neither block nor call the broker, and may take no lock that
+ * anybody holds who calls the broker. The requests and their data need not stay valid after the return.
+ * Where partitions lie in several data directories it waits for everything; what was appended before an error is aborted then.
  */
 int broker_txn_commit_all_async(struct broker *b, const char *transactional_id, int64_t producer_id,
                                 int16_t epoch, struct produce_request *requests, size_t n,

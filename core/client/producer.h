@@ -50,7 +50,7 @@ struct early {
     int32_t records;
 };
 
-/* A commit that was started. `lock` guards what the commit stage's thread sets. */
+/* A commit that was started. `lock` guards what the thread sets that completes it. */
 struct flight {
     struct early *stored;
     size_t count, room;

@@ -157,7 +157,7 @@ static void txn_over(struct producer *p)
 
 /* ---- commits that are on their way ------------------------------------------------------------------------------- */
 
-/* In the commit stage's thread, or in ours. */
+/* In the thread that ran the round, whosever it is. */
 static void landed(void *arg, const struct err *e)
 {
     struct flight *f = arg;
