@@ -200,8 +200,8 @@ static int resume(struct broker *b, struct txn *t, struct err *e)
 {
     t->offsets = t->producer_id < 0 ? NULL : offsets_take_pending(b, t->producer_id);
     if (t->state == TXN_ONGOING) {
-        int64_t left = t->start_ms + t->timeout_ms - clock_wall_ms();
-        left = left < 0 ? 0 : left > t->timeout_ms ? t->timeout_ms : left;
+        int64_t since = clock_wall_ms() - (t->start_ms > 0 ? t->start_ms : 0);
+        int64_t left = since <= 0 ? t->timeout_ms : since >= t->timeout_ms ? 0 : t->timeout_ms - since;
         atomic_store(&t->deadline, clock_mono_ms() + left);
     } else if (txn_is_prepared(t->state) && txn_finish(b, t, e)) {
         diag_error("broker", "%s", e->text); /* the others start; upkeep or the next start goes on with it */

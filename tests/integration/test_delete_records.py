@@ -44,10 +44,10 @@ class DeleteRecords(Case):
             self.assertEqual(self.start(hub, 0), 10)
             hub.leat("produce", "t", "--partition", "0", stdin="more\n")
             self.assertEqual(hub.leat("consume", "t", "-p", "0", "--exit-at-end").stdout, "more\n")
-            for wrong, code in ((["missing", "-p", "0", "-o", "1"], 4), (["t", "-p", "7", "-o", "1"], 4),
-                                (["t", "-p", "0"], 2), (["t", "-o", "1"], 2), (["-p", "0", "-o", "1"], 2),
-                                (["t", "-p", "0", "-o", "-2"], 2), (["t", "-p", "0", "-o", "x"], 2),
-                                (["__consumer_offsets", "-p", "0", "-o", "1"], 1)):
+            for wrong, code in ((["missing", "-p", "0", "--offset", "1"], 4), (["t", "-p", "7", "--offset", "1"], 4),
+                                (["t", "-p", "0"], 2), (["t", "--offset", "1"], 2), (["-p", "0", "--offset", "1"], 2),
+                                (["t", "-p", "0", "--offset", "-2"], 2), (["t", "-p", "0", "--offset", "x"], 2),
+                                (["__consumer_offsets", "-p", "0", "--offset", "1"], 1)):
                 self.assertEqual(hub.leat("topics", "delete-records", *wrong, check=False).returncode, code, wrong)
 
     def test_kafkas_file(self):
@@ -90,7 +90,7 @@ class DeleteRecords(Case):
             for _ in range(4):  # several segments, all still in the journal
                 hub.leat("produce", durability, stdin="".join(line + "\n" for _ in range(500)))
             for below in (3, 700, 1999):
-                hub.leat("topics", "delete-records", durability, "-p", "0", "-o", str(below))
+                hub.leat("topics", "delete-records", durability, "-p", "0", "--offset", str(below))
                 hub.kill()
                 hub.start()
                 self.assertEqual(self.start(hub, 0, durability), below)
