@@ -121,8 +121,12 @@ static int open_services(struct broker *b, struct err *e)
         return rc;
     if ((rc = offsets_load(b, e)) || (rc = txns_load(b, e)))
         return rc;
-    if (!b->clean_start && ((rc = txns_abort_unknown(b, e)) || (rc = offsets_forget_removed(b, e))))
+    if (!b->clean_start && (rc = txns_abort_unknown(b, e)))
         return rc;
+    if (offsets_forget_removed(b, e)) {
+        diag_warn("broker", "groups keep offsets for deleted topics: %s", e->text);
+        b->offsets_stale = true;
+    }
     map_free(b->removed_names, NULL);
     b->removed_names = NULL;
     if ((rc = upkeep_start(b, e)) || (rc = log_cleaner_start(b, e)))

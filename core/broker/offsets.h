@@ -43,7 +43,7 @@ struct offset_change *offsets_take_pending(struct broker *b, int64_t producer_id
 
 /* Deletes every group's offsets for a deleted topic. Waits for the disk; may be called with the admin lock. */
 int offsets_forget_topic(struct broker *b, const char *topic, struct err *e);
-/* At start: the same for all deleted topics, as a stop amid a deletion may have left some. */
+/* At start: the same for all deleted topics, as a stop or an error amid a deletion may have left some. */
 int offsets_forget_removed(struct broker *b, struct err *e);
 
 #define OFFSET_METADATA_MAX 4096 /* Kafka's offset.metadata.max.bytes */

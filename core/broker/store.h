@@ -50,6 +50,7 @@ struct broker {
 
     pthread_mutex_t admin;  /* outermost: changes of metadata, one at a time, held over their sync */
     bool checkpoints_stale; /* they may name deleted topics; under `admin` */
+    bool offsets_stale;     /* groups may have offsets for deleted topics; under `admin` */
     struct topics topics;
     struct topic_defaults defaults;
     struct open_files files;

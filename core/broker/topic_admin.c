@@ -125,6 +125,8 @@ static int create_locked(struct broker *b, const char *name, int32_t partitions,
     int rc = check_free(b, name, e);
     if (rc || (rc = forget_old_checkpoints(b, e)))
         return rc;
+    if (b->offsets_stale && !topic_is_internal(name) && (rc = offsets_forget_topic(b, name, e)))
+        return rc;
     struct topic *t = topic_new(name, &fresh, e);
     if (!t)
         return e->code;
@@ -264,8 +266,11 @@ int broker_delete_topic(struct broker *b, const char *name, struct err *e)
 {
     pthread_mutex_lock(&b->admin);
     int rc = delete_locked(b, name, e);
-    if (!rc) /* before anybody can make a new topic of this name */
-        rc = offsets_forget_topic(b, name, e);
+    if (!rc &&
+        (rc = offsets_forget_topic(b, name, e))) { /* before anybody can make a new topic of this name */
+        b->offsets_stale = true;                   /* that, or the next start, tries again */
+        err_wrap(e, "topic \"%s\" is deleted, but groups keep offsets for it", name);
+    }
     pthread_mutex_unlock(&b->admin);
     return rc;
 }

@@ -4,6 +4,9 @@
  */
 #include "tests/unit/broker/helper.h"
 
+#include <errno.h>
+
+#include "base/fault.h"
 #include "broker/records.h"
 #include "broker/store.h"
 #include "storage/log.h"
@@ -259,6 +262,28 @@ static void test_compacted_markers(void **state)
     assert_int_equal(fetch(f, "g", "t", 0), 6);
 }
 
+/* A topic is deleted, but its offsets cannot be: they count neither for a new topic of its name nor after a start. */
+static void test_offsets_that_outlive_their_topic(void **state)
+{
+    struct fixture *f = *state;
+    for (int restart = 0; restart < 2; restart++) {
+        struct group_offset o = {.topic = "t", .partition = 0, .offset = 5, .leader_epoch = -1};
+        create(f, "t", 1);
+        assert_ok(broker_commit_offsets(f->b, "g", &o, 1, &f->e), &f->e);
+        fault_arm_at(FAULT_WRITE, OFFSETS_TOPIC, 1, ENOSPC, true);
+        assert_code(broker_delete_topic(f->b, "t", &f->e), ERR_NO_SPACE, &f->e);
+        fault_disarm();
+        assert_int_equal(fetch(f, "g", "t", 0), 5);
+        if (restart)
+            fixture_restart(f);
+        else
+            create(f, "t", 1);
+        assert_int_equal(fetch(f, "g", "t", 0), -1);
+        if (!restart)
+            assert_ok(broker_delete_topic(f->b, "t", &f->e), &f->e);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -269,6 +294,7 @@ int main(void)
         cmocka_unit_test(test_kafka_records),
         cmocka_unit_test(test_kafka_txn_records),
         cmocka_unit_test(test_txn_value_round_trip),
+        cmocka_unit_test_setup_teardown(test_offsets_that_outlive_their_topic, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
