@@ -271,35 +271,41 @@ static int walk_segment(struct recovery *r, struct segment *s, int64_t position,
     return rc == ERR_END || rc == ERR_CORRUPT || rc == ERR_TRUNCATED ? ERR_OK : rc;
 }
 
-/*
- * Cuts the segment behind `good`, and everything after it; for good, as another loss of power must not bring what was cut
- * back behind what is appended from now on.
- */
+/* Cuts what stands behind the last batch of a segment; for good, as another loss of power must not bring it back. */
+static int cut_tail(struct recovery *r, struct segment *s, int64_t good, struct err *e)
+{
+    int rc = segment_truncate(s, good, r->next, e);
+    if (rc == ERR_OK)
+        rc = segment_sync(s, false, e);
+    if (rc)
+        return rc;
+    r->log->bytes -= s->size - good;
+    r->report->cut_bytes += s->size - good;
+    s->size = good;
+    return ERR_OK;
+}
+
+/* Cuts the segment behind `good`, and everything after it. */
 static int cut(struct recovery *r, size_t i, int64_t good, const struct err *because, struct err *e)
 {
     struct log *log = r->log;
     struct segment *s = log->segments[i];
     struct err why = *because; /* what follows may use `e` */
-    int64_t bytes = s->size - good;
+    int64_t before = r->report->cut_bytes;
     int rc = ERR_OK;
     while (rc == ERR_OK && log->count > i + 1) {
-        bytes += log_active(log)->size;
+        r->report->cut_bytes += log_active(log)->size;
         rc = log_drop_last(log, e);
     }
     if (rc == ERR_OK)
-        rc = segment_truncate(s, good, r->next, e);
-    if (rc == ERR_OK)
-        rc = segment_sync(s, false, e);
+        rc = cut_tail(r, s, good, e);
     if (rc == ERR_OK)
         rc = io_sync_dir(log->dir->path, e);
     if (rc)
         return rc;
-    log->bytes -= s->size - good;
-    s->size = good;
-    r->report->cut_bytes += bytes;
     r->report->cut_from_offset = r->next;
-    diag_warn("storage", "%s: cut %" PRId64 " bytes from offset %" PRId64 " on: %s", log->name, bytes,
-              r->next, why.text);
+    diag_warn("storage", "%s: cut %" PRId64 " bytes from offset %" PRId64 " on: %s", log->name,
+              r->report->cut_bytes - before, r->next, why.text);
     return ERR_OK;
 }
 
@@ -383,6 +389,12 @@ static int recover_segment(struct recovery *r, size_t i, int64_t position, bool 
     }
     if (why == ERR_OK)
         return ERR_OK;
+    if (r->next >= r->point && r->next == next_base) {
+        /* Nothing is missing: bytes that were cut here before the next segment began are back, as the cut was not synced. */
+        diag_warn("storage", "%s: %s; the next segment goes on at offset %" PRId64, log->name, e->text,
+                  next_base);
+        return cut_tail(r, s, good, e);
+    }
     *stop = r->next >= r->point;
     if (*stop)
         return cut(r, i, good, e, e);

@@ -221,6 +221,38 @@ static void test_transaction_index_of_zeros(void **state)
 
 /* ---- damage --------------------------------------------------------------------------------------------------------------- */
 
+/* A cut that never became durable: what it removed stands again behind a segment's last batch, and later segments are whole. */
+static void test_old_bytes_behind_a_full_segment_cost_nothing_else(void **state)
+{
+    struct err e = {0};
+    struct log_open_args args;
+    struct log_recovery report;
+    char *base = testkit_dir(), *dir = join(base, "t-0"), *path = join(dir, "00000000000000000000.log");
+    (void)state;
+    struct log *log = make_log(&args, dir, 0);
+    for (int i = 0; i < 3; i++) {
+        append(log, 2);
+        assert_ok(log_roll(log, true, &e), &e);
+    }
+    close_log(log, false);
+    int64_t size = file_size(path);
+    FILE *f = fopen(path, "a");
+    assert_non_null(f);
+    for (int i = 0; i < 500; i++)
+        fputc(0x9f, f);
+    assert_int_equal(fclose(f), 0);
+    args.durable_end = 6;
+    log = open_log(&args, &report);
+    assert_int_equal(log_end_offset(log), 6);
+    assert_int_equal(report.cut_bytes, 500);
+    assert_int_equal(report.cut_from_offset, -1); /* no record is gone */
+    assert_int_equal(file_size(path), size);
+    close_log(log, false);
+    free(path);
+    free(dir);
+    testkit_remove_dir(base);
+}
+
 static void test_a_gap_between_segments_is_told_of(void **state)
 {
     struct err e = {0};
@@ -336,6 +368,7 @@ int main(void)
         cmocka_unit_test(test_torn_partition_metadata),
         cmocka_unit_test(test_snapshot_from_before_the_first_segment),
         cmocka_unit_test(test_transaction_index_of_zeros),
+        cmocka_unit_test(test_old_bytes_behind_a_full_segment_cost_nothing_else),
         cmocka_unit_test(test_a_gap_between_segments_is_told_of),
         cmocka_unit_test(test_an_offset_beyond_the_log_is_told_of),
         cmocka_unit_test(test_surplus_journal_files_stay_until_their_release_is_on_disk),
