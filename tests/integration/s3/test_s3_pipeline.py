@@ -49,7 +49,7 @@ class S3Pipeline(Case):
 
     def setUp(self):
         super().setUp()
-        self.bucket = "b-" + os.path.basename(self.directory).lower().replace("_", "-")
+        self.bucket = "b-" + os.path.basename(self.directory).lower().replace("_", "-") + "-b"  # begins and ends as names must
         self.swift("bucket", self.bucket)
 
     def swift(self, command, *args):
