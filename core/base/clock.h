@@ -12,6 +12,7 @@ int64_t clock_wall_ms(void); /* since 1970, UTC; may jump */
 int64_t clock_boot_ms(void); /* never goes back, and counts while the machine sleeps */
 int64_t clock_mono_ns(void); /* never goes back */
 int64_t clock_mono_ms(void);
+int64_t clock_thread_ns(void); /* of the processor that this thread has had */
 
 /* For tests: from now on the wall clock is `ms` beside the system's, as if somebody had set it. 0: the system's again. */
 void clock_shift_wall(int64_t ms);

@@ -24,6 +24,11 @@ void diag_setup(enum diag_level level, enum diag_format format)
     atomic_store(&line_format, (int)format);
 }
 
+void diag_set_level(enum diag_level level)
+{
+    atomic_store(&threshold, (int)level);
+}
+
 bool diag_level_parse(const char *name, enum diag_level *level)
 {
     for (int i = 0; i <= DIAG_OFF; i++)

@@ -12,6 +12,7 @@ enum diag_level { DIAG_DEBUG, DIAG_INFO, DIAG_WARN, DIAG_ERROR, DIAG_OFF };
 enum diag_format { DIAG_TEXT, DIAG_JSON };
 
 void diag_setup(enum diag_level level, enum diag_format format);
+void diag_set_level(enum diag_level level);                      /* any thread, at any time */
 bool diag_level_parse(const char *name, enum diag_level *level); /* debug, info, warn, error, off */
 const char *diag_level_name(enum diag_level level);
 bool diag_enabled(enum diag_level level);

@@ -20,7 +20,7 @@
     X(NO_SPACE, 56, true, "no space left")                                                                   \
     X(FILES, 56, true, "too many files are open")                                                            \
     X(PERMISSION, 56, false, "permission denied")                                                            \
-    X(LOG_FAILED, 56, false, "the log is out of service after a failed write or sync")                       \
+    X(LOG_FAILED, 56, false, "the log is out of service after an input/output error")                        \
     X(DISK_FAILED, 56, false, "the data directory is out of service")                                        \
     X(CORRUPT, 2, false, "corrupt data")                                                                     \
     X(TRUNCATED, 2, false, "data ends early")                                                                \
@@ -32,6 +32,7 @@
     X(INVALID_PARTITIONS, 37, false, "invalid number of partitions")                                         \
     X(INVALID_GROUP, 24, false, "invalid group id")                                                          \
     X(TOO_LARGE, 10, false, "too large")                                                                     \
+    X(OVER_SEGMENT, 18, false, "larger than a segment")                                                      \
     X(UNSUPPORTED, 35, false, "not supported")                                                               \
     X(UNSUPPORTED_COMPRESSION, 76, false, "unsupported compression type")                                    \
     X(NOT_FOUND, -1, false, "not found")                                                                     \
@@ -55,8 +56,11 @@
     X(INVALID_TXN_STATE, 48, false, "not possible in this state of the transaction")                         \
     X(INVALID_TXN_TIMEOUT, 50, false, "transaction timeout out of range")                                    \
     X(CONCURRENT_TRANSACTIONS, 51, true, "the previous transaction is still being completed")                \
+    X(COORDINATOR_FENCED, 52, false, "a newer transaction coordinator took over")                            \
+    X(UNKNOWN_TRANSACTIONAL_ID, 105, false, "unknown transactional id")                                      \
     X(LOCKED, -1, false, "held by another process")                                                          \
     X(BUSY, -1, true, "busy")                                                                                \
+    X(WOULD_WAIT, -1, true, "the disk would have to be waited for")                                          \
     X(TIMEOUT, 7, true, "timed out")                                                                         \
     X(CLOSED, -1, false, "closed")                                                                           \
     X(INTERRUPTED, -1, false, "stopped on request")                                                          \

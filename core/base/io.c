@@ -61,6 +61,39 @@ void io_close(int fd)
         close(fd);
 }
 
+#define CACHED_STRIDE ((size_t)128 << 10) /* what the kernel reads ahead at least */
+
+static _Thread_local bool impatient;
+
+void io_set_patient(bool patient)
+{
+    impatient = !patient;
+}
+
+bool io_is_patient(void)
+{
+    return !impatient;
+}
+
+/* As pread, but EAGAIN for an impatient thread where it would wait. */
+static ssize_t read_at(int fd, void *data, size_t n, int64_t offset)
+{
+    struct iovec v = {data, n};
+    ssize_t r = impatient ? preadv2(fd, &v, 1, offset, RWF_NOWAIT) : -1;
+    return r < 0 && (!impatient || errno == EOPNOTSUPP) ? pread(fd, data, n, offset) : r;
+}
+
+bool io_is_cached(int fd, int64_t offset, size_t n)
+{
+    for (size_t at = 0; at < n; at += CACHED_STRIDE) {
+        uint8_t byte;
+        struct iovec v = {&byte, 1};
+        if (preadv2(fd, &v, 1, offset + (int64_t)at, RWF_NOWAIT) < 0 && errno == EAGAIN)
+            return false;
+    }
+    return true;
+}
+
 int io_pread_some(int fd, void *data, size_t n, int64_t offset, size_t *got, const char *path, struct err *e)
 {
     uint8_t *p = data;
@@ -69,9 +102,12 @@ int io_pread_some(int fd, void *data, size_t n, int64_t offset, size_t *got, con
     if (fault)
         return err_sys(e, fault, "cannot read %s at byte %lld", path, (long long)offset);
     while (*got < n) {
-        ssize_t r = pread(fd, p + *got, n - *got, offset + (int64_t)*got);
+        ssize_t r = read_at(fd, p + *got, n - *got, offset + (int64_t)*got);
         if (r < 0 && errno == EINTR)
             continue;
+        if (r < 0 && errno == EAGAIN)
+            return err_set(e, ERR_WOULD_WAIT, "%s at byte %lld is not in memory", path,
+                           (long long)(offset + (int64_t)*got));
         if (r < 0)
             return err_sys(e, errno, "cannot read %s at byte %lld", path,
                            (long long)(offset + (int64_t)*got));
@@ -187,6 +223,15 @@ void io_sync_fs(const char *dir)
     close(fd);
 }
 
+void io_read_ahead(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    posix_fadvise(fd, 0, 0, POSIX_FADV_WILLNEED);
+    close(fd);
+}
+
 int io_allocate(int fd, int64_t offset, int64_t length, const char *path, struct err *e)
 {
     int fault = fault_check(FAULT_WRITE, path);
@@ -232,10 +277,20 @@ int io_modified(const char *path, int64_t *ms, struct err *e)
     return ERR_OK;
 }
 
+#define FOLIO_MAX ((int64_t)2 << 20)
+
+void io_forget_part(int fd, int64_t offset, int64_t n)
+{
+    int64_t more = offset < FOLIO_MAX ? offset : FOLIO_MAX;
+    offset -= more;
+    n += n ? more : 0;
+    (void)posix_fadvise(fd, offset, n,
+                        POSIX_FADV_DONTNEED); /* where it is not possible the cache stays as it is */
+}
+
 void io_forget(int fd)
 {
-    (void)posix_fadvise(fd, 0, 0,
-                        POSIX_FADV_DONTNEED); /* where it is not possible the cache stays as it is */
+    io_forget_part(fd, 0, 0); /* 0: to the end */
 }
 
 int io_space(const char *path, int64_t *total, int64_t *available, struct err *e)

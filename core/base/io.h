@@ -19,6 +19,14 @@ int io_open(int *fd, const char *path, int flags, mode_t mode, struct err *e);
 void io_close(int fd); /* -1 is fine; never used to learn of a write error: sync first */
 
 /* Reads exactly `n` bytes at `offset`; fewer at the end of the file is ERR_TRUNCATED. */
+/*
+ * From now on this thread reads only what is in the page cache: io_pread and io_pread_some of anything else answer ERR_WOULD_WAIT,
+ * having read nothing that counts. Where the system cannot tell they wait as ever.
+ */
+void io_set_patient(bool patient);
+bool io_is_patient(void); /* a thread is, until it says otherwise */
+/* Whether the bytes are in the page cache, as far as looking at some of them tells. */
+bool io_is_cached(int fd, int64_t offset, size_t n);
 int io_pread(int fd, void *data, size_t n, int64_t offset, const char *path, struct err *e);
 /* Reads up to `n` bytes; `*got` tells how many (0 at the end of the file). */
 int io_pread_some(int fd, void *data, size_t n, int64_t offset, size_t *got, const char *path, struct err *e);
@@ -39,6 +47,9 @@ int io_sync_parent(const char *path, struct err *e); /* makes the name `path` du
  */
 void io_sync_fs(const char *dir);
 
+/* Has the system read the whole file into memory beside what the caller does, which is going to read it. Promises nothing. */
+void io_read_ahead(const char *path);
+
 /* Reserves space without changing the length (fallocate KEEP_SIZE). ERR_UNSUPPORTED where the file system
  * can't. */
 int io_allocate(int fd, int64_t offset, int64_t length, const char *path, struct err *e);
@@ -48,8 +59,12 @@ int io_size(int fd, int64_t *size, const char *path, struct err *e);
 /* When the file's content was last changed, in ms since 1970. */
 int io_modified(const char *path, int64_t *ms, struct err *e);
 
-/* Lets go of what the page cache has of the file and is on disk already: the next read comes from there. A wish only. */
+/*
+ * Lets go of what the page cache has of the file, or of a part of it, and is on disk already: the next read comes from there. A wish
+ * only. The system lets go of whole folios (up to 2 MiB), so that what a part ends with may go with the part that follows it.
+ */
 void io_forget(int fd);
+void io_forget_part(int fd, int64_t offset, int64_t n);
 /* Bytes of the file system that `path` is on, and of them free to use. */
 int io_space(const char *path, int64_t *total, int64_t *available, struct err *e);
 

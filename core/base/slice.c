@@ -5,7 +5,7 @@
 
 struct slice slice_of(const void *data, size_t n)
 {
-    return (struct slice){data, (const uint8_t *)data + n};
+    return (struct slice){data, n > 0 ? (const uint8_t *)data + n : data}; /* nothing may be at NULL */
 }
 
 size_t slice_left(const struct slice *s)

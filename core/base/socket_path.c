@@ -1,7 +1,7 @@
 /*
  * socket_path: see socket_path.h. Any thread.
  */
-#include "http/socket_path.h"
+#include "base/socket_path.h"
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,12 +1,11 @@
 /*
  * listen: see listen.h.
  */
-#include "http/listen.h"
+#include "base/listen.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <netdb.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,19 +14,41 @@
 #include <unistd.h>
 
 #include "base/io.h"
-#include "http/socket_path.h"
+#include "base/socket_path.h"
 
 #define BACKLOG 64
+
+/* Nobody's: who made it is gone, or does not listen any more. A full backlog is somebody's. */
+static bool is_left_over(const struct sockaddr_un *a)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool refused =
+        fd >= 0 && connect(fd, (const struct sockaddr *)a, sizeof *a) != 0 && errno == ECONNREFUSED;
+    io_close(fd);
+    return refused;
+}
+
+/* A socket that a process which was killed has left is removed, and nothing else. */
+static int make_way(const char *path, const struct sockaddr_un *a, struct err *e)
+{
+    struct stat st;
+    if (lstat(path, &st) != 0)
+        return errno == ENOENT ? ERR_OK : err_sys(e, errno, "%s", path);
+    if (!S_ISSOCK(st.st_mode))
+        return err_set(e, ERR_EXISTS, "%s is there already, and is not a socket", path);
+    if (!is_left_over(a))
+        return err_set(e, ERR_EXISTS, "another process listens on %s", path);
+    int rc = io_unlink(path, e);
+    return rc == ERR_NOT_FOUND ? ERR_OK : rc;
+}
 
 /* Its mode is set before anybody can connect; umask would be the whole process's, tasks' files included. */
 static int bind_private(int fd, const char *path, const struct sockaddr_un *a, struct err *e)
 {
     struct err missing;
-    int rc = io_unlink(path, &missing); /* left by a process that was killed: the directory's lock is ours */
-    if (rc && rc != ERR_NOT_FOUND) {
-        *e = missing;
+    int rc = make_way(path, a, e);
+    if (rc)
         return rc;
-    }
     if (bind(fd, (const struct sockaddr *)a, sizeof *a) != 0)
         return err_sys(e, errno, "cannot make the socket %s", path);
     if (chmod(path, 0600) == 0 && listen(fd, BACKLOG) == 0)
@@ -46,34 +67,28 @@ int listen_local(const char *path, int *fd, struct err *e)
     *fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     rc = *fd < 0 ? err_sys(e, errno, "cannot make a Unix socket") : bind_private(*fd, path, &a.address, e);
     socket_path_close(&a);
-    if (rc)
+    if (rc) {
         io_close(*fd);
+        *fd = -1;
+    }
     return rc;
 }
 
-static bool is_port(const char *text)
+int listen_split(const char *setting, const char *text, char *host, size_t host_size, int *port,
+                 struct err *e)
 {
-    char *end;
-    long v = strtol(text, &end, 10);
-    return isdigit((unsigned char)text[0]) && *end == '\0' && v <= 65535;
-}
-
-static int split_address(const char *text, char *host, size_t host_size, char *port, size_t port_size,
-                         struct err *e)
-{
-    const char *colon = strrchr(text, ':');
+    const char *colon = strrchr(text, ':'), *start = text;
     size_t n = colon ? (size_t)(colon - text) : 0;
-    const char *start = text;
+    char *end = NULL;
+    long v = colon && isdigit((unsigned char)colon[1]) ? strtol(colon + 1, &end, 10) : -1;
     if (n >= 2 && text[0] == '[' && text[n - 1] == ']') {
         start++;
         n -= 2;
     }
-    if (!colon || !is_port(colon + 1) || strlen(colon + 1) >= port_size || n >= host_size)
-        return err_set(e, ERR_INVALID_CONFIG, "http.listen: '%.100s' is not HOST:PORT", text);
-    snprintf(host, host_size, "%.*s", (int)n, n ? start : "");
-    if (!n)
-        snprintf(host, host_size, "127.0.0.1");
-    snprintf(port, port_size, "%s", colon + 1);
+    if (v < 0 || v > 65535 || *end != '\0' || n >= host_size)
+        return err_set(e, ERR_INVALID_CONFIG, "%s: '%.100s' is not HOST:PORT", setting, text);
+    snprintf(host, host_size, "%.*s", (int)n, start);
+    *port = (int)v;
     return ERR_OK;
 }
 
@@ -106,20 +121,21 @@ static int port_of(int fd)
                                          : ((struct sockaddr_in *)&a)->sin_port);
 }
 
-int listen_tcp(const char *text, int *fd, int *port, struct err *e)
+int listen_tcp(const char *setting, const char *text, int *fd, int *port, struct err *e)
 {
     char host[256], service[16];
-    int rc = split_address(text, host, sizeof host, service, sizeof service, e);
+    int rc = listen_split(setting, text, host, sizeof host, port, e);
     if (rc)
         return rc;
+    snprintf(service, sizeof service, "%d", *port);
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list;
-    int gai = getaddrinfo(host, service, &hints, &list);
+    int gai = getaddrinfo(host[0] ? host : "127.0.0.1", service, &hints, &list);
     if (gai)
-        return err_set(e, ERR_INVALID_CONFIG, "http.listen: %.200s: %s", text, gai_strerror(gai));
+        return err_set(e, ERR_INVALID_CONFIG, "%s: %.200s: %s", setting, text, gai_strerror(gai));
     int errnum = bind_any(list, fd);
     freeaddrinfo(list);
     if (errnum)
-        return err_sys(e, errnum, "http.listen: cannot listen on %.200s", text);
+        return err_sys(e, errnum, "%s: cannot listen on %.200s", setting, text);
     *port = port_of(*fd);
     return ERR_OK;
 }

@@ -1,12 +1,11 @@
 /*
  * arena: chunks of doubling size behind the bump pointer. See arena.h.
  */
-#include "connect/arena.h"
+#include "base/arena.h"
 
 #include <string.h>
 
 #include "base/mem.h"
-#include "connect/value.h"
 
 struct arena_chunk {
     struct arena_chunk *older;
@@ -27,8 +26,9 @@ static void use_chunk(struct arena *a, struct arena_chunk *c)
 
 void arena_reset(struct arena *a)
 {
-    values_release(a->schemas);
-    a->schemas = NULL;
+    if (a->held != NULL)
+        a->release(a->held);
+    a->held = NULL;
     struct arena_chunk *c = a->chunks;
     if (c == NULL)
         return;
@@ -46,7 +46,9 @@ void arena_free(struct arena *a)
 {
     arena_reset(a);
     mem_free(a->chunks);
+    size_t first = a->first;
     arena_init(a, a->max, a->owner);
+    a->first = first;
 }
 
 void *arena_slow(struct arena *a, size_t n)
@@ -54,11 +56,12 @@ void *arena_slow(struct arena *a, size_t n)
     if (n > a->max)
         return NULL;
     n = (n + 15) & ~(size_t)15;
-    size_t size = a->chunks == NULL ? ARENA_CHUNK_BYTES : a->chunks->size * 2;
+    size_t first = a->first > 0 ? a->first : ARENA_CHUNK_BYTES;
+    size_t size = a->chunks == NULL ? first : a->chunks->size * 2;
     if (size > (size_t)4 << 20)
         size = (size_t)4 << 20;
     /* The chunk that stays must be small, so a large first need does not become it. */
-    if (a->chunks == NULL && n > ARENA_CHUNK_BYTES) {
+    if (a->chunks == NULL && n > first) {
         if (arena_slow(a, 16) == NULL)
             return NULL;
         return arena_slow(a, n);

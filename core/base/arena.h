@@ -1,15 +1,13 @@
 /*
- * arena: memory with the lifetime of one poll, put or call. Allocation is a pointer bump; everything goes at
+ * arena: memory with the lifetime of one poll, put, call or request. Allocation is a pointer bump; everything goes at
  * once by arena_reset, which keeps one chunk, so that a steady task allocates nothing from the heap. One
  * thread.
  */
-#ifndef LEAT_CONNECT_ARENA_H
-#define LEAT_CONNECT_ARENA_H
+#ifndef LEAT_BASE_ARENA_H
+#define LEAT_BASE_ARENA_H
 
 #include <stddef.h>
 #include <stdint.h>
-
-struct leat_value;
 
 #define ARENA_CHUNK_BYTES ((size_t)64 << 10)
 #define ARENA_MAX_BYTES ((size_t)256 << 20) /* past it an allocation is refused as if memory were out */
@@ -19,8 +17,11 @@ struct arena {
     uint8_t *next, *end;        /* what is left of the current chunk */
     struct arena_chunk *chunks; /* newest first; the oldest is the one that stays */
     size_t bytes, max;          /* of all chunks */
-    struct leat_value *schemas; /* values that hold a reference to a schema, given back by the reset */
-    void *owner;                /* whoever made it; value functions that fail say so there */
+    size_t
+        first; /* bytes of the chunk that stays; 0: ARENA_CHUNK_BYTES. May be set before anything is allocated */
+    void *held; /* what `release` is to give back at the next reset; NULL: nothing */
+    void (*release)(void *held);
+    void *owner; /* whoever made it, for those who get the arena and need to know */
 };
 
 void arena_init(struct arena *a, size_t max, void *owner); /* allocates nothing */

@@ -2,8 +2,8 @@
  * socket_path: a Unix socket's address for a path of any length. sun_path holds 107 bytes; a longer path goes
  * through its directory's descriptor, /proc/self/fd/N/NAME, which works for bind and connect alike.
  */
-#ifndef LEAT_HTTP_SOCKET_PATH_H
-#define LEAT_HTTP_SOCKET_PATH_H
+#ifndef LEAT_BASE_SOCKET_PATH_H
+#define LEAT_BASE_SOCKET_PATH_H
 
 #include <sys/un.h>
 

@@ -1,15 +1,15 @@
 /*
- * number_text: numbers as Java prints them: Long.toString, Double.toString (shortest digits that read back
- * the same), BigDecimal.toString. Relies on the C numeric locale, which the program never changes. Any
- * thread.
+ * number_text: digits of integers, floats and decimals. The shortest digits of a float are found by trying.
  */
+#include "base/number_text.h"
+
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "connect/value_json.h"
 
 int text_int(struct buf *out, int64_t v, struct err *e)
 {
@@ -31,13 +31,14 @@ int text_int(struct buf *out, int64_t v, struct err *e)
 /*
  * The shortest decimal digits that give the number back, without point; *exponent of the first digit. Every
  * decimal of 15 digits (6 for a float) survives the way through a double, so shorter ones show as trailing
- * zeros there.
+ * zeros there; not so below the least normal number, where Java takes the best of two digits at least.
  */
 static size_t shortest(double v, bool single, char digits[24], int *exponent)
 {
     char text[40];
     int most = single ? 9 : 17;
-    for (int n = single ? 6 : 15; n <= most; n++) {
+    bool denormal = v < (single ? (double)FLT_MIN : DBL_MIN);
+    for (int n = denormal ? 2 : single ? 6 : 15; n <= most; n++) {
         snprintf(text, sizeof(text), "%.*e", n - 1, v);
         if (n == most || (single ? strtof(text, NULL) == (float)v : strtod(text, NULL) == v))
             break;
