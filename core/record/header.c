@@ -135,6 +135,15 @@ void batch_assign(void *batch, int64_t base_offset, int32_t leader_epoch)
     put_be32(p + AT_LEADER_EPOCH, (uint32_t)leader_epoch);
 }
 
+void batch_set_max_timestamp(void *batch, int64_t max_timestamp)
+{
+    uint8_t *p = batch;
+    if ((int64_t)be64(p + AT_MAX_TIMESTAMP) == max_timestamp)
+        return;
+    put_be64(p + AT_MAX_TIMESTAMP, (uint64_t)max_timestamp);
+    seal_crc(p, (size_t)be32(p + AT_LENGTH) + BATCH_LENGTH_PREFIX);
+}
+
 void batch_set_log_append_time(void *batch, int64_t now_ms)
 {
     uint8_t *p = batch;

@@ -78,7 +78,8 @@ int batch_check(const void *data, size_t n, struct batch_header *h, struct err *
 /*
  * As batch_check, plus every record is walked (inflating if compressed): lengths, headers, rising offsets,
  * count, max timestamp; with `strict_offsets` also what a producer's batch must keep and a compacted one need
- * not: records, no gaps in the offsets, a sequence where there is a producer id.
+ * not: records, no gaps in the offsets, a sequence where there is a producer id; and the header's max timestamp is not believed:
+ * h->max_timestamp is that of the records (batch_set_max_timestamp).
  *
  * What a broker does with a batch from a client, and hence with the codes a client is to get: ERR_CORRUPT for
  * a wrong CRC or length, which may come out right the next time; ERR_INVALID_RECORD for everything that the
@@ -97,6 +98,9 @@ void batch_assign(void *batch, int64_t base_offset, int32_t leader_epoch);
 
 /* Sets LogAppendTime and max timestamp, and computes the CRC anew. `batch` is whole and valid. */
 void batch_set_log_append_time(void *batch, int64_t now_ms);
+
+/* Likewise the max timestamp alone; nothing is done where it is the same. */
+void batch_set_max_timestamp(void *batch, int64_t max_timestamp);
 
 struct record_header {
     const char *key; /* not NUL-terminated, UTF-8 */

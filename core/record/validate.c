@@ -34,12 +34,14 @@ static int check_as_new(const struct batch_header *h, struct err *e)
 }
 
 /* Offsets need no check beyond the iterator's: `count` rising ones in `count` offsets have no gap. */
-static int walk(const void *data, size_t n, struct buf *scratch, struct err *e)
+static int walk(const void *data, size_t n, struct buf *scratch, int64_t *largest, struct err *e)
 {
     struct batch_iter it;
     struct record r;
     int64_t max_timestamp = INT64_MIN;
     int rc = batch_iter_init(&it, data, n, scratch, e);
+    if (rc == ERR_CORRUPT || rc == ERR_TRUNCATED) /* nothing but unpacking is done so far */
+        return e->code = ERR_UNSUPPORTED_COMPRESSION;
     if (rc != ERR_OK)
         return rc;
     while ((rc = batch_iter_next(&it, &r, e)) == ERR_OK) {
@@ -50,9 +52,8 @@ static int walk(const void *data, size_t n, struct buf *scratch, struct err *e)
     }
     if (rc != ERR_END)
         return rc;
-    if (it.header.record_count && max_timestamp != it.header.max_timestamp)
-        return err_set(e, ERR_INVALID_RECORD, "max timestamp is %lld, header says %lld",
-                       (long long)max_timestamp, (long long)it.header.max_timestamp);
+    if (it.header.record_count)
+        *largest = max_timestamp;
     err_clear(e);
     return ERR_OK;
 }
@@ -69,7 +70,12 @@ int batch_validate(const void *data, size_t n, bool strict_offsets, struct buf *
         rc = check_as_new(h, e);
     if (rc != ERR_OK)
         return rc;
-    rc = walk(data, n, scratch, e);
+    int64_t largest = h->max_timestamp;
+    rc = walk(data, n, scratch, &largest, e);
+    if (rc == ERR_OK && largest != h->max_timestamp && !strict_offsets)
+        return err_set(e, ERR_INVALID_RECORD, "max timestamp is %lld, header says %lld", (long long)largest,
+                       (long long)h->max_timestamp);
+    h->max_timestamp = largest;
     /* The CRC was right: the sender wrote it so, and sending it again won't help, as "corrupt" would tell it.
      */
     if (rc == ERR_CORRUPT || rc == ERR_TRUNCATED)

@@ -8,16 +8,9 @@
 
 #include "base/hash.h"
 #include "record/record.h"
+#include "tests/fuzz/fuzz.h"
 
 #define INFLATED_MAX (1u << 20) /* small, so that a bomb costs the fuzzer little */
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void require(bool condition)
-{
-    if (!condition)
-        abort();
-}
 
 /* Touches every byte of what a record points to, for the address sanitizer. */
 static uint32_t walk_record(const struct record *r)

@@ -16,8 +16,7 @@
 #include "broker/dump.h"
 #include "broker/meta_image.h"
 #include "storage/check.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+#include "tests/fuzz/fuzz.h"
 
 static const char *const names[] = {
     "__consumer_offsets-0/00000000000000000000.log",
@@ -30,33 +29,6 @@ static const char *const names[] = {
     "__cluster_metadata-0/00000000000000000000.log",
 };
 #define FILES (sizeof names / sizeof names[0])
-
-static void require(bool condition)
-{
-    if (!condition)
-        abort();
-}
-
-static const char *directory(void)
-{
-    static char dir[64];
-    if (!dir[0])
-        snprintf(dir, sizeof dir, "%s/leat-fuzz-check-%d",
-                 access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", (int)getpid());
-    return dir;
-}
-
-static void fix_checksums(uint8_t *p, size_t n)
-{
-    while (n > 61) {
-        uint32_t length = be32(p + 8);
-        if (length < 49 || length > n - 12)
-            return;
-        put_be32(p + 17, crc32c(0, p + 21, length + 12 - 21));
-        p += length + 12;
-        n -= length + 12;
-    }
-}
 
 static void write_file(const char *name, uint8_t *data, size_t n)
 {
@@ -112,7 +84,7 @@ static void write_files(const uint8_t *data, size_t n, bool fix)
         n -= 2;
         length = length < n ? length : n;
         if (fix && strstr(names[i], ".log"))
-            fix_checksums(p, length);
+            fix_batch_checksums(p, length);
         write_file(names[i], p, length);
         p += length;
         n -= length;

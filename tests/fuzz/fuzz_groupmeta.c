@@ -34,6 +34,19 @@ static void offset_value(const uint8_t *data, size_t size, struct buf *out)
            again.metadata.n == v.metadata.n && again.commit_ms == v.commit_ms);
 }
 
+static void group_value(const uint8_t *data, size_t size, struct buf *out)
+{
+    struct group_value v, again;
+    struct err e;
+    if (group_value_decode(data, size, &v, &e))
+        return;
+    assert(v.members >= 0 && (size_t)v.members <= size);
+    if (group_value_encode(out, &v, &e))
+        return; /* a flexible value's text may be longer than the version that we write allows */
+    assert(group_value_decode(out->data, out->len, &again, &e) == ERR_OK);
+    assert(again.members == 0 && again.state_ms == v.state_ms && again.protocol_type.n == v.protocol_type.n);
+}
+
 struct part {
     struct text topic;
     int32_t partition;
@@ -80,7 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0)
         return 0;
     buf_init(&out, 1 << 20);
-    switch (data[0] % 4) {
+    switch (data[0] % 5) {
     case 0:
         offset_key(data + 1, size - 1, &out);
         break;
@@ -89,6 +102,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case 2:
         txn_key_decode(data + 1, size - 1, &id, &e);
+        break;
+    case 4:
+        group_value(data + 1, size - 1, &out);
         break;
     default:
         txn_value(data + 1, size - 1, &out);

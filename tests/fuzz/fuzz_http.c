@@ -12,6 +12,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "http/api.h"
+#include "tests/fuzz/fuzz.h"
 
 #define RESET_AFTER 2000
 #define PARTITIONS_LIMIT 64
@@ -20,14 +21,6 @@ static struct broker *broker;
 static struct client *client;
 static struct api *api;
 static char dir[64];
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void require(bool condition)
-{
-    if (!condition)
-        abort();
-}
 
 static void close_store(void)
 {

@@ -8,18 +8,11 @@
 
 #include "base/io.h"
 #include "storage/index.h"
+#include "tests/fuzz/fuzz.h"
 
 #define BASE 1000
 #define OFFSET_END 100000
 #define POSITION_END 5000000
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void require(bool condition)
-{
-    if (!condition)
-        abort();
-}
 
 static void check_entries(const struct index *ix, int fd)
 {

@@ -1,7 +1,7 @@
 /*
- * fuzz_journal: bytes from outside as one journal file. With the first byte odd, checksums are made right, so that the
- * fuzzer gets to the entries. Replay must answer ERR_OK or ERR_CORRUPT (ERR_UNSUPPORTED for a later version), give only
- * entries that lie within the file.
+ * fuzz_journal: bytes from outside as one journal file, or as a file of what was set aside, by bit 1 of the first byte. With
+ * that byte odd, checksums and the latter's length are made right, so that the fuzzer gets to the entries. Replay must
+ * answer ERR_OK or ERR_CORRUPT (ERR_UNSUPPORTED for a later version), give only entries that lie within the file.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -14,28 +14,14 @@
 #include "base/mem.h"
 #include "storage/journal_internal.h"
 #include "base/buf.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void require(bool condition)
-{
-    if (!condition)
-        abort();
-}
-
-static const char *directory(void)
-{
-    static char dir[64];
-    if (!dir[0])
-        snprintf(dir, sizeof dir, "%s/leat-fuzz-journal-%d",
-                 access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", (int)getpid());
-    return dir;
-}
+#include "tests/fuzz/fuzz.h"
 
 static void fix_checksums(uint8_t *p, size_t n)
 {
-    if (n >= JOURNAL_BLOCK)
+    if (n >= JOURNAL_BLOCK) {
+        put_be64(p + 40, n);
         put_be32(p + 48, crc32c(0, p, 48));
+    }
     for (size_t at = JOURNAL_BLOCK; at + JOURNAL_RECORD_HEADER <= n; at += JOURNAL_BLOCK) {
         uint32_t payload = be32(p + at + 32);
         if (be32(p + at) == JOURNAL_RECORD_MAGIC && payload <= n - at - JOURNAL_RECORD_HEADER)
@@ -51,10 +37,18 @@ static int touch(void *arg, const struct journal_entry *en, struct err *e)
     return ERR_OK;
 }
 
+static int touch_aside(void *arg, uint64_t number, const struct journal_entry *en, struct err *e)
+{
+    (void)number;
+    return touch(arg, en, e);
+}
+
 static int open_and_replay(struct journal **j, uint32_t *sum, struct err *e)
 {
     struct journal_options o = {.dir = directory(), .file_bytes = 1 << 16, .record_bytes = 1 << 16};
     int rc = journal_open(j, &o, e);
+    if (rc == ERR_OK)
+        rc = journal_replay_asides(*j, touch_aside, sum, e);
     if (rc == ERR_OK)
         rc = journal_replay(*j, touch, sum, e);
     return rc;
@@ -76,7 +70,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     memcpy(copy, data + 1, n - 1);
     if (data[0] & 1)
         fix_checksums(copy, padded);
-    snprintf(path, sizeof path, "%s/00000000.journal", directory());
+    if (data[0] & 2)
+        snprintf(path, sizeof path, "%s/%020llu.aside", directory(),
+                 padded >= JOURNAL_BLOCK ? (unsigned long long)be64(copy + 16) : 1);
+    else
+        snprintf(path, sizeof path, "%s/00000000.journal", directory());
     require(io_open(&fd, path, O_WRONLY | O_CREAT, 0600, &e) == ERR_OK);
     require(io_pwrite(fd, copy, padded, 0, path, &e) == ERR_OK);
     io_close(fd);

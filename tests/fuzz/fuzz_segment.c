@@ -15,37 +15,7 @@
 #include "base/mem.h"
 #include "storage/clean.h"
 #include "storage/log.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void require(bool condition)
-{
-    if (!condition)
-        abort();
-}
-
-static const char *directory(void)
-{
-    static char dir[64];
-    if (!dir[0]) {
-        const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-        snprintf(dir, sizeof dir, "%s/leat-fuzz-segment-%d", base, (int)getpid());
-        diag_setup(DIAG_OFF, DIAG_TEXT);
-    }
-    return dir;
-}
-
-static void fix_checksums(uint8_t *p, size_t n)
-{
-    while (n > 61) {
-        uint32_t length = be32(p + 8);
-        if (length < 49 || length > n - 12)
-            return;
-        put_be32(p + 17, crc32c(0, p + 21, length + 12 - 21));
-        p += length + 12;
-        n -= length + 12;
-    }
-}
+#include "tests/fuzz/fuzz.h"
 
 static void write_segment(const uint8_t *data, size_t n, bool fix)
 {
@@ -55,7 +25,7 @@ static void write_segment(const uint8_t *data, size_t n, bool fix)
     uint8_t *copy = mem_dup(data, n);
     require(copy && io_remove_tree(directory(), &e) == ERR_OK && io_mkdirs(directory(), 0700, &e) == ERR_OK);
     if (fix)
-        fix_checksums(copy, n);
+        fix_batch_checksums(copy, n);
     snprintf(path, sizeof path, "%s/00000000000000000000.log", directory());
     require(io_open(&fd, path, O_WRONLY | O_CREAT, 0600, &e) == ERR_OK);
     require(io_pwrite(fd, copy, n, 0, path, &e) == ERR_OK);
