@@ -7,11 +7,11 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/io.h"
 #include "base/mem.h"
+#include "storage/listing.h"
 #include "storage/log_internal.h"
 
 static const struct {
@@ -83,26 +83,6 @@ int check_tell(struct check *c, struct check_finding f, struct err *e, const cha
 
 /* ---- what is in the directory ---- */
 
-enum { HAS_LOG = 1, HAS_INDEX = 2, HAS_TIME = 4, HAS_TXN = 8, HAS_SNAPSHOT = 16 };
-
-struct listing {
-    struct partition_check *p;
-    struct check_file *list;
-    size_t n;
-};
-
-static int add_file(struct listing *l, int64_t base, unsigned has, struct err *e)
-{
-    if ((l->n & (l->n - 1)) == 0) {
-        struct check_file *list = mem_realloc_array(l->list, l->n ? l->n * 2 : 1, sizeof *list);
-        if (!list)
-            return err_nomem(e);
-        l->list = list;
-    }
-    l->list[l->n++] = (struct check_file){base, has};
-    return ERR_OK;
-}
-
 static int tell_file(struct partition_check *p, enum check_kind kind, const char *name, const char *text,
                      struct err *e)
 {
@@ -113,72 +93,39 @@ static int tell_file(struct partition_check *p, enum check_kind kind, const char
     return check_tell(p->c, f, e, "%s", text);
 }
 
-static int other_file(struct partition_check *p, const char *name, struct err *e)
+static int foreign_file(struct partition_check *p, const char *name, struct err *e)
 {
-    static const char *const known[] = {EPOCH_FILE, METADATA_FILE, COMPACTED_FILE, "quorum-state"};
+    static const char *const known[] = {EPOCH_FILE, METADATA_FILE, COMPACTED_FILE, CUT_FILE, "quorum-state"};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (strcmp(name, known[i]) == 0)
             return ERR_OK;
-    size_t n = strlen(name);
-    if (n > 4 && strcmp(name + n - 4, ".tmp") == 0)
+    if (storage_name_ends(name, ".tmp"))
         return tell_file(p, CHECK_LEFTOVER, name, "a file that was being written", e);
     /* KRaft's own: snapshots of the metadata. */
-    if (n > 11 && strcmp(name + n - 11, ".checkpoint") == 0)
+    if (storage_name_ends(name, ".checkpoint"))
         return ERR_OK;
     return tell_file(p, CHECK_FOREIGN_FILE, name, "is no file of a partition", e);
 }
 
-static int see_file(void *arg, const char *name, struct err *e)
+static int other_file(void *arg, const char *name, const char *suffix, struct err *e)
 {
-    static const char *const suffixes[] = {LOG_SUFFIX, INDEX_SUFFIX, TIME_SUFFIX, TXN_SUFFIX,
-                                           SNAPSHOT_SUFFIX};
-    struct listing *l = arg;
-    int64_t base;
-    const char *suffix;
-    if (!storage_name_parse(name, &base, &suffix))
-        return other_file(l->p, name, e);
-    for (unsigned k = 0; k < 5; k++)
-        if (strcmp(suffix, suffixes[k]) == 0)
-            return add_file(l, base, 1u << k, e);
-    const char *last = strrchr(suffix, '.');
-    if (last && (strcmp(last, DELETED_SUFFIX) == 0 || strcmp(last, CLEANED_SUFFIX) == 0))
-        return tell_file(l->p, CHECK_LEFTOVER, name, "a deleted or half-made file", e);
-    if (last && strcmp(last, SWAP_SUFFIX) == 0)
-        return tell_file(l->p, CHECK_INTERRUPTED_COMPACTION, name,
+    struct partition_check *p = arg;
+    if (suffix && (storage_name_ends(suffix, DELETED_SUFFIX) || storage_name_ends(suffix, CLEANED_SUFFIX)))
+        return tell_file(p, CHECK_LEFTOVER, name, "a deleted or half-made file", e);
+    if (suffix && storage_name_ends(suffix, SWAP_SUFFIX))
+        return tell_file(p, CHECK_INTERRUPTED_COMPACTION, name,
                          "a compacted segment that is not in place yet", e);
-    return other_file(l->p, name, e);
+    return foreign_file(p, name, e);
 }
 
-static int by_base(const void *a, const void *b)
+static int tell_orphans(struct partition_check *p, const struct listed *f, struct err *e)
 {
-    const struct check_file *x = a, *y = b;
-    return x->base < y->base ? -1 : x->base > y->base;
-}
-
-/* One entry an offset. */
-static void merge(struct listing *l)
-{
-    size_t n = 0;
-    if (l->n)
-        qsort(l->list, l->n, sizeof *l->list, by_base);
-    for (size_t i = 0; i < l->n; i++) {
-        if (n && l->list[n - 1].base == l->list[i].base)
-            l->list[n - 1].has |= l->list[i].has;
-        else
-            l->list[n++] = l->list[i];
-    }
-    l->n = n;
-}
-
-static int tell_orphans(struct partition_check *p, const struct check_file *f, struct err *e)
-{
-    static const char *const suffixes[] = {INDEX_SUFFIX, TIME_SUFFIX, TXN_SUFFIX};
     int rc = ERR_OK;
-    for (unsigned k = 0; k < 3 && rc == ERR_OK; k++) {
+    for (unsigned k = 0; k < LISTING_INDEXES && rc == ERR_OK; k++) {
         char name[64];
-        if (!(f->has & (2u << k)))
+        if (!(f->has & (HAS_INDEX << k)))
             continue;
-        snprintf(name, sizeof name, "%020" PRId64 "%s", f->base, suffixes[k]);
+        snprintf(name, sizeof name, "%020" PRId64 "%s", f->base, listing_index_suffix(k));
         rc = tell_file(p, CHECK_LEFTOVER, name, "an index without its segment", e);
     }
     return rc;
@@ -225,7 +172,7 @@ static int walk_segments(struct partition_check *p, const struct listing *l, str
     for (size_t i = 0; i < l->n; i++)
         segments += (l->list[i].has & HAS_LOG) != 0;
     for (size_t i = 0; i < l->n && rc == ERR_OK && !p->stopped; i++) {
-        const struct check_file *f = &l->list[i];
+        const struct listed *f = &l->list[i];
         if (!(f->has & HAS_LOG)) {
             rc = tell_orphans(p, f, e);
             continue;
@@ -255,8 +202,8 @@ int check_partition(struct check *c, const struct check_partition_args *args,
                     struct check_partition_result *out, struct err *e)
 {
     struct partition_check p = {.c = c, .args = args, .out = out, .expected = -1, .trusted = -1, .epoch = -1};
-    struct listing l = {.p = &p};
-    *out = (struct check_partition_result){.start = -1, .end = -1};
+    struct listing l = {0};
+    *out = (struct check_partition_result){.start = -1, .end = -1, .last_segment = -1, .last_byte = -1};
     if (strlen(args->dir) > STORAGE_DIR_MAX)
         return err_set(e, ERR_INVALID, "directory name of %zu bytes is longer than %d", strlen(args->dir),
                        STORAGE_DIR_MAX);
@@ -264,8 +211,7 @@ int check_partition(struct check *c, const struct check_partition_args *args,
     buf_init(&p.scratch, BATCH_MAX_INFLATED);
     p.window = mem_alloc(CHECK_WINDOW);
     p.producers = producers_new();
-    int rc = p.window && p.producers ? io_list(args->dir, see_file, &l, e) : err_nomem(e);
-    merge(&l);
+    int rc = p.window && p.producers ? listing_read(&l, args->dir, other_file, &p, e) : err_nomem(e);
     if (rc == ERR_OK)
         rc = check_metadata(&p, e);
     if (rc == ERR_OK)
@@ -285,6 +231,6 @@ int check_partition(struct check *c, const struct check_partition_args *args,
     mem_free(p.aborted);
     buf_free(&p.big);
     buf_free(&p.scratch);
-    mem_free(l.list);
+    listing_free(&l);
     return rc;
 }

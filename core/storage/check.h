@@ -88,6 +88,8 @@ enum check_repair {
       "whole batch")                                                                                         \
     X(CHECKPOINT_BEYOND_END, "checkpoint-beyond-end", ERROR, NONE,                                           \
       "a checkpoint names an offset behind the end of the log: what stood there, and was synced, is gone")   \
+    X(REFERENCE_BEYOND_END, "reference-beyond-end", ERROR, NONE,                                             \
+      "the journal refers to appends behind the end of the log: they were synced there, and are gone")       \
     X(MISSING_PARTITION, "missing-partition", ERROR, NONE,                                                   \
       "the partition had records, and its directory is gone")                                                \
     X(MISSING_DIRECTORY, "missing-directory", ERROR, NONE,                                                   \
@@ -128,6 +130,7 @@ struct check {
     void *arg;
     void *progress_arg; /* for `progress`; NULL: `arg` */
     uint64_t bytes;     /* read so far, of batches */
+    uint64_t told;      /* of which `progress` was told; its own */
 };
 
 /* Fills in a finding from printf-like arguments and gives it out. */
@@ -147,6 +150,10 @@ struct check_partition_args {
 };
 struct check_partition_result {
     int64_t start, end; /* base of the first segment, end of the last good batch */
+    /* Where that one is: its segment's base, the byte in it; -1: there is none. */
+    int64_t last_segment, last_byte;
+    /* Behind the last offsets that are in no batch: of compaction, of a repair, or of a file that is gone; 0: none are. */
+    int64_t gaps_end;
     uint64_t batches, records;
     int segments;
 };
@@ -163,6 +170,7 @@ struct journal_sight {
     uint64_t file_sequence, record_sequence, released, first_record;
     uint32_t entries, payload;
     int64_t file_bytes;
+    bool live; /* the next start reads it */
 };
 /* What a walk over the journal's files shows; each may be NULL. Files come in the order of their numbers. */
 struct journal_visitor {

@@ -13,11 +13,6 @@
 
 #define CHECK_WINDOW (256u << 10)
 
-struct check_file {
-    int64_t base;
-    unsigned has;
-};
-
 /* An aborted transaction that the batches of a segment tell of. */
 struct check_abort {
     int64_t producer_id;

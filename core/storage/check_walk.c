@@ -20,8 +20,7 @@ struct walk {
     char path[STORAGE_PATH_MAX];
     int64_t base, next_base;
     bool last;
-    bool torn;     /* the end of this segment is for the next start to find */
-    uint64_t told; /* bytes of which progress was told */
+    bool torn; /* the end of this segment is for the next start to find */
 };
 
 static struct check_finding finding(const struct walk *w, enum check_kind kind, int64_t byte, int64_t offset)
@@ -32,9 +31,9 @@ static struct check_finding finding(const struct walk *w, enum check_kind kind, 
 static int told_in(struct walk *w, struct err *e)
 {
     struct check *c = w->p->c;
-    if (!c->progress || c->bytes - w->told < PROGRESS_BYTES)
+    if (!c->progress || c->bytes - c->told < PROGRESS_BYTES)
         return ERR_OK;
-    w->told = c->bytes;
+    c->told = c->bytes;
     return c->progress(c->progress_arg ? c->progress_arg : c->arg, c->bytes, e);
 }
 
@@ -96,6 +95,8 @@ static int take_batch(struct walk *w, const struct batch_header *h, const uint8_
 {
     struct partition_check *p = w->p;
     int rc = check_epoch(w, h, e);
+    if (h->base_offset > p->expected)
+        p->out->gaps_end = h->base_offset;
     if (rc == ERR_OK)
         rc = check_snapshots_to(p, h->base_offset, e);
     if (rc == ERR_OK)
@@ -109,6 +110,8 @@ static int take_batch(struct walk *w, const struct batch_header *h, const uint8_
     p->out->batches++;
     p->out->records += (uint64_t)h->record_count;
     p->out->end = p->expected;
+    p->out->last_segment = w->base;
+    p->out->last_byte = w->scan.position;
     return rc;
 }
 
@@ -283,6 +286,8 @@ static int begin(struct walk *w, int64_t size, struct err *e)
         rc = check_tell(p->c, finding(w, CHECK_WRONG_OFFSET, -1, w->base), e,
                         "begins at offset %" PRId64 ", the segment before it reaches to %" PRId64, w->base,
                         p->expected - 1);
+    if (w->base > p->expected)
+        p->out->gaps_end = w->base;
     p->expected = w->base;
     if (rc == ERR_OK && size == 0 && !w->last)
         rc = check_tell(p->c, finding(w, CHECK_EMPTY_SEGMENT, -1, w->base), e, "has no bytes");
@@ -319,7 +324,7 @@ int check_segment(struct partition_check *p, int64_t base, int64_t next_base, bo
     int fd = -1;
     if (!w)
         return err_nomem(e);
-    *w = (struct walk){.p = p, .base = base, .next_base = next_base, .last = last, .told = p->c->bytes};
+    *w = (struct walk){.p = p, .base = base, .next_base = next_base, .last = last};
     storage_path(w->path, p->args->dir, base, LOG_SUFFIX, "");
     int rc = io_open(&fd, w->path, O_RDONLY, 0, e);
     if (rc == ERR_OK)

@@ -151,6 +151,18 @@ static int write_text(const char *path, int rc, struct buf *b, struct err *e)
     return rc;
 }
 
+/* Not synced. `how`: what becomes of a file that is there. */
+static int write_once(const char *path, int how, const char *text, size_t n, struct err *e)
+{
+    int fd;
+    int rc = io_open(&fd, path, O_WRONLY | O_CREAT | how, 0600, e);
+    if (rc)
+        return rc;
+    rc = io_pwrite(fd, text, n, 0, path, e);
+    io_close(fd);
+    return rc;
+}
+
 int offset_file_write(const char *path, const struct offset_entry *list, size_t n, struct err *e)
 {
     struct buf b;
@@ -203,6 +215,13 @@ int epoch_file_read(const char *path, struct epoch_entry **list, size_t *n, stru
         *n = 0;
     }
     return rc;
+}
+
+int epoch_file_make(const char *path, int32_t epoch, struct err *e)
+{
+    char text[32];
+    int n = snprintf(text, sizeof text, "0\n1\n%d 0\n", epoch);
+    return write_once(path, O_EXCL, text, (size_t)n, e);
 }
 
 int epoch_file_write(const char *path, const struct epoch_entry *list, size_t n, struct err *e)
@@ -268,11 +287,5 @@ int partition_metadata_write(const char *path, const struct uuid *topic_id, stru
 {
     char id[UUID_TEXT_SIZE], text[64];
     int n = snprintf(text, sizeof text, METADATA_HEAD "%s", uuid_text(topic_id, id));
-    int fd;
-    int rc = io_open(&fd, path, O_WRONLY | O_CREAT | O_TRUNC, 0600, e);
-    if (rc)
-        return rc;
-    rc = io_pwrite(fd, text, (size_t)n, 0, path, e);
-    io_close(fd);
-    return rc;
+    return write_once(path, O_TRUNC, text, (size_t)n, e);
 }

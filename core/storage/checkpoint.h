@@ -23,17 +23,26 @@ int offset_file_read(const char *path, struct offset_entry **list, size_t *n, st
 void offset_file_free(struct offset_entry *list, size_t n);
 int offset_file_write(const char *path, const struct offset_entry *list, size_t n, struct err *e);
 
-/* leader-epoch-checkpoint */
+#define EPOCH_FILE "leader-epoch-checkpoint"
 struct epoch_entry {
     int32_t epoch;
     int64_t start;
 };
 int epoch_file_read(const char *path, struct epoch_entry **list, size_t *n, struct err *e); /* mem_free */
 int epoch_file_write(const char *path, const struct epoch_entry *list, size_t n, struct err *e);
+/*
+ * The file of one epoch that began at offset 0, not synced. Torn by a crash it is malformed, never another epoch or offset.
+ * ERR_EXISTS if there is one.
+ */
+int epoch_file_make(const char *path, int32_t epoch, struct err *e);
 
-/* compacted-offset-checkpoint: one offset. A missing file is 0. */
+/* One offset. A missing file is 0. */
+#define COMPACTED_FILE "compacted-offset-checkpoint"
 int compacted_file_read(const char *path, int64_t *offset, struct err *e);
 int compacted_file_write(const char *path, int64_t offset, struct err *e);
+
+/* Empty; there while a log's end is being taken back (log_cut.c). Kafka, too, removes what ends so. */
+#define CUT_FILE "cut.deleted"
 
 /* partition.metadata. Read: ERR_NOT_FOUND when it is missing or empty (its write was cut short), ERR_CORRUPT. */
 int partition_metadata_read(const char *path, struct uuid *topic_id, struct err *e);

@@ -4,6 +4,7 @@
  */
 #include "storage/clean_internal.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -245,6 +246,8 @@ int log_clean_look(struct log *log, int64_t checkpoint, int64_t now_ms, int64_t 
     if (rc)
         return rc;
     take_bounds(log, below, &b);
+    if (!b.config.cleanup_compact) /* no longer: its lags say nothing either */
+        b.limit = INT64_MIN;
     *out = (struct clean_look){.first_dirty = checkpoint, .again_ms = INT64_MAX};
     if (checkpoint < b.start || checkpoint > b.end)
         out->first_dirty = b.start;
@@ -300,7 +303,7 @@ static int clean_group(struct clean_pass *p, size_t first, size_t n, struct err 
     struct segment *fresh;
     int rc = clean_copy(p, first, n, &fresh, e);
     if (rc || !fresh)
-        return rc;
+        return clean_unless_gone(p, first, n, rc, e);
     int64_t before = 0, after = fresh->size;
     for (size_t i = 0; i < n; i++)
         before += p->sources.list[first + i].size;
@@ -348,13 +351,11 @@ static int prepare(struct clean_pass *p, struct err *e)
     int rc = log_check_usable(log, e);
     take_bounds(log, log_recovery_point(log), &b);
     p->config = b.config;
-    pthread_mutex_lock(&log->shape);
-    bool half = log->half_swapped;
-    pthread_mutex_unlock(&log->shape);
-    if (rc == ERR_OK && half)
-        rc = err_set(e, ERR_IO,
-                     "%s: files of an earlier cleaning could not be renamed; the next start does it",
-                     log->name);
+    if (rc == ERR_OK && atomic_load(&log->cleaning_left))
+        rc = err_set(
+            e, ERR_IO,
+            "%s: files of an earlier cleaning could not be renamed or removed; the next start does it",
+            log->name);
     if (rc == ERR_OK && p->args->first_uncleanable > b.limit)
         rc = err_set(e, ERR_INVALID, "%s: cannot clean up to offset %" PRId64 ", only below %" PRId64,
                      log->name, p->args->first_uncleanable, b.limit);
@@ -378,12 +379,16 @@ int log_clean(struct log *log, struct cleaner *c, const struct clean_args *args,
     int rc = log_enter(log, e);
     if (rc)
         return rc;
+    bool twice = atomic_exchange(&log->cleaning, true);
+    assert(!twice);
+    (void)twice;
     rc = prepare(&p, e);
     if (rc == ERR_OK)
         rc = run(&p, e);
     clean_release_sources(&p.sources);
     clean_txns_free(p.txns);
     mem_free(p.producers);
+    atomic_store(&log->cleaning, false);
     log_leave(log);
     return rc;
 }

@@ -47,7 +47,8 @@ struct clean_look {
 /*
  * `checkpoint`: everything below was cleaned before. `below`: only segments that end there or before count as cleanable.
  * Before log_clean that must be the recovery point that is on disk, because recovery passes over what the journal has of
- * them; INT64_MAX tells what a flush would make possible. Reads at most the indexes.
+ * them; INT64_MAX tells what a flush would make possible. Nothing is cleanable once the policy does not say compact. Reads at
+ * most the indexes.
  */
 int log_clean_look(struct log *log, int64_t checkpoint, int64_t now_ms, int64_t below, struct clean_look *out,
                    struct err *e);

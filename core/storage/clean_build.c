@@ -109,7 +109,7 @@ int clean_build_map(struct clean_pass *p, struct err *e)
         rc = clean_map_reset(p->c->map, records, p->c->o.map_bytes, e);
     for (size_t i = 0; i < p->sources.n && rc == ERR_OK && !full; i++)
         if (is_dirty(p, &p->sources.list[i]))
-            rc = put_segment(p, &p->sources.list[i], &full, e);
+            rc = clean_unless_gone(p, i, 1, put_segment(p, &p->sources.list[i], &full, e), e);
     p->out->full = full;
     return rc;
 }

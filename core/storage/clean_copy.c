@@ -242,10 +242,14 @@ static int finish(struct copy *c, struct err *e)
     return ERR_OK;
 }
 
-int clean_discard(struct segment *s, struct err *e)
+int clean_discard(struct log *log, struct segment *s, struct err *e)
 {
     int rc = segment_remove(s, e);
     segment_unref(s);
+    if (rc) {
+        atomic_store(&log->cleaning_left, true);
+        diag_warn("storage", "%s; the next start removes it", e->text);
+    }
     return rc;
 }
 
@@ -264,9 +268,11 @@ int clean_copy(struct clean_pass *p, size_t first, size_t n, struct segment **ou
         *out = c.fresh;
         return ERR_OK;
     }
+    if (c.fresh && clean_discard(p->log, c.fresh, &why) != ERR_OK && rc == ERR_OK) {
+        *e = why; /* none of the groups behind it may be swapped in */
+        rc = why.code;
+    }
     if (rc)
         e->fatal = false; /* nothing but the copy is lost, whatever failed */
-    if (c.fresh && clean_discard(c.fresh, &why) != ERR_OK)
-        diag_warn("storage", "%s; the next start removes it", why.text);
     return rc;
 }

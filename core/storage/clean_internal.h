@@ -75,13 +75,21 @@ int clean_build_map(struct clean_pass *p, struct err *e);
  * are synced. *out is NULL if it would be the same as the one source.
  */
 int clean_copy(struct clean_pass *p, size_t first, size_t n, struct segment **out, struct err *e);
-/* Removes the files of a segment that was never swapped in, and frees it. */
-int clean_discard(struct segment *s, struct err *e);
+/*
+ * Removes the files of a segment that was never swapped in, and frees it. What cannot be removed is told of, and ends cleaning:
+ * beside a .cleaned the next start would drop every .swap behind it, though what that was made from is gone.
+ */
+int clean_discard(struct log *log, struct segment *s, struct err *e);
 
 /*
  * clean_swap.c: puts the new segment in the place of sources [first, first + n). Takes the reference over. ERR_BUSY: they are
  * not there any more.
  */
 int clean_swap(struct clean_pass *p, size_t first, size_t n, struct segment *fresh, struct err *e);
+/*
+ * What reading those sources came to. Retention may take segments away under a pass, and what their transaction indexes say is
+ * gone with them: then what looks like damage is none, and it is ERR_BUSY.
+ */
+int clean_unless_gone(const struct clean_pass *p, size_t first, size_t n, int rc, struct err *e);
 
 #endif

@@ -75,10 +75,9 @@ static int found_name(void *arg, const char *name, struct err *e)
     if (!storage_name_parse(name, &f.base, &suffix))
         return ERR_OK;
     f.is_log = strncmp(suffix, LOG_SUFFIX, sizeof LOG_SUFFIX - 1) == 0;
-    const char *last = strrchr(suffix, '.');
-    if (last && strcmp(last, SWAP_SUFFIX) == 0)
+    if (storage_name_ends(suffix, SWAP_SUFFIX))
         return buf_append(&l->swaps, &f, sizeof f, e);
-    if (last && strcmp(last, CLEANED_SUFFIX) == 0) {
+    if (storage_name_ends(suffix, CLEANED_SUFFIX)) {
         if (f.base < l->min_cleaned)
             l->min_cleaned = f.base;
         return buf_append(&l->cleaned, &f.base, sizeof f.base, e);

@@ -7,7 +7,8 @@
  *   3. the old ones are renamed to *.deleted, and that is synced;
  *   4. *.swap becomes the plain name.
  *
- * In memory the new one takes over after step 2. Readers that hold an old one keep it: its files go with the last of them.
+ * In memory the new one takes over after step 2. Readers that hold an old one keep it: its files go after
+ * file.delete.delay.ms, as in Kafka, or later with the last of them.
  */
 #include "storage/clean_internal.h"
 
@@ -36,6 +37,15 @@ static int check_sources(const struct clean_pass *p, size_t first, size_t n, str
     int rc = find_sources(p, first, n, &at, e);
     pthread_mutex_unlock(&p->log->state);
     return rc;
+}
+
+int clean_unless_gone(const struct clean_pass *p, size_t first, size_t n, int rc, struct err *e)
+{
+    struct err gone;
+    if (rc != ERR_CORRUPT || check_sources(p, first, n, &gone) == ERR_OK)
+        return rc;
+    *e = gone;
+    return gone.code;
 }
 
 /* Readers find the new one from here on. Only the shape lock's holder takes segments away: they are still there. */
@@ -119,8 +129,7 @@ static int swap_locked(const struct clean_pass *p, size_t first, size_t n, struc
     int rc = make_swap(p, first, n, fresh, e);
     if (rc) {
         if (!e->fatal) {
-            if (clean_discard(fresh, &why) != ERR_OK)
-                diag_warn("storage", "%s; the next start removes it", why.text);
+            clean_discard(log, fresh, &why); /* why the swap failed counts */
             return rc;
         }
         log_fail(log, e); /* nobody knows which names are on disk, and later ones would build on them */
@@ -130,14 +139,16 @@ static int swap_locked(const struct clean_pass *p, size_t first, size_t n, struc
     publish(p, first, n, fresh);
     rc = settle_names(p, first, n, fresh, e);
     if (rc) {
-        log->half_swapped = true;
+        atomic_store(&log->cleaning_left, true);
         if (e->fatal)
             log_fail(log, e);
     } else {
         segment_release(segment_ref(fresh)); /* closes what was opened for the renaming */
     }
-    for (size_t i = 0; i < n; i++)
-        segment_unref(p->sources.list[first + i].segment); /* the list's reference */
+    pthread_mutex_lock(&log->append);
+    for (size_t i = 0; i < n; i++) /* the list's reference; what did not get its name is the next opening's */
+        log_let_go(log, p->sources.list[first + i].segment, rc != ERR_OK);
+    pthread_mutex_unlock(&log->append);
     return rc;
 }
 

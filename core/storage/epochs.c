@@ -31,6 +31,14 @@ int32_t epochs_latest(const struct epochs *c)
     return c->count ? c->list[c->count - 1].epoch : -1;
 }
 
+int32_t epochs_at(const struct epochs *c, int64_t offset)
+{
+    size_t after = 0;
+    while (after < c->count && c->list[after].start <= offset)
+        after++;
+    return after ? c->list[after - 1].epoch : -1;
+}
+
 void epochs_assign(struct epochs *c, int32_t epoch, int64_t offset)
 {
     if (epoch <= epochs_latest(c))
@@ -70,7 +78,7 @@ void epochs_end_of(const struct epochs *c, int32_t epoch, int64_t log_end, int32
 {
     *found = -1;
     *end = -1;
-    if (epoch < 0 || c->count == 0 || epoch > epochs_latest(c))
+    if (epoch == -1 || c->count == 0 || epoch > epochs_latest(c))
         return;
     size_t after = 0; /* the first larger epoch */
     while (after < c->count && c->list[after].epoch <= epoch)

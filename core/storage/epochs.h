@@ -20,7 +20,8 @@ int epochs_reserve(struct epochs *c, size_t extra, struct err *e);
 void epochs_assign(struct epochs *c, int32_t epoch, int64_t offset);
 void epochs_truncate_from_end(struct epochs *c, int64_t end);
 void epochs_truncate_from_start(struct epochs *c, int64_t start);
-int32_t epochs_latest(const struct epochs *c); /* -1: none */
+int32_t epochs_latest(const struct epochs *c);             /* -1: none */
+int32_t epochs_at(const struct epochs *c, int64_t offset); /* -1: not known */
 void epochs_end_of(const struct epochs *c, int32_t epoch, int64_t log_end, int32_t *found, int64_t *end);
 
 #endif

@@ -7,11 +7,12 @@
  * What may run at the same time. journal_open, journal_replay, journal_reset and journal_close run alone. The others:
  *   - journal_stage, journal_room, journal_take: any thread; they only copy and swap under the journal's own short lock.
  *     An owner that must know which entries a commit covers calls journal_stage and journal_take under its own lock.
- *   - journal_write, journal_commit, journal_trim: one thread at a time (the commit stage), beside all of the above: what
+ *   - journal_drop, journal_write, journal_commit, journal_trim: one thread at a time (the commit stage), beside all of the above: what
  *     is staged while journal_write runs goes into the next record.
  *   - journal_wants_file, journal_prepare: any thread, beside all of the above. A journal_write that needs the very file
  *     that is being made waits for it.
  *   - journal_sealed, journal_release, journal_stats: any thread (journal_release: one at a time), beside everything.
+ *   - journal_set_aside, journal_drop_aside: whoever calls journal_release, and as that.
  */
 #ifndef LEAT_STORAGE_JOURNAL_H
 #define LEAT_STORAGE_JOURNAL_H
@@ -27,8 +28,9 @@ struct journal;
 
 struct journal_options {
     const char *dir;
-    size_t file_bytes;   /* of one file; 0: 64 MiB. The first files of a new journal are smaller */
-    size_t record_bytes; /* largest record, 0: 16 MiB; also the cap of each of the two staging buffers */
+    size_t file_bytes; /* of one file; 0: 64 MiB. The first files of a new journal are smaller */
+    size_t
+        record_bytes; /* largest record, 0: 64 MiB; each of the two staging buffers may hold that and a record before it */
 };
 
 struct journal_entry {
@@ -39,7 +41,7 @@ struct journal_entry {
     int64_t base_offset;
     int64_t next_offset; /* after the last batch */
     const void *data;    /* batches as they stand in the segment */
-    size_t bytes;
+    size_t bytes; /* 0: a reference; all of the partition below next_offset is synced where it stands */
 };
 
 /* Opens or creates; reads what is there but gives nothing out yet. */
@@ -63,9 +65,15 @@ int journal_replay(struct journal *j, int (*entry)(void *arg, const struct journ
 size_t journal_room(struct journal *j); /* bytes of data that one more entry may have in this record */
 int journal_stage(struct journal *j, const struct journal_entry *en, struct err *e);
 
+/*
+ * Before entries of so many bytes in all, with what is around them, that must be durable together: if the current file's rest
+ * is too small for them and what is staged is not, that becomes a record of its own, so that the rest is used.
+ */
+void journal_group(struct journal *j, size_t bytes);
+
 /* Takes back what was staged since the mark was taken. Only if journal_take did not run in between. */
 struct journal_mark {
-    size_t used;
+    size_t at, used;
     uint32_t entries;
 };
 struct journal_mark journal_mark(struct journal *j);
@@ -73,11 +81,13 @@ void journal_unstage(struct journal *j, struct journal_mark mark);
 
 /*
  * journal_take closes the staged record and makes it the one that journal_write writes; false: nothing is staged, or the
- * record taken before is not written yet. journal_write writes and syncs it (nothing taken: does nothing): when it
- * returns OK everything in it is durable. An error is fatal: the journal takes no more, and answers it again from then
+ * record taken before is not written yet. journal_write writes and syncs it (nothing taken: does nothing; where journal_group
+ * has divided it, one part after the other): when it returns OK everything in it is durable. An error is fatal: the journal takes no more, and answers it again from then
  * on. journal_commit is both in one.
  */
 bool journal_take(struct journal *j);
+/* Takes a partition's entries out of what was taken and is not written yet. By the committing thread. */
+void journal_drop(struct journal *j, const struct uuid *topic_id, int32_t partition);
 int journal_write(struct journal *j, struct err *e);
 int journal_commit(struct journal *j, struct err *e);
 
@@ -93,7 +103,7 @@ bool journal_fits(struct journal *j, size_t more);
  */
 bool journal_wants_file(struct journal *j);
 int journal_prepare(struct journal *j, size_t more, struct err *e);
-/* Gives the memory of large staging buffers back; for when nothing has been staged for a while. */
+/* Gives the memory of the staging buffers back that was not needed since it was called last. */
 void journal_trim(struct journal *j);
 
 /*
@@ -101,14 +111,36 @@ void journal_trim(struct journal *j);
  * entries in them, writes the recovery points, and calls journal_release(j, seal) with the number it read before
  * flushing.
  */
-uint64_t journal_sealed(struct journal *j); /* number of the newest sealed file; 0: none waits */
+uint64_t journal_sealed(struct journal *j);         /* number of the newest sealed file; 0: none waits */
+uint64_t journal_sealed_bytes(struct journal *j);   /* of all sealed files; takes no lock */
+size_t journal_file_bytes(const struct journal *j); /* of a file that has its full size */
 int journal_release(struct journal *j, uint64_t seal, struct err *e); /* files up to it may be overwritten */
 
 /* After all logs are flushed (clean stop): nothing needs to be replayed. */
 int journal_reset(struct journal *j, struct err *e);
 
+/*
+ * Setting aside: a log that cannot be flushed may have its last appends in the journal only. Copied into a file of their own
+ * they no longer keep the journal's files from being released. These files are read at a start ahead of the journal, by
+ * their numbers: what they have is older.
+ *
+ * journal_set_aside asks of every entry of the sealed files up to `seal` whether it is to be copied; when it returns OK those
+ * are durable, in the file of this number, which is larger than those of the others. `*any` false: there were none, and no
+ * file was made. ERR_CORRUPT: a sealed file is damaged.
+ */
+int journal_set_aside(struct journal *j, uint64_t seal, uint64_t number,
+                      int (*choose)(void *arg, const struct journal_entry *en, bool *copy, struct err *e),
+                      void *arg, bool *any, struct err *e);
+/* Before journal_replay: gives out every entry that was set aside, oldest first, with the number of its file. */
+int journal_replay_asides(struct journal *j,
+                          int (*entry)(void *arg, uint64_t number, const struct journal_entry *en,
+                                       struct err *e),
+                          void *arg, struct err *e);
+/* Nothing in the file is needed any more. */
+int journal_drop_aside(struct journal *j, uint64_t number, struct err *e);
+
 struct journal_stats {
-    uint64_t commits;
+    uint64_t commits;    /* records, each of them a synced write */
     uint64_t bytes;      /* payload */
     uint64_t file_bytes; /* on disk now */
 };

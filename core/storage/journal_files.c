@@ -81,6 +81,19 @@ bool journal_record_valid(const uint8_t *record, const struct journal_record *r)
     return record_crc(record, r->payload) == r->crc;
 }
 
+void journal_entry_encode(uint8_t *p, const struct journal_entry *en)
+{
+    memcpy(p, en->topic_id.b, 16);
+    put_be64(p + 16, (uint64_t)en->segment_base);
+    put_be64(p + 24, (uint64_t)en->position);
+    put_be64(p + 32, (uint64_t)en->base_offset);
+    put_be64(p + 40, (uint64_t)en->next_offset);
+    put_be32(p + 48, (uint32_t)en->partition);
+    put_be32(p + 52, (uint32_t)en->bytes);
+    if (en->bytes)
+        memcpy(p + JOURNAL_ENTRY_HEADER, en->data, en->bytes);
+}
+
 /* ---- files ---- */
 
 int journal_add_file(struct journal *j, const struct journal_file *f, struct err *e)
@@ -194,16 +207,25 @@ named:
     return rc;
 }
 
+static bool is_among(const struct journal_file *f, const struct journal_file *const *list, size_t n)
+{
+    size_t i = 0;
+    while (i < n && list[i] != f)
+        i++;
+    return i < n;
+}
+
 /*
  * The free file with the oldest content that is large enough, or NULL. Never the one with the newest number, which
  * alone says how much is released, unless it is the only file.
  */
-struct journal_file *journal_free_file(struct journal *j, size_t record, const struct journal_file *but)
+struct journal_file *journal_free_file(struct journal *j, size_t record,
+                                       const struct journal_file *const *but, size_t n)
 {
     struct journal_file *best = NULL;
     for (size_t i = 0; i < j->file_count; i++) {
         struct journal_file *f = &j->files[i];
-        if (f == but || f->state != JOURNAL_FREE || f->bytes < (int64_t)(record + JOURNAL_BLOCK))
+        if (is_among(f, but, n) || f->state != JOURNAL_FREE || f->bytes < (int64_t)(record + JOURNAL_BLOCK))
             continue;
         if (f->sequence && f->sequence + 1 == j->next_file && j->file_count > 1)
             continue;
@@ -213,6 +235,15 @@ struct journal_file *journal_free_file(struct journal *j, size_t record, const s
     return best;
 }
 
+void journal_set_state(struct journal *j, struct journal_file *f, enum journal_file_state state)
+{
+    if (f->state == JOURNAL_SEALED)
+        atomic_fetch_sub(&j->sealed_bytes, (uint64_t)f->bytes);
+    f->state = state;
+    if (state == JOURNAL_SEALED)
+        atomic_fetch_add(&j->sealed_bytes, (uint64_t)f->bytes);
+}
+
 void journal_seal_current(struct journal *j)
 {
     io_close(j->fd);
@@ -220,7 +251,7 @@ void journal_seal_current(struct journal *j)
     pthread_mutex_lock(&j->lock);
     for (size_t i = 0; i < j->file_count; i++)
         if (j->files[i].state == JOURNAL_CURRENT)
-            j->files[i].state = JOURNAL_SEALED;
+            journal_set_state(j, &j->files[i], JOURNAL_SEALED);
     j->left = 0;
     pthread_mutex_unlock(&j->lock);
 }
@@ -263,7 +294,7 @@ static int start_file(struct journal *j, const struct journal_file *f, struct er
 static bool take_free_file(struct journal *j, size_t record, struct journal_file *out)
 {
     pthread_mutex_lock(&j->lock);
-    struct journal_file *f = journal_free_file(j, record, NULL);
+    struct journal_file *f = journal_free_file(j, record, NULL, 0);
     if (f) {
         f->sequence = j->next_file++;
         f->first_record = j->next_record;

@@ -27,6 +27,8 @@ struct inspection {
     const struct journal_visitor *v;
     struct seen_file *files;
     size_t count;
+    struct seen_file *asides; /* what was set aside */
+    size_t aside_count;
     uint64_t released; /* files up to this number need not be replayed */
     uint64_t live;
 };
@@ -35,6 +37,7 @@ struct inspection {
 struct place {
     struct inspection *x;
     const struct seen_file *file;
+    bool aside; /* it was set aside, and is read until it is removed */
     int fd;
     int64_t position;
     uint8_t *data; /* of the last record */
@@ -63,6 +66,7 @@ static struct journal_sight sight(const struct place *p, bool record)
         .entries = record ? p->record.entries : 0,
         .payload = record ? p->record.payload : 0,
         .file_bytes = f->bytes,
+        .live = p->aside || f->sequence > p->x->released,
     };
     return s;
 }
@@ -188,6 +192,8 @@ static int walk_file(struct inspection *x, const struct seen_file *file, uint64_
     struct place p;
     uint64_t expected = file->f.first_record;
     int rc = open_place(&p, x, file, e);
+    if (file->f.released > x->released)
+        x->released = file->f.released;
     struct journal_sight s = sight(&p, false);
     if (rc == ERR_OK && show && x->v && x->v->file)
         rc = x->v->file(x->v->arg, &s, e);
@@ -249,6 +255,40 @@ done:
     return rc;
 }
 
+/* In *list, which takes the path over. NULL: no memory. */
+static struct seen_file *add_file(struct seen_file **list, size_t *n, char *path, struct journal_file f,
+                                  struct err *e)
+{
+    struct seen_file *files = mem_realloc_array(*list, *n + 1, sizeof *files);
+    if (!files) {
+        mem_free(path);
+        err_nomem(e);
+        return NULL;
+    }
+    *list = files;
+    files[*n] = (struct seen_file){.path = path, .f = f};
+    return &files[(*n)++];
+}
+
+/* A name that is no file of the journal. */
+static int see_other(struct inspection *x, const char *name, char *path, struct err *e)
+{
+    uint64_t number;
+    struct check_finding f = {CHECK_FOREIGN_FILE, NULL, path, -1, -1, -1, NULL};
+    if (journal_aside_name(name, &number))
+        return add_file(&x->asides, &x->aside_count, path, (struct journal_file){.sequence = number}, e)
+                   ? ERR_OK
+                   : e->code;
+    bool unfinished = journal_aside_unfinished(name);
+    if (unfinished)
+        f.kind = CHECK_LEFTOVER;
+    int rc = x->c ? check_tell(x->c, f, e, "%s",
+                               unfinished ? "a file that was being written" : "is no file of the journal")
+                  : ERR_OK;
+    mem_free(path);
+    return rc;
+}
+
 static int see_name(void *arg, const char *name, struct err *e)
 {
     struct inspection *x = arg;
@@ -258,20 +298,10 @@ static int see_name(void *arg, const char *name, struct err *e)
         return err_nomem(e);
     bool ours =
         strlen(name) == 16 && sscanf(name, "%8u%15s", &slot, suffix) == 2 && strcmp(suffix, ".journal") == 0;
-    if (!ours) {
-        struct check_finding f = {CHECK_FOREIGN_FILE, NULL, path, -1, -1, -1, NULL};
-        int rc = x->c ? check_tell(x->c, f, e, "is no file of the journal") : ERR_OK;
-        mem_free(path);
-        return rc;
-    }
-    struct seen_file *files = mem_realloc_array(x->files, x->count + 1, sizeof *files);
-    if (!files) {
-        mem_free(path);
-        return err_nomem(e);
-    }
-    x->files = files;
-    x->files[x->count++] = (struct seen_file){.path = path, .f = {.slot = slot}};
-    return load_file(x, &x->files[x->count - 1], e);
+    if (!ours)
+        return see_other(x, name, path, e);
+    struct seen_file *file = add_file(&x->files, &x->count, path, (struct journal_file){.slot = slot}, e);
+    return file ? load_file(x, file, e) : e->code;
 }
 
 static int by_sequence(const void *a, const void *b)
@@ -311,6 +341,76 @@ static int walk_files(struct inspection *x, struct err *e)
     return rc;
 }
 
+/* ---- what was set aside ---- */
+
+/* Its first block; the walk goes by the name's number if that is damaged. */
+static int check_head(struct place *p, struct seen_file *file, struct err *e)
+{
+    uint8_t block[JOURNAL_BLOCK];
+    size_t got;
+    struct journal_file f = {0};
+    int rc = io_size(p->fd, &f.bytes, file->path, e);
+    if (rc == ERR_OK)
+        rc = io_pread_some(p->fd, block, sizeof block, 0, &got, file->path, e);
+    file->f.bytes = f.bytes;
+    file->f.first_record = 1;
+    if (rc || (got == sizeof block && journal_aside_decode(block, file->f.sequence, &f)))
+        return rc;
+    p->position = 0;
+    rc = tell(p, CHECK_BAD_JOURNAL, "the first block is damaged, or the file's length", e);
+    p->position = JOURNAL_BLOCK;
+    return rc;
+}
+
+/* The records follow each other up to the end of the file. */
+static int walk_aside(struct inspection *x, struct seen_file *file, struct err *e)
+{
+    struct place p;
+    uint64_t expected = 1;
+    int rc = open_place(&p, x, file, e);
+    p.aside = true;
+    if (rc == ERR_OK)
+        rc = check_head(&p, file, e);
+    struct journal_sight s = sight(&p, false);
+    if (rc == ERR_OK && x->v && x->v->file)
+        rc = x->v->file(x->v->arg, &s, e);
+    while (rc == ERR_OK && p.position < file->f.bytes) {
+        bool whole, begun;
+        rc = read_record(&p, &whole, &begun, e);
+        if (rc == ERR_OK && (!whole || p.record.sequence != expected)) {
+            rc = tell(&p, CHECK_BAD_JOURNAL, "a record is damaged or missing", e);
+            whole = false;
+            if (rc == ERR_OK)
+                rc = find_record(&p, expected, &whole, e);
+        }
+        if (rc || !whole)
+            break;
+        expected = p.record.sequence + 1;
+        x->live++;
+        rc = show_record(&p, e);
+        p.position += (int64_t)journal_padded(JOURNAL_RECORD_HEADER + (size_t)p.record.payload);
+    }
+    close_place(&p);
+    return rc;
+}
+
+static int walk_asides(struct inspection *x, struct err *e)
+{
+    int rc = ERR_OK;
+    if (x->aside_count)
+        qsort(x->asides, x->aside_count, sizeof *x->asides, by_sequence);
+    for (size_t i = 0; i < x->aside_count && rc == ERR_OK; i++)
+        rc = walk_aside(x, &x->asides[i], e);
+    return rc;
+}
+
+static void free_files(struct seen_file *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        mem_free(list[i].path);
+    mem_free(list);
+}
+
 int journal_inspect(const char *dir, struct check *c, const struct journal_visitor *v, uint64_t *live,
                     struct err *e)
 {
@@ -319,10 +419,11 @@ int journal_inspect(const char *dir, struct check *c, const struct journal_visit
     if (rc == ERR_OK && x.count)
         qsort(x.files, x.count, sizeof *x.files, by_sequence);
     if (rc == ERR_OK)
+        rc = walk_asides(&x, e);
+    if (rc == ERR_OK)
         rc = walk_files(&x, e);
     *live = x.live;
-    for (size_t i = 0; i < x.count; i++)
-        mem_free(x.files[i].path);
-    mem_free(x.files);
+    free_files(x.files, x.count);
+    free_files(x.asides, x.aside_count);
     return rc;
 }

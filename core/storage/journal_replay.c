@@ -17,7 +17,6 @@
 #include "base/mem.h"
 
 struct reader {
-    const struct journal *j;
     const struct journal_file *file;
     char *path;
     int fd;
@@ -33,16 +32,21 @@ static void reader_close(struct reader *r)
     mem_free(r->path);
 }
 
-static int reader_open(struct reader *r, const struct journal *j, const struct journal_file *f, struct err *e)
+/* Takes the path over; NULL: there was no memory for it. */
+static int reader_open_path(struct reader *r, char *path, const struct journal_file *f, struct err *e)
 {
-    *r = (struct reader){.j = j, .file = f, .fd = -1, .position = JOURNAL_BLOCK};
-    r->path = journal_path(j, f->slot);
+    *r = (struct reader){.file = f, .path = path, .fd = -1, .position = JOURNAL_BLOCK};
     if (!r->path)
         return err_nomem(e);
     int rc = io_open(&r->fd, r->path, O_RDONLY, 0, e);
     if (rc)
         reader_close(r);
     return rc;
+}
+
+static int reader_open(struct reader *r, const struct journal *j, const struct journal_file *f, struct err *e)
+{
+    return reader_open_path(r, journal_path(j, f->slot), f, e);
 }
 
 /* Reads the record at r->position. `*whole` is false where none with this file's number and a right CRC stands. */
@@ -71,6 +75,16 @@ static int read_record(struct reader *r, struct journal_record *rec, bool *whole
     return rc;
 }
 
+/* A first block that is not understood: is that because a later program wrote it? */
+static int check_version(const uint8_t block[JOURNAL_BLOCK], size_t got, const char *path, struct err *e)
+{
+    if (got == JOURNAL_BLOCK && memcmp(block, JOURNAL_FILE_MAGIC, 8) == 0 &&
+        be32(block + 8) > JOURNAL_VERSION)
+        return err_set(e, ERR_UNSUPPORTED, "%s has version %u, this program knows %u", path, be32(block + 8),
+                       JOURNAL_VERSION);
+    return ERR_OK;
+}
+
 int journal_file_load(const struct journal *j, struct journal_file *f, struct err *e)
 {
     struct reader r;
@@ -85,10 +99,7 @@ int journal_file_load(const struct journal *j, struct journal_file *f, struct er
         rc = io_pread_some(r.fd, block, sizeof block, 0, &got, r.path, e);
     if (rc == ERR_OK && (got < sizeof block || !journal_file_decode(block, f))) {
         f->sequence = f->first_record = f->released = 0;
-        if (got == sizeof block && memcmp(block, JOURNAL_FILE_MAGIC, 8) == 0 &&
-            be32(block + 8) > JOURNAL_VERSION)
-            rc = err_set(e, ERR_UNSUPPORTED, "%s has version %u, this program knows %u", r.path,
-                         be32(block + 8), JOURNAL_VERSION);
+        rc = check_version(block, got, r.path, e);
     }
     if (rc == ERR_OK && f->sequence == 0 && f->bytes > (int64_t)JOURNAL_BLOCK) {
         /* The first block may be damaged: the first record names the same numbers. */
@@ -138,9 +149,8 @@ static int later_record(struct reader *r, uint64_t sequence, bool *found, struct
     return rc;
 }
 
-static int give_entries(const struct reader *r, const struct journal_record *rec,
-                        int (*entry)(void *arg, const struct journal_entry *en, struct err *e), void *arg,
-                        struct err *e)
+static int give_entries(const struct reader *r, const struct journal_record *rec, journal_entry_fn *entry,
+                        void *arg, struct err *e)
 {
     const uint8_t *p = r->data + JOURNAL_RECORD_HEADER;
     const uint8_t *end = p + rec->payload;
@@ -168,7 +178,7 @@ static int give_entries(const struct reader *r, const struct journal_record *rec
 
 struct replay {
     struct journal *j;
-    int (*entry)(void *arg, const struct journal_entry *en, struct err *e); /* NULL: only look */
+    journal_entry_fn *entry; /* NULL: only look */
     void *arg;
     uint64_t next_record; /* expected */
     uint64_t released;    /* largest seen */
@@ -211,13 +221,69 @@ static int replay_file(struct replay *p, const struct journal_file *f, uint64_t 
     return rc;
 }
 
+int journal_read_sealed(struct journal *j, uint64_t seal, journal_entry_fn *entry, void *arg, struct err *e)
+{
+    struct replay p = {.j = j, .entry = entry, .arg = arg};
+    pthread_mutex_lock(&j->lock);
+    size_t n = j->file_count;
+    struct journal_file *files = mem_dup(j->files, n * sizeof *files);
+    pthread_mutex_unlock(&j->lock);
+    int rc = files ? ERR_OK : err_nomem(e);
+    if (!rc)
+        qsort(files, n, sizeof *files, by_sequence);
+    for (size_t i = 0; i < n && !rc; i++)
+        if (files[i].state == JOURNAL_SEALED && files[i].sequence <= seal)
+            rc = replay_file(&p, &files[i], i + 1 < n ? files[i + 1].first_record : 0, e);
+    mem_free(files);
+    return rc;
+}
+
+static int aside_open(struct reader *r, struct journal_file *f, uint64_t number, struct err *e)
+{
+    uint8_t block[JOURNAL_BLOCK];
+    size_t got;
+    int rc = io_size(r->fd, &f->bytes, r->path, e);
+    if (!rc)
+        rc = io_pread_some(r->fd, block, sizeof block, 0, &got, r->path, e);
+    if (rc || (got == sizeof block && journal_aside_decode(block, number, f)))
+        return rc;
+    rc = check_version(block, got, r->path, e);
+    return rc ? rc
+              : err_set(e, ERR_CORRUPT, "%s: the first block, at byte 0, is damaged, or the file's length",
+                        r->path);
+}
+
+int journal_read_aside(const char *path, uint64_t number, journal_entry_fn *entry, void *arg, struct err *e)
+{
+    struct journal_file f = {0};
+    struct journal_record rec;
+    struct reader r;
+    bool whole;
+    int rc = reader_open_path(&r, mem_strdup(path), &f, e);
+    if (rc)
+        return rc;
+    rc = aside_open(&r, &f, number, e);
+    for (uint64_t next = 1; !rc && r.position < f.bytes; next++) {
+        rc = read_record(&r, &rec, &whole, e);
+        if (!rc && (!whole || rec.sequence != next))
+            rc = err_set(e, ERR_CORRUPT, "%s: record %llu at byte %lld is damaged", path,
+                         (unsigned long long)next, (long long)r.position);
+        if (!rc)
+            rc = give_entries(&r, &rec, entry, arg, e);
+        if (!rc)
+            r.position += (int64_t)journal_padded(JOURNAL_RECORD_HEADER + (size_t)rec.payload);
+    }
+    reader_close(&r);
+    return rc;
+}
+
 /* Files up to the released number are free; the others must follow each other without a gap. */
 static int mark_files(struct journal *j, uint64_t released, struct err *e)
 {
     const struct journal_file *before = NULL;
     for (size_t i = 0; i < j->file_count; i++) {
         struct journal_file *f = &j->files[i];
-        f->state = f->sequence > released ? JOURNAL_SEALED : JOURNAL_FREE;
+        journal_set_state(j, f, f->sequence > released ? JOURNAL_SEALED : JOURNAL_FREE);
         if (f->state == JOURNAL_FREE)
             continue;
         if (before && f->sequence != before->sequence + 1)
@@ -242,8 +308,17 @@ static int sync_file(const struct journal *j, const struct journal_file *f, stru
     return rc;
 }
 
-int journal_replay(struct journal *j, int (*entry)(void *arg, const struct journal_entry *en, struct err *e),
-                   void *arg, struct err *e)
+/* So that the disk is not waited for, file after file. */
+static void read_ahead(const struct journal *j, size_t i)
+{
+    bool wanted = i < j->file_count && j->files[i].state == JOURNAL_SEALED;
+    char *path = wanted ? journal_path(j, j->files[i].slot) : NULL;
+    if (path)
+        io_read_ahead(path);
+    mem_free(path);
+}
+
+int journal_replay(struct journal *j, journal_entry_fn *entry, void *arg, struct err *e)
 {
     if (j->replayed)
         return err_set(e, ERR_INTERNAL, "journal %s: replayed twice", j->dir);
@@ -263,9 +338,14 @@ int journal_replay(struct journal *j, int (*entry)(void *arg, const struct journ
     p.arg = arg;
     if (rc == ERR_OK && newest && newest->state == JOURNAL_FREE) /* it tells what is released */
         rc = sync_file(j, newest, e);
-    for (size_t i = 0; i < j->file_count && rc == ERR_OK; i++)
-        if (j->files[i].state == JOURNAL_SEALED && (rc = sync_file(j, &j->files[i], e)) == ERR_OK)
+    for (size_t i = 0; i < j->file_count && rc == ERR_OK; i++) {
+        if (j->files[i].state != JOURNAL_SEALED)
+            continue;
+        read_ahead(j, i + 1);
+        read_ahead(j, i + 2);
+        if ((rc = sync_file(j, &j->files[i], e)) == ERR_OK)
             rc = replay_file(&p, &j->files[i], i + 1 < j->file_count ? j->files[i + 1].first_record : 0, e);
+    }
     if (rc)
         return err_wrap(e, "journal");
     j->released = j->released_synced = p.released;

@@ -53,6 +53,12 @@ void log_fail(struct log *log, const struct err *why)
     mem_free(copy);
 }
 
+bool log_failed(struct log *log)
+{
+    struct err ignored;
+    return log_check_usable(log, &ignored) != ERR_OK;
+}
+
 /* ---- opening ---- */
 
 /* It is synced with the first flush only: after a crash it may be torn, and then says nothing. */
@@ -108,11 +114,7 @@ static void free_log(struct log *log)
         segment_unref(log->segments[i]);
     }
     segment_unref(log->warm);
-    while (log->deleted) {
-        struct segment *s = log->deleted;
-        log->deleted = s->next_deleted;
-        segment_unref(s);
-    }
+    log_drop_waiting(log->deleted);
     mem_free(log->segments);
     producers_free(log->producers);
     epochs_free(&log->epochs);
@@ -153,6 +155,8 @@ static struct log *new_log(const struct log_open_args *args, struct err *e)
     cond_init(&log->idle);
     log->config = bounded(&args->config);
     log->topic_id = args->topic_id;
+    log->parent = args->parent;
+    log->page_cache = args->page_cache;
     log->first_unstable = -1;
     atomic_init(&log->next_removal, INT64_MAX);
     for (unsigned k = 0; k < LOG_HINTS; k++)
@@ -206,6 +210,8 @@ int log_open(struct log **out, const struct log_open_args *args, struct log_reco
         raise_points(&known, log->compacted_end);
         rc = log_recover(log, &known, report, e);
     }
+    if (log->parent_dirty && log->parent)
+        log->parent_made = log_parent_made(log->parent);
     if (rc) {
         free_log(log);
         return err_wrap(e, "%s", args->name);
@@ -244,8 +250,8 @@ int log_close(struct log *log, bool clean, struct err *e)
     return rc;
 }
 
-/* Renamed first: a directory that is removed file by file could be taken for another one's after a power loss. */
-int log_delete_dir(const char *dir, struct err *e)
+/* Such a name nobody else has; and a file name has at most 255 bytes: a long topic's is shortened, as Kafka does. */
+static int rename_dir(const char *dir, const char *suffix, char **renamed, struct err *e)
 {
     struct uuid id = uuid_random();
     char hex[33];
@@ -253,21 +259,29 @@ int log_delete_dir(const char *dir, struct err *e)
         snprintf(hex + 2 * i, 3, "%02x", id.b[i]);
     const char *slash = strrchr(dir, '/');
     int parent = slash ? (int)(slash + 1 - dir) : 0;
-    /* A file name has at most 255 bytes: a long topic's is shortened, as Kafka does. */
-    char *to = mem_printf("%.*s%.200s.%s-delete", parent, dir, dir + parent, hex);
+    char *to = mem_printf("%.*s%.200s.%s-%s", parent, dir, dir + parent, hex, suffix);
     int rc = to ? io_rename(dir, to, e) : err_nomem(e);
-    if (rc == ERR_OK)
-        rc = io_sync_parent(dir, e);
-    if (rc == ERR_OK)
-        rc = io_remove_tree(to, e);
-    mem_free(to);
+    if (rc)
+        mem_free(to);
+    *renamed = rc ? NULL : to;
     return rc;
 }
 
-int log_delete(struct log *log, struct err *e)
+/* Renamed first: a directory that is removed file by file could be taken for another one's after a power loss. */
+int log_delete_dir(const char *dir, char **renamed, struct err *e)
+{
+    return rename_dir(dir, "delete", renamed, e);
+}
+
+int log_stray_dir(const char *dir, char **renamed, struct err *e)
+{
+    return rename_dir(dir, "stray", renamed, e);
+}
+
+int log_delete(struct log *log, char **renamed, struct err *e)
 {
     wait_for_readers(log);
-    int rc = log_delete_dir(log->dir->path, e);
+    int rc = log_delete_dir(log->dir->path, renamed, e);
     free_log(log);
     return rc;
 }
@@ -357,6 +371,14 @@ void log_epoch_end(struct log *log, int32_t epoch, int32_t *found_epoch, int64_t
     pthread_mutex_lock(&log->state);
     epochs_end_of(&log->epochs, epoch, log->end, found_epoch, end_offset);
     pthread_mutex_unlock(&log->state);
+}
+
+int32_t log_epoch_at(struct log *log, int64_t offset)
+{
+    pthread_mutex_lock(&log->state);
+    int32_t epoch = epochs_at(&log->epochs, offset);
+    pthread_mutex_unlock(&log->state);
+    return epoch;
 }
 
 int32_t log_latest_epoch(struct log *log)

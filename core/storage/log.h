@@ -60,6 +60,9 @@ struct log_open_args {
     int64_t durable_end;
     atomic_int
         *open_files; /* counts the files that segments have open; outlives them. NULL: nobody wants to know */
+    struct log_parent
+        *parent; /* of `dir`, whose logs share its syncs; outlives them. NULL: it stands alone */
+    struct page_cache *page_cache; /* outlives them; NULL: the system's affair */
 };
 
 /* Opens or creates. Damage before the recovery point is reported by diag and stays unserved; not an error
@@ -78,16 +81,31 @@ int log_check_middle(const char *dir, struct err *e);
  */
 int log_close(struct log *log, bool clean, struct err *e);
 
-/* Renames the directory to "<name>.<uuid>-delete" and removes it. Frees the log once the last reader left. */
-int log_delete(struct log *log, struct err *e);
-/* The same for a log that is not open. */
-int log_delete_dir(const char *dir, struct err *e);
+/*
+ * Renames the directory to "<name>.<uuid>-delete", which *renamed then is (mem_free; NULL after an error), and frees the log
+ * once the last reader left. The owner syncs the directory above, so that the old name does not come back, and then removes
+ * it with all that is in it, at once or later. What still has it at the next start is removed there.
+ */
+int log_delete(struct log *log, char **renamed, struct err *e);
+/* The same for one that is not open. */
+int log_delete_dir(const char *dir, char **renamed, struct err *e);
+/* Of one that belongs to no topic, and stays: "<name>.<uuid>-stray", which Kafka leaves alone as well. */
+int log_stray_dir(const char *dir, char **renamed, struct err *e);
 
 enum log_origin {
     LOG_FROM_CLIENT,      /* validated deeply, producer sequences checked */
     LOG_FROM_COORDINATOR, /* markers and internal topics of this process: trusted structure, sequences checked
                            */
-    LOG_FROM_LEADER,      /* replication: offsets and epochs are already assigned, kept as they are */
+    LOG_FROM_ADMIN, /* a marker that an administrator asks for: as the coordinator's, with both epochs checked */
+    LOG_FROM_ADMIN_V2, /* likewise, of transaction version 2: see PRODUCER_BUMPED */
+    LOG_FROM_LEADER,   /* replication: offsets and epochs are already assigned, kept as they are */
+};
+
+/* Which records of a batch are why it was refused, as numbers in it; the first so many. */
+#define LOG_REFUSED_MAX 1000
+struct log_refused {
+    int32_t *list; /* mem_free */
+    size_t n, room;
 };
 
 struct log_append_args {
@@ -96,14 +114,16 @@ struct log_append_args {
     int64_t now_ms; /* for LogAppendTime and producer expiry */
     int64_t max_message_bytes;
     bool log_append_time;
+    bool from_zero; /* a client's batch of a transaction of version 2: see PRODUCER_FROM_ZERO */
     int64_t timestamp_before_max_ms; /* INT64_MAX: no limit */
     int64_t timestamp_after_max_ms;
+    struct log_refused *refused; /* of a client's batch; NULL: nobody wants to know */
 };
 
 struct log_appended {
     int64_t base_offset; /* of the first batch */
     int64_t last_offset; /* of the last batch */
-    int64_t append_time; /* LogAppendTime, else -1 */
+    int64_t append_time; /* LogAppendTime; of a duplicate the largest timestamp of what is there; else -1 */
     int64_t log_start_offset;
     bool duplicate;       /* the producer sent this before: nothing written, offsets are the first time's */
     int64_t segment_base; /* where the bytes went: name of the segment, */
@@ -119,9 +139,12 @@ struct log_appended {
 int log_append(struct log *log, void *data, size_t n, const struct log_append_args *args,
                struct log_appended *out, struct err *e);
 
-/* Puts back journaled bytes at their place while recovering, before log_open. *changed: others were there. */
+/*
+ * Puts back journaled bytes at their place while recovering, before log_open. Nothing is done where the segment is not there and they
+ * are not its first. Of one log by one thread.
+ */
 int log_restore(const char *dir, int64_t segment_base, int64_t position, const void *data, size_t n,
-                bool *changed, struct err *e);
+                struct err *e);
 
 int64_t log_start_offset(struct log *log);
 int64_t log_end_offset(struct log *log);
@@ -137,6 +160,9 @@ void log_set_high_watermark(struct log *log, int64_t offset);
 /* Takes the log out of service: every later append and flush answers ERR_LOG_FAILED. Reads below the
  * watermark go on. */
 void log_fail(struct log *log, const struct err *why);
+bool log_failed(struct log *log);
+/* ERR_LOG_FAILED with the reason, or ERR_OK. */
+int log_check_usable(struct log *log, struct err *e);
 
 /* ---- reading
  * ------------------------------------------------------------------------------------------------ */
@@ -168,6 +194,8 @@ int log_range_read(const struct log_range *r, size_t from, void *dst, size_t n, 
 /* Where its first batch stands, for messages: "FILE: byte N". Only of a range with bytes. */
 void log_range_place(const struct log_range *r, char *out, size_t size);
 void log_range_release(struct log_range *r);
+/* Is the range of this log, and not of another one of its name? */
+bool log_holds(const struct log *log, const struct log_range *r);
 
 struct aborted_txn {
     int64_t producer_id;
@@ -197,6 +225,16 @@ int log_max_timestamp(struct log *log, int64_t *offset, int64_t *timestamp, stru
  * (e->fatal) and the log failed; after any other error the recovery point stays and a later flush may succeed.
  */
 int log_flush(struct log *log, struct err *e);
+/*
+ * The same for who acknowledges appends by it, one after the other, instead of journaling their bytes: snapshots of producers, which
+ * only make the next opening faster, are written more rarely. After any error what was appended is not known to be durable.
+ */
+int log_sync_appends(struct log *log, struct err *e);
+/*
+ * For who syncs the file system before flushing many logs: writes what the first flush of a log would, so that this has only
+ * to look that it is synced. What is not written here the flush writes.
+ */
+int log_write_ahead(struct log *log, struct err *e);
 
 /* Starts a new segment if segment_ms says so of the records that are there or `force`; writes a producer snapshot. */
 int log_roll(struct log *log, bool force, struct err *e);
@@ -222,7 +260,7 @@ void log_remove_deleted(struct log *log, int64_t now_ms);
 /* Records below `offset` are gone for readers; whole segments below it are deleted. */
 int log_set_start_offset(struct log *log, int64_t offset, struct err *e);
 
-/* Removes everything at and beyond `offset` and rebuilds producer state. */
+/* Removes everything at and beyond `offset`, for good: waits for a sync; and rebuilds producer state. */
 int log_truncate_to(struct log *log, int64_t offset, struct err *e);
 
 void log_set_config(struct log *log, const struct log_config *config);
@@ -251,7 +289,8 @@ void log_expire_producers(struct log *log, int64_t now_ms, int64_t expiration_ms
 
 /* OffsetForLeaderEpoch (KIP-101, KIP-279): largest epoch <= `epoch` and where it ended. -1/-1 if none. */
 void log_epoch_end(struct log *log, int32_t epoch, int32_t *found_epoch, int64_t *end_offset);
-int32_t log_latest_epoch(struct log *log); /* -1: none */
+int32_t log_latest_epoch(struct log *log);             /* -1: none */
+int32_t log_epoch_at(struct log *log, int64_t offset); /* that wrote the offset; -1: not known */
 
 struct segment_info {
     int64_t base_offset;

@@ -11,8 +11,8 @@
 #include "base/mem.h"
 
 #define INLINE_BATCHES 4
-#define NO_TIMESTAMP (-1)        /* Kafka's: such records may be appended whatever the limits are */
-#define ALLOCATE_FROM (64 << 10) /* small segments reserve nothing */
+#define NO_TIMESTAMP (-1)       /* Kafka's: such records may be appended whatever the limits are */
+#define ALLOCATE_FROM (1 << 20) /* small segments reserve nothing */
 #define ALLOCATE_MIN (1 << 20)
 #define ALLOCATE_MAX (64 << 20)
 
@@ -61,49 +61,95 @@ static int add_item(struct append *a, struct item **out, struct err *e)
     return ERR_OK;
 }
 
-static int check_timestamps(struct append *a, const struct item *it, struct err *e)
+/* A record that the batch is refused for. The first one gives the reason; without memory the client is told of none. */
+static void refuse(struct append *a, const struct batch_iter *iter, const struct record *r)
+{
+    struct log_refused *f = a->args->refused;
+    if (!f || f->n == LOG_REFUSED_MAX)
+        return;
+    if (f->n == f->room) {
+        size_t room = f->room ? f->room * 2 : 4;
+        int32_t *list = mem_realloc_array(f->list, room, sizeof *list);
+        if (!list)
+            return;
+        f->list = list;
+        f->room = room;
+    }
+    f->list[f->n++] = (int32_t)(r->offset - iter->header.base_offset);
+}
+
+/* Looks at every record; `check` refuses those that may not be there. */
+static int each_record(struct append *a, const struct item *it,
+                       int (*check)(struct append *a, const struct batch_iter *iter, const struct record *r,
+                                    struct err *e),
+                       struct err *e)
+{
+    struct batch_iter iter;
+    struct record r;
+    struct err more;
+    int refused = ERR_OK;
+    int rc = batch_iter_init(&iter, a->data + it->at, batch_size(&it->h), &a->scratch, e);
+    while (rc == ERR_OK && (rc = batch_iter_next(&iter, &r, refused ? &more : e)) == ERR_OK) {
+        int bad = check(a, &iter, &r, refused ? &more : e);
+        refused = refused ? refused : bad;
+        if (refused && !a->args->refused)
+            break;
+    }
+    return refused ? refused : rc == ERR_END ? ERR_OK : rc;
+}
+
+static int check_timestamp(struct append *a, const struct batch_iter *iter, const struct record *r,
+                           struct err *e)
 {
     const struct log_append_args *args = a->args;
     int64_t now = args->now_ms;
+    if (r->timestamp > now && r->timestamp - now > args->timestamp_after_max_ms) {
+        refuse(a, iter, r);
+        return err_set(e, ERR_INVALID_TIMESTAMP,
+                       "timestamp %" PRId64 " is more than %" PRId64 " ms after now", r->timestamp,
+                       args->timestamp_after_max_ms);
+    }
+    if (args->timestamp_before_max_ms != INT64_MAX && r->timestamp != NO_TIMESTAMP &&
+        r->timestamp < now - args->timestamp_before_max_ms) {
+        refuse(a, iter, r);
+        return err_set(e, ERR_INVALID_TIMESTAMP,
+                       "timestamp %" PRId64 " is more than %" PRId64 " ms before now", r->timestamp,
+                       args->timestamp_before_max_ms);
+    }
+    return ERR_OK;
+}
+
+/* The header tells whether one is too late; what is too early only the records do. */
+static int check_timestamps(struct append *a, const struct item *it, struct err *e)
+{
+    const struct log_append_args *args = a->args;
     if (args->log_append_time)
         return ERR_OK;
-    if (it->h.max_timestamp > now && it->h.max_timestamp - now > args->timestamp_after_max_ms)
-        return err_set(e, ERR_INVALID_TIMESTAMP,
-                       "timestamp %" PRId64 " is more than %" PRId64 " ms after now", it->h.max_timestamp,
-                       args->timestamp_after_max_ms);
-    if (args->timestamp_before_max_ms == INT64_MAX)
-        return ERR_OK;
-    struct batch_iter iter;
-    struct record r;
-    int rc = batch_iter_init(&iter, a->data + it->at, batch_size(&it->h), &a->scratch, e);
-    while (rc == ERR_OK && (rc = batch_iter_next(&iter, &r, e)) == ERR_OK)
-        if (r.timestamp != NO_TIMESTAMP && r.timestamp < now - args->timestamp_before_max_ms)
-            rc = err_set(e, ERR_INVALID_TIMESTAMP,
-                         "timestamp %" PRId64 " is more than %" PRId64 " ms before now", r.timestamp,
-                         args->timestamp_before_max_ms);
-    return rc == ERR_END ? ERR_OK : rc;
+    bool late = it->h.max_timestamp > args->now_ms &&
+                it->h.max_timestamp - args->now_ms > args->timestamp_after_max_ms;
+    return late || args->timestamp_before_max_ms != INT64_MAX ? each_record(a, it, check_timestamp, e)
+                                                              : ERR_OK;
 }
 
 /* The cleaner knows records by their keys, so Kafka takes none without into a log that is compacted. */
-static int check_keys(struct append *a, const struct item *it, struct err *e)
+static int check_key(struct append *a, const struct batch_iter *iter, const struct record *r, struct err *e)
 {
-    struct batch_iter iter;
-    struct record r;
-    int rc = batch_iter_init(&iter, a->data + it->at, batch_size(&it->h), &a->scratch, e);
-    while (rc == ERR_OK && (rc = batch_iter_next(&iter, &r, e)) == ERR_OK)
-        if (!r.key)
-            rc = err_set(e, ERR_INVALID_RECORD,
-                         "%s is compacted, so that every record needs a key; record %" PRId64
-                         " of the batch has none",
-                         a->log->name, r.offset - iter.header.base_offset);
-    return rc == ERR_END ? ERR_OK : rc;
+    if (r->key)
+        return ERR_OK;
+    refuse(a, iter, r);
+    return err_set(e, ERR_INVALID_RECORD,
+                   "%s is compacted, so that every record needs a key; record %" PRId64
+                   " of the batch has none",
+                   a->log->name, r->offset - iter->header.base_offset);
 }
 
 static int check_client_batch(struct append *a, struct item *it, struct err *e)
 {
-    int rc = batch_validate(a->data + it->at, a->n - it->at, true, &a->scratch, &it->h, e);
+    uint8_t *batch = a->data + it->at;
+    int rc = batch_validate(batch, a->n - it->at, true, &a->scratch, &it->h, e);
     if (rc)
         return rc;
+    batch_set_max_timestamp(batch, it->h.max_timestamp); /* Kafka counts itself, too */
     if ((int64_t)batch_size(&it->h) > a->args->max_message_bytes)
         return err_set(e, ERR_TOO_LARGE, "a batch of %zu bytes is larger than max.message.bytes %" PRId64,
                        batch_size(&it->h), a->args->max_message_bytes);
@@ -142,7 +188,7 @@ static int read_item(struct append *a, struct item *it, struct err *e)
     } else if (it->control) {
         rc = marker_decode(a->data + it->at, batch_size(&it->h), &it->marker_type, &it->coordinator_epoch, e);
     } else if (a->keyed && a->args->origin != LOG_FROM_LEADER) {
-        rc = check_keys(a, it, e);
+        rc = each_record(a, it, check_key, e);
     }
     return rc;
 }
@@ -211,12 +257,12 @@ static int apply_item(struct append *a, struct item *it, const struct producer_b
                       struct err *e)
 {
     static const enum producer_check checks[] = {
-        [LOG_FROM_CLIENT] = PRODUCER_STRICT,
-        [LOG_FROM_COORDINATOR] = PRODUCER_EPOCH,
+        [LOG_FROM_CLIENT] = PRODUCER_STRICT, [LOG_FROM_COORDINATOR] = PRODUCER_EPOCH,
+        [LOG_FROM_ADMIN] = PRODUCER_ASKED,   [LOG_FROM_ADMIN_V2] = PRODUCER_BUMPED,
         [LOG_FROM_LEADER] = PRODUCER_TRUST,
     };
     struct producers *p = a->log->producers;
-    enum producer_check check = checks[a->args->origin];
+    enum producer_check check = a->args->from_zero ? PRODUCER_FROM_ZERO : checks[a->args->origin];
     int rc;
     *duplicate = NULL;
     if (it->h.producer_id < 0)
@@ -248,6 +294,7 @@ static int apply_producers(struct append *a, struct log_appended *out, struct er
             out->duplicate = true;
             out->base_offset = duplicate->last_offset - duplicate->offset_delta;
             out->last_offset = duplicate->last_offset;
+            out->append_time = duplicate->timestamp;
         }
     }
     pthread_mutex_unlock(&a->log->state);
@@ -321,7 +368,9 @@ static int write_bytes(struct append *a, struct segment *s, struct err *e)
     if (rc)
         return rc;
     s->data_dirty = true;
+    int64_t before = page_cache_before(a->log->page_cache, a->n);
     rc = io_pwrite(fd, a->data, a->n, s->size, path, e);
+    page_cache_after(a->log->page_cache, before, a->n);
     if (rc == ERR_OK)
         return ERR_OK;
     /* What was written must not be found by recovery as if it had been acknowledged. */
@@ -390,8 +439,8 @@ static int append_locked(struct append *a, struct log_appended *out, struct err 
     struct log *log = a->log;
     int rc = log_check_usable(log, e);
     if (rc == ERR_OK && (int64_t)a->n > log->config.segment_bytes)
-        rc = err_set(e, ERR_TOO_LARGE, "an append of %zu bytes is larger than segment.bytes %" PRId64, a->n,
-                     log->config.segment_bytes);
+        rc = err_set(e, ERR_OVER_SEGMENT, "an append of %zu bytes is larger than segment.bytes %" PRId64,
+                     a->n, log->config.segment_bytes);
     if (rc == ERR_OK)
         rc = assign_offsets(a, e);
     /* From here on no reader that leaves closes the files: descriptors are used after the segment's lock was let go. */
@@ -430,7 +479,7 @@ int log_append(struct log *log, void *data, size_t n, const struct log_append_ar
         pthread_mutex_unlock(&log->append);
     }
     if (rc == ERR_OK) {
-        if (args->log_append_time && args->origin != LOG_FROM_LEADER)
+        if (args->log_append_time && !out->duplicate && args->origin != LOG_FROM_LEADER)
             out->append_time = args->now_ms;
         out->log_start_offset = log_start_offset(log);
     }

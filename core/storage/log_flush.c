@@ -12,20 +12,33 @@
 
 struct flush {
     bool final;
+    bool appends; /* of log_sync_appends */
+    int64_t lag;  /* a snapshot is due once so much was appended since the last one */
     int64_t end;
     uint64_t cuts;
     struct segment **dirty; /* referenced */
     bool *with_indexes;
+    int64_t *sizes; /* as they were then */
     size_t n;
+    const struct segment *active;
+    struct segment *
+        synced; /* the one before the dirty ones, referenced; NULL: none, or the page cache has nothing of it */
+    int64_t synced_size;
     struct buf snapshot; /* len 0: none is due */
     struct epoch_entry *epochs;
     size_t epoch_count;
-    bool epochs_dirty, names_dirty, parent_dirty, metadata_dirty;
+    bool epochs_dirty, epochs_written, names_dirty, parent_dirty, metadata_dirty;
 };
 
 static bool is_dirty(const struct segment *s)
 {
     return s->data_dirty || s->index_dirty || s->txn_dirty;
+}
+
+/* Of what is derived from the batches: it fails a flush, which is tried again, but no append. */
+static bool can_wait(const struct flush *f, const struct err *e)
+{
+    return f->appends && (e->code == ERR_NO_SPACE || e->code == ERR_FILES || e->code == ERR_NO_MEMORY);
 }
 
 /* Dirty segments are the newest ones. */
@@ -36,17 +49,25 @@ static int take_segments(struct log *log, struct flush *f, struct err *e)
         first--;
     f->dirty = mem_calloc(log->count - first, sizeof(struct segment *));
     f->with_indexes = mem_calloc(log->count - first, sizeof *f->with_indexes);
-    if (!f->dirty || !f->with_indexes)
+    f->sizes = mem_calloc(log->count - first, sizeof *f->sizes);
+    if (!f->dirty || !f->with_indexes || !f->sizes)
         return err_nomem(e);
+    f->active = log_active(log);
+    bool limited = page_cache_keep(log->page_cache) != INT64_MAX;
+    if (limited && first > 0 && log->segments[first - 1]->forgotten < log->segments[first - 1]->size) {
+        f->synced = segment_ref(log->segments[first - 1]);
+        f->synced_size = f->synced->size;
+    }
     for (size_t i = first; i < log->count; i++) {
         struct segment *s = log->segments[i];
-        bool active = s == log_active(log);
+        bool active = s == f->active;
         if (!is_dirty(s) && !(active && f->final))
             continue;
         int rc = segment_flush_indexes(s, active && f->final, e);
-        if (rc)
-            return rc;
+        if (rc && !(active && can_wait(f, e)))
+            return rc; /* else the entries stay in memory, and a start makes what it does not find */
         f->with_indexes[f->n] = !active || f->final;
+        f->sizes[f->n] = s->size;
         f->dirty[f->n++] = segment_ref(s);
     }
     return ERR_OK;
@@ -75,7 +96,7 @@ static int take(struct log *log, struct flush *f, struct err *e)
     int rc = log_check_usable(log, e);
     if (rc == ERR_OK)
         rc = take_segments(log, f, e);
-    if (rc == ERR_OK && (f->final || log->snapshot_lag >= SNAPSHOT_LAG))
+    if (rc == ERR_OK && (f->final || log->snapshot_lag >= f->lag))
         rc = log_encode_snapshot(log, &f->snapshot, e);
     if (rc == ERR_OK)
         rc = take_epochs(log, f, e);
@@ -85,16 +106,18 @@ static int take(struct log *log, struct flush *f, struct err *e)
         f->dirty[i]->data_dirty = f->dirty[i]->index_dirty = false; /* txn_dirty: by the sync itself */
     f->names_dirty = log->names_dirty || f->snapshot.len;
     f->metadata_dirty = log->metadata_dirty;
+    f->epochs_written = log->epochs_written;
     f->parent_dirty = log->parent_dirty;
     if (f->snapshot.len)
         log->snapshot_lag = 0;
-    log->names_dirty = log->metadata_dirty = log->parent_dirty = false;
+    log->names_dirty = log->metadata_dirty = log->parent_dirty = log->epochs_written = false;
     return ERR_OK;
 }
 
-static int sync_metadata(struct log *log, struct err *e)
+/* One of the small files, which was written before. */
+static int sync_small_file(struct log *log, const char *name, struct err *e)
 {
-    char *path = mem_printf("%s/" METADATA_FILE, log->dir->path);
+    char *path = mem_printf("%s/%s", log->dir->path, name);
     int fd;
     int rc = path ? io_open(&fd, path, O_RDONLY, 0, e) : err_nomem(e);
     if (rc == ERR_OK) {
@@ -118,6 +141,7 @@ static void put_back_names(struct log *log, const struct flush *f)
 {
     pthread_mutex_lock(&log->append);
     log->metadata_dirty |= f->metadata_dirty;
+    log->epochs_written |= f->epochs_written;
     log->names_dirty |= f->names_dirty;
     log->parent_dirty |= f->parent_dirty;
     pthread_mutex_lock(&log->state);
@@ -134,11 +158,27 @@ static void put_back(struct log *log, const struct flush *f)
         struct segment *s = f->dirty[i];
         atomic_store(&s->data_dirty, true);
         atomic_store(&s->txn_dirty, true);
+        atomic_store(&s->indexes_cut, true);
         s->index_dirty = true;
     }
     if (f->snapshot.len)
-        log->snapshot_lag += SNAPSHOT_LAG;
+        log->snapshot_lag += f->lag;
     pthread_mutex_unlock(&log->append);
+}
+
+/* It only makes the next opening faster. One that is not whole must not count as one of the two that are kept. */
+static int write_snapshot(struct log *log, const struct flush *f, struct err *e)
+{
+    char path[STORAGE_PATH_MAX];
+    struct err ignored;
+    int rc = log_write_snapshot(log, f->end, &f->snapshot, true, e);
+    if (rc == ERR_OK || e->fatal || !can_wait(f, e))
+        return rc;
+    io_unlink(storage_path(path, log->dir->path, f->end, SNAPSHOT_SUFFIX, ""), &ignored);
+    pthread_mutex_lock(&log->append);
+    log->snapshot_lag += f->lag;
+    pthread_mutex_unlock(&log->append);
+    return ERR_OK;
 }
 
 /* The small files. What is not done is marked to be done again. */
@@ -146,15 +186,18 @@ static int sync_names(struct log *log, struct flush *f, struct err *e)
 {
     int rc = ERR_OK;
     if (f->metadata_dirty)
-        rc = sync_metadata(log, e);
+        rc = sync_small_file(log, METADATA_FILE, e);
     if (rc == ERR_OK && f->epochs_dirty)
         rc = write_epochs(log, f, e);
+    else if (rc == ERR_OK && f->epochs_written)
+        rc = sync_small_file(log, EPOCH_FILE, e);
     if (rc == ERR_OK && f->snapshot.len)
-        rc = log_write_snapshot(log, f->end, &f->snapshot, true, e);
+        rc = write_snapshot(log, f, e);
     if (rc == ERR_OK && f->names_dirty)
         rc = io_sync_dir(log->dir->path, e);
     if (rc == ERR_OK && f->parent_dirty)
-        rc = io_sync_parent(log->dir->path, e);
+        rc = log->parent ? log_parent_sync(log->parent, log->parent_made, e)
+                         : io_sync_parent(log->dir->path, e);
     if (rc)
         put_back_names(log, f);
     return rc;
@@ -185,19 +228,33 @@ static int settle(struct log *log, struct flush *f, struct err *e)
     return rc;
 }
 
-int log_flush_all(struct log *log, bool final, struct err *e)
+/*
+ * What the page cache need not have any more. Readers that lag are behind the active segment's end as a rule; a rolled one is let go of
+ * as a whole.
+ */
+static void forget(const struct log *log, const struct flush *f)
 {
-    struct flush f = {.final = final};
-    buf_init(&f.snapshot, SNAPSHOT_MAX);
+    int64_t keep = page_cache_keep(log->page_cache);
+    if (keep == INT64_MAX)
+        return;
+    if (f->synced)
+        segment_forget(f->synced, f->synced_size, 0);
+    for (size_t i = 0; i < f->n; i++)
+        segment_forget(f->dirty[i], f->sizes[i], f->dirty[i] == f->active ? keep : 0);
+}
+
+static int flush_with(struct log *log, struct flush *f, struct err *e)
+{
+    buf_init(&f->snapshot, SNAPSHOT_MAX);
     pthread_mutex_lock(&log->append);
-    int rc = take(log, &f, e);
+    int rc = take(log, f, e);
     pthread_mutex_unlock(&log->append);
     if (rc)
         goto taken;
-    for (size_t i = 0; i < f.n && rc == ERR_OK; i++)
-        rc = segment_sync(f.dirty[i], f.with_indexes[i], e);
-    if (rc == ERR_FILES || rc == ERR_NO_MEMORY) {
-        put_back(log, &f); /* no sync was tried where a file could not be opened: nothing is lost */
+    for (size_t i = 0; i < f->n && rc == ERR_OK; i++)
+        rc = segment_sync(f->dirty[i], f->with_indexes[i], e);
+    if ((rc == ERR_FILES || rc == ERR_NO_MEMORY) && !e->fatal) {
+        put_back(log, f); /* no sync was tried where a file could not be opened: nothing is lost */
         goto taken;
     }
     if (rc) {
@@ -205,19 +262,29 @@ int log_flush_all(struct log *log, bool final, struct err *e)
         log_fail(log, e);
         goto taken;
     }
-    rc = sync_names(log, &f, e);
+    rc = sync_names(log, f, e);
     if (rc && e->fatal)
         log_fail(log, e);
     if (rc == ERR_OK)
-        rc = settle(log, &f, e);
+        forget(log, f);
+    if (rc == ERR_OK)
+        rc = settle(log, f, e);
 taken:
-    for (size_t i = 0; i < f.n; i++)
-        segment_unref(f.dirty[i]);
-    mem_free(f.dirty);
-    mem_free(f.with_indexes);
-    mem_free(f.epochs);
-    buf_free(&f.snapshot);
+    segment_release(f->synced);
+    for (size_t i = 0; i < f->n; i++)
+        segment_unref(f->dirty[i]);
+    mem_free(f->dirty);
+    mem_free(f->with_indexes);
+    mem_free(f->sizes);
+    mem_free(f->epochs);
+    buf_free(&f->snapshot);
     return rc;
+}
+
+int log_flush_all(struct log *log, bool final, struct err *e)
+{
+    struct flush f = {.final = final, .lag = SNAPSHOT_LAG};
+    return flush_with(log, &f, e);
 }
 
 int log_flush(struct log *log, struct err *e)
@@ -226,4 +293,55 @@ int log_flush(struct log *log, struct err *e)
     int rc = log_flush_all(log, false, e);
     pthread_mutex_unlock(&log->flush);
     return rc;
+}
+
+int log_sync_appends(struct log *log, struct err *e)
+{
+    struct flush f = {.appends = true, .lag = SNAPSHOT_LAG_APPENDS};
+    pthread_mutex_lock(&log->flush);
+    int rc = flush_with(log, &f, e);
+    pthread_mutex_unlock(&log->flush);
+    return rc;
+}
+
+/* Nothing of the log was flushed yet, so that all its batches are read again if a crash tears the file. */
+static bool take_first_epoch(struct log *log, int32_t *epoch)
+{
+    const struct epochs *c = &log->epochs;
+    pthread_mutex_lock(&log->state);
+    bool first =
+        !log->failed && c->dirty && c->count == 1 && c->list[0].start == 0 && log->recovery_point == 0;
+    if (first) {
+        *epoch = c->list[0].epoch;
+        log->epochs.dirty = false;
+    }
+    pthread_mutex_unlock(&log->state);
+    return first;
+}
+
+static int make_epochs(struct log *log, int32_t epoch, struct err *e)
+{
+    char *path = mem_printf("%s/" EPOCH_FILE, log->dir->path);
+    int rc = path ? epoch_file_make(path, epoch, e) : err_nomem(e);
+    mem_free(path);
+    return rc;
+}
+
+int log_write_ahead(struct log *log, struct err *e)
+{
+    int32_t epoch;
+    int rc = ERR_OK;
+    pthread_mutex_lock(&log->flush);
+    if (take_first_epoch(log, &epoch)) {
+        rc = make_epochs(log, epoch, e);
+        pthread_mutex_lock(&log->append);
+        pthread_mutex_lock(&log->state);
+        log->epochs.dirty |= rc != ERR_OK;
+        log->epochs_written |= rc == ERR_OK;
+        log->names_dirty = true;
+        pthread_mutex_unlock(&log->state);
+        pthread_mutex_unlock(&log->append);
+    }
+    pthread_mutex_unlock(&log->flush);
+    return rc == ERR_EXISTS ? ERR_OK : rc; /* then the flush replaces it */
 }

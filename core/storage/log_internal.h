@@ -14,26 +14,30 @@
 
 #include "storage/epochs.h"
 #include "storage/log.h"
+#include "storage/log_parent.h"
+#include "storage/page_cache.h"
 #include "storage/paths.h"
 #include "storage/producers.h"
 #include "storage/segment.h"
 
 #define LOG_HINTS 4
 #define SNAPSHOT_MAX (1u << 30)
-#define SNAPSHOT_LAG (1 << 20) /* a flush writes a snapshot once so much was appended */
+#define SNAPSHOT_LAG (1 << 20)           /* a flush writes a snapshot once so much was appended, */
+#define SNAPSHOT_LAG_APPENDS (256 << 20) /* and log_sync_appends, for each round, after so much */
 #define METADATA_FILE "partition.metadata"
-#define EPOCH_FILE "leader-epoch-checkpoint"
-#define COMPACTED_FILE "compacted-offset-checkpoint"
 
 /* Where a reader stopped: the next sequential read starts here without a look at the index. */
 struct read_hint {
     int64_t offset;
     int64_t segment_base;
     int64_t position;
+    int64_t from; /* from here to `position` the page cache may have what was read last */
 };
 
 struct log {
     struct log_dir *dir;
+    struct log_parent *parent; /* NULL: none is shared */
+    struct page_cache *page_cache;
     char *name;
     struct uuid topic_id;
 
@@ -64,7 +68,10 @@ struct log {
         next_removal; /* clock_mono_ms when files of a deleted segment are due; INT64_MAX: none are */
     /* shape lock */
     int64_t compacted_end; /* as on disk: segments below may have been replaced */
-    bool half_swapped;     /* names could not be brought to an end; the next opening does */
+
+    atomic_bool cleaning; /* there is one pass at a time */
+    /* Files of a cleaning could not be renamed or removed. The next opening does it; until then nothing is cleaned. */
+    atomic_bool cleaning_left;
 
     /* append lock */
     struct segment *deleted; /* out of the log, whose files are not removed yet */
@@ -74,16 +81,15 @@ struct log {
     bool pristine;           /* what a clean close leaves is on disk already */
     bool names_dirty;        /* directory entries are not synced */
     bool parent_dirty;       /* the directory's own name is not */
+    uint64_t parent_made;    /* then: which one of the parent's names it is */
     bool metadata_dirty;     /* partition.metadata is not */
+    bool epochs_written;     /* log_write_ahead made leader-epoch-checkpoint, which is not synced */
 };
 
 static inline struct segment *log_active(const struct log *log)
 {
     return log->segments[log->count - 1];
 }
-
-/* ERR_LOG_FAILED with the reason, or ERR_OK. */
-int log_check_usable(struct log *log, struct err *e);
 
 /* Readers' calls stand between these; log_close and log_delete wait for them. ERR_CLOSED once closing. */
 int log_enter(struct log *log, struct err *e);
@@ -136,6 +142,15 @@ int log_set_compacted_end(struct log *log, int64_t offset, struct err *e);
 int log_recover(struct log *log, const struct log_open_args *args, struct log_recovery *report,
                 struct err *e);
 
+/* ---- log_cut.c; append lock held, or nobody else knows the log ---- */
+
+/* Before anything of a log's end is removed. That it could not be marked is told of, and no reason not to go on. */
+void log_cut_begin(struct log *log);
+/* When what was taken back is durably gone. */
+int log_cut_end(struct log *log, struct err *e);
+/* What a process that ended had taken back is made durable. */
+int log_cut_resume(struct log *log, struct err *e);
+
 /* ---- log_upkeep.c, log_retention.c; append lock held ---- */
 int log_roll_locked(struct log *log, const struct buf *snapshot, struct err *e);
 int64_t log_roll_jitter(const struct log_config *c);
@@ -143,6 +158,10 @@ int64_t log_roll_jitter(const struct log_config *c);
 int log_trim_active(struct log *log, struct err *e);
 /* Starts a segment at `base`, >= the end, which becomes the end. */
 int log_add_segment(struct log *log, int64_t base, struct err *e);
+/* Gives up the reference of a deleted segment that is no longer in the list: its files go after the delay, or at once. */
+void log_let_go(struct log *log, struct segment *s, bool at_once);
+/* Gives up those of a list of waiting ones, which nobody else can reach any more; needs no lock. */
+void log_drop_waiting(struct segment *list);
 /* Takes the oldest segment, not the active one, out of the log. */
 int log_drop_first(struct log *log, struct err *e);
 /* Takes the newest one out; the one before it becomes active again. */

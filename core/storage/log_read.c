@@ -11,6 +11,7 @@
 #include "base/mem.h"
 
 #define WINDOW (16u << 10)
+#define FORGET_STEP (512 << 10) /* worth a call */
 
 struct view {
     struct segment *segment; /* referenced */
@@ -113,9 +114,32 @@ static int look(struct log *log, int64_t offset, enum isolation isolation, struc
     return rc;
 }
 
+/*
+ * Who reads on in what is far behind the log's end makes the page cache let go of what it has read before: the memory serves what it
+ * reads next. From where on the cache may have what was read.
+ */
+static int64_t forget_behind(struct log *log, const struct view *v, int64_t asked, const struct log_range *r)
+{
+    int64_t keep = page_cache_keep(log->page_cache), behind = -1;
+    if (keep == INT64_MAX || (v->next_base == INT64_MAX && r->position > v->size - keep))
+        return r->position;
+    pthread_mutex_lock(&log->state);
+    for (unsigned k = 0; k < LOG_HINTS && behind < 0; k++)
+        if (log->hints[k].offset == asked && log->hints[k].position == r->position)
+            behind = log->hints[k].from;
+    pthread_mutex_unlock(&log->state);
+    if (behind < 0 || behind > r->position)
+        return r->position;
+    if (r->position - behind < FORGET_STEP)
+        return behind;
+    io_forget_part(r->fd, behind, r->position - behind);
+    return r->position;
+}
+
 static void remember(struct log *log, const struct view *v, int64_t asked, const struct log_range *r)
 {
-    struct read_hint hint = {r->next_offset, v->segment->base, r->position + (int64_t)r->bytes};
+    struct read_hint hint = {r->next_offset, v->segment->base, r->position + (int64_t)r->bytes,
+                             forget_behind(log, v, asked, r)};
     pthread_mutex_lock(&log->state);
     if (log->cuts == v->cuts) {
         unsigned k = 0;
@@ -301,6 +325,12 @@ int log_range_read(const struct log_range *r, size_t from, void *dst, size_t n, 
     struct segment *s = r->hold;
     return io_pread(r->fd, dst, n, r->position + (int64_t)from,
                     storage_path(path, s->dir->path, s->base, LOG_SUFFIX, ""), e);
+}
+
+bool log_holds(const struct log *log, const struct log_range *r)
+{
+    const struct segment *s = r->hold;
+    return s->dir == log->dir;
 }
 
 void log_range_place(const struct log_range *r, char *out, size_t size)

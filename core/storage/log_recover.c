@@ -6,32 +6,18 @@
  * is read again are made again. Damage below the recovery point is never cut away: it is reported, stays where it is, and
  * reads that meet it fail.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/diag.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "storage/listing.h"
 #include "storage/log_internal.h"
 
 #define WINDOW (256u << 10)
 
 /* ---- what is in the directory ---- */
-
-enum { HAS_LOG = 1, HAS_INDEX = 2, HAS_TIME = 4, HAS_TXN = 8 };
-
-struct found {
-    int64_t base;
-    unsigned has;
-};
-
-struct listing {
-    struct log *log;
-    struct found *list;
-    size_t n;
-    bool interrupted; /* files of the cleaner were met */
-};
 
 static int remove_file(struct log *log, const char *name, struct err *e)
 {
@@ -41,65 +27,36 @@ static int remove_file(struct log *log, const char *name, struct err *e)
     return rc;
 }
 
-static int found_file(void *arg, const char *name, struct err *e)
+struct sweep {
+    struct log *log;
+    bool interrupted; /* files of the cleaner were met */
+    bool cut;         /* an earlier process took the end back and may not have synced that */
+};
+
+/* Deleted segments' files go; whoever held them open is gone. */
+static int other_file(void *arg, const char *name, const char *suffix, struct err *e)
 {
-    static const char *const suffixes[] = {LOG_SUFFIX, INDEX_SUFFIX, TIME_SUFFIX, TXN_SUFFIX};
-    struct listing *l = arg;
-    int64_t base;
-    const char *suffix;
-    if (!storage_name_parse(name, &base, &suffix))
+    struct sweep *w = arg;
+    w->cut |= strcmp(name, CUT_FILE) == 0;
+    if (!suffix)
         return ERR_OK;
-    const char *last = strrchr(suffix, '.');
-    if (last && strcmp(last, DELETED_SUFFIX) == 0)
-        return remove_file(l->log, name, e);
-    l->interrupted |= last && (strcmp(last, CLEANED_SUFFIX) == 0 || strcmp(last, SWAP_SUFFIX) == 0);
-    for (unsigned k = 0; k < 4; k++) {
-        if (strcmp(suffix, suffixes[k]) != 0)
-            continue;
-        if ((l->n & (l->n - 1)) == 0) {
-            struct found *list = mem_realloc_array(l->list, l->n ? l->n * 2 : 1, sizeof *list);
-            if (!list)
-                return err_nomem(e);
-            l->list = list;
-        }
-        l->list[l->n++] = (struct found){base, 1u << k};
-    }
+    if (storage_name_ends(suffix, DELETED_SUFFIX))
+        return remove_file(w->log, name, e);
+    w->interrupted |= storage_name_ends(suffix, CLEANED_SUFFIX) || storage_name_ends(suffix, SWAP_SUFFIX);
     return ERR_OK;
 }
 
-static int by_base(const void *a, const void *b)
+static int remove_orphans(struct log *log, const struct listed *f, struct err *e)
 {
-    const struct found *x = a, *y = b;
-    return x->base < y->base ? -1 : x->base > y->base;
-}
-
-/* One entry a segment. */
-static void merge(struct listing *l)
-{
-    size_t n = 0;
-    if (l->n)
-        qsort(l->list, l->n, sizeof *l->list, by_base);
-    for (size_t i = 0; i < l->n; i++) {
-        if (n && l->list[n - 1].base == l->list[i].base)
-            l->list[n - 1].has |= l->list[i].has;
-        else
-            l->list[n++] = l->list[i];
-    }
-    l->n = n;
-}
-
-static int remove_orphans(struct log *log, const struct found *f, struct err *e)
-{
-    static const char *const suffixes[] = {INDEX_SUFFIX, TIME_SUFFIX, TXN_SUFFIX};
     char path[STORAGE_PATH_MAX];
     int rc = ERR_OK;
-    for (unsigned k = 0; k < 3 && rc == ERR_OK; k++)
-        if (f->has & (2u << k))
-            rc = io_unlink(storage_path(path, log->dir->path, f->base, suffixes[k], ""), e);
+    for (unsigned k = 0; k < LISTING_INDEXES && rc == ERR_OK; k++)
+        if (f->has & (HAS_INDEX << k))
+            rc = io_unlink(storage_path(path, log->dir->path, f->base, listing_index_suffix(k), ""), e);
     return rc;
 }
 
-static int add_segment(struct log *log, const struct found *f, struct err *e)
+static int add_segment(struct log *log, const struct listed *f, struct err *e)
 {
     char path[STORAGE_PATH_MAX];
     int fd;
@@ -128,16 +85,17 @@ static int add_segment(struct log *log, const struct found *f, struct err *e)
     return ERR_OK;
 }
 
-static int find_segments(struct log *log, struct listing *l, struct err *e)
+/* Leaves in *l what has a log, an entry a segment. *cut: the mark of log_cut.c is there. */
+static int find_segments(struct log *log, struct listing *l, bool *cut, struct err *e)
 {
-    int rc = io_list(log->dir->path, found_file, l, e);
-    if (rc == ERR_OK && l->interrupted) {
-        l->n = 0;
+    struct sweep w = {.log = log};
+    int rc = listing_read(l, log->dir->path, other_file, &w, e);
+    if (rc == ERR_OK && w.interrupted) {
         rc = log_finish_swaps(log, e);
+        listing_free(l);
         if (rc == ERR_OK)
-            rc = io_list(log->dir->path, found_file, l, e);
+            rc = listing_read(l, log->dir->path, other_file, &w, e);
     }
-    merge(l);
     size_t n = 0;
     for (size_t i = 0; i < l->n && rc == ERR_OK; i++) {
         if (!(l->list[i].has & HAS_LOG)) {
@@ -148,6 +106,7 @@ static int find_segments(struct log *log, struct listing *l, struct err *e)
         l->list[n++] = l->list[i];
     }
     l->n = n;
+    *cut = w.cut;
     return rc;
 }
 
@@ -293,6 +252,7 @@ static int cut(struct recovery *r, size_t i, int64_t good, const struct err *bec
     struct err why = *because; /* what follows may use `e` */
     int64_t before = r->report->cut_bytes;
     int rc = ERR_OK;
+    log_cut_begin(log);
     while (rc == ERR_OK && log->count > i + 1) {
         r->report->cut_bytes += log_active(log)->size;
         rc = log_drop_last(log, e);
@@ -301,6 +261,8 @@ static int cut(struct recovery *r, size_t i, int64_t good, const struct err *bec
         rc = cut_tail(r, s, good, e);
     if (rc == ERR_OK)
         rc = io_sync_dir(log->dir->path, e);
+    if (rc == ERR_OK)
+        rc = log_cut_end(log, e);
     if (rc)
         return rc;
     r->report->cut_from_offset = r->next;
@@ -364,6 +326,7 @@ static void mark_dirty(struct segment *s)
 {
     atomic_store(&s->data_dirty, true);
     atomic_store(&s->txn_dirty, true);
+    atomic_store(&s->indexes_cut, true);
     s->index_dirty = true;
 }
 
@@ -486,10 +449,11 @@ static int set_ends(struct recovery *r, struct err *e)
 
 int log_recover(struct log *log, const struct log_open_args *args, struct log_recovery *report, struct err *e)
 {
-    struct listing l = {.log = log};
+    struct listing l = {0};
     struct recovery r = {.log = log, .args = args, .report = report, .point = args->recovery_point};
+    bool cut_before;
     buf_init(&r.big, BATCH_MAX_BYTES + BATCH_LENGTH_PREFIX);
-    int rc = find_segments(log, &l, e);
+    int rc = find_segments(log, &l, &cut_before, e);
     r.window = rc == ERR_OK ? mem_alloc(WINDOW) : NULL;
     if (rc == ERR_OK && !r.window)
         rc = err_nomem(e);
@@ -508,10 +472,12 @@ int log_recover(struct log *log, const struct log_open_args *args, struct log_re
         if (rc == ERR_OK)
             rc = recover_segments(&r, &l, e);
     }
+    if (rc == ERR_OK && cut_before)
+        rc = log_cut_resume(log, e);
     if (rc == ERR_OK)
         rc = set_ends(&r, e);
     mem_free(r.window);
     buf_free(&r.big);
-    mem_free(l.list);
+    listing_free(&l);
     return rc;
 }

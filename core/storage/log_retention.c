@@ -11,20 +11,47 @@
 #include "base/mem.h"
 #include "storage/log_internal.h"
 
-/* The files of a deleted segment go after file.delete.delay.ms, or later with the last reader. */
-static void let_go(struct log *log, struct segment *s, bool at_once)
+/* One that waits and has the same base, if there is one: its names are those of another one's files from here on. */
+static void forget_namesake(struct log *log, int64_t base)
 {
-    int64_t delay = log->config.file_delete_delay_ms, now = clock_mono_ms();
-    if (at_once || delay == 0) {
+    for (struct segment **at = &log->deleted; *at; at = &(*at)->next_deleted) {
+        struct segment *s = *at;
+        if (s->base != base)
+            continue;
+        *at = s->next_deleted;
+        atomic_store(&s->stage, SEGMENT_NAMELESS);
+        segment_set_waiting(s, false);
         segment_unref(s);
         return;
     }
-    segment_close_unused(s);
+}
+
+/* The files go after file.delete.delay.ms, or later with the last reader. */
+void log_let_go(struct log *log, struct segment *s, bool at_once)
+{
+    int64_t delay = log->config.file_delete_delay_ms, now = clock_mono_ms();
+    forget_namesake(log, s->base);
+    if (at_once || delay == 0) {
+        segment_leave_open(s);
+        segment_unref(s);
+        return;
+    }
+    segment_set_waiting(s, true);
     s->remove_at = delay > INT64_MAX - now ? INT64_MAX : now + delay;
     s->next_deleted = log->deleted;
     log->deleted = s;
     if (s->remove_at < atomic_load(&log->next_removal))
         atomic_store(&log->next_removal, s->remove_at);
+}
+
+void log_drop_waiting(struct segment *list)
+{
+    while (list) { /* removing a large file takes its time */
+        struct segment *s = list;
+        list = s->next_deleted;
+        segment_set_waiting(s, false);
+        segment_unref(s);
+    }
 }
 
 int64_t log_next_removal(struct log *log)
@@ -50,11 +77,7 @@ void log_remove_deleted(struct log *log, int64_t now_ms)
     }
     atomic_store(&log->next_removal, next);
     pthread_mutex_unlock(&log->append);
-    while (due) { /* removing a large file takes its time */
-        struct segment *s = due;
-        due = s->next_deleted;
-        segment_unref(s);
-    }
+    log_drop_waiting(due);
 }
 
 static void forget_segment(struct log *log, struct segment *s, bool at_once)
@@ -67,7 +90,7 @@ static void forget_segment(struct log *log, struct segment *s, bool at_once)
     pthread_mutex_unlock(&log->state);
     atomic_store(&s->warm, false);
     segment_unref(warm);
-    let_go(log, s, at_once);
+    log_let_go(log, s, at_once);
 }
 
 int log_drop_first(struct log *log, struct err *e)

@@ -160,6 +160,8 @@ static int replay_segment(struct producers *p, struct segment *s, int64_t from, 
             }
         }
         scan_skip(&scan, &h);
+        if (batch_last_offset(&h) + 1 >= to)
+            break; /* what follows is not ours to read: it may be torn */
     }
     buf_free(&big);
     return rc == ERR_END ? ERR_OK : rc;
@@ -170,10 +172,12 @@ int log_replay(struct log *log, struct producers *p, int64_t from, int64_t to, i
 {
     int rc = ERR_OK;
     for (size_t i = log_segment_index(log, from); i < log->count && rc == ERR_OK; i++) {
-        struct segment *s = log->segments[i];
-        if (s->base >= to)
+        if (log->segments[i]->base >= to)
             break;
+        /* Referenced, as a reader that leaves a segment closes its files. */
+        struct segment *s = segment_ref(log->segments[i]);
         rc = replay_segment(p, s, from, to, watermark, s == index ? index : NULL, e);
+        segment_unref(s);
     }
     return rc;
 }

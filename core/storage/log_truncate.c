@@ -81,17 +81,11 @@ static void forget_hints(struct log *log)
         log->hints[k].offset = -1;
 }
 
-/* From here on an error leaves the log out of service: memory and files may disagree. */
-static int truncate_locked(struct log *log, int64_t offset, struct err *e)
+/* Takes the end of the last segment back. */
+static int cut_segment(struct log *log, struct segment *s, int64_t offset, bool dropped, struct err *e)
 {
-    int rc = ERR_OK;
     int64_t position, end;
-    log->pristine = false;
-    while (rc == ERR_OK && log->count > 1 && log_active(log)->base >= offset)
-        rc = log_drop_last(log, e);
-    struct segment *s = log_active(log);
-    if (rc == ERR_OK)
-        rc = find_cut(s, offset, &position, &end, e);
+    int rc = find_cut(s, offset, &position, &end, e);
     if (rc)
         return rc;
     pthread_mutex_lock(&log->state);
@@ -111,12 +105,37 @@ static int truncate_locked(struct log *log, int64_t offset, struct err *e)
     rc = segment_truncate(s, position, end, e);
     if (rc == ERR_OK)
         rc = txnindex_truncate(s, end, e);
+    /* What goes here nobody was promised, so it must not come back, as it would where no journal says how far the log goes. */
+    if (rc == ERR_OK)
+        rc = segment_sync(s, false, e);
+    if (rc == ERR_OK && dropped)
+        rc = io_sync_dir(log->dir->path, e);
+    if (rc == ERR_OK)
+        rc = log_cut_end(log, e);
     if (rc == ERR_OK)
         rc = reopen_segment(s, end, e);
     if (rc == ERR_OK)
         rc = log_trim_snapshots(log, 0, end, e);
     if (position == 0)
         s->first_ts = -1;
+    return rc;
+}
+
+/* From here on an error leaves the log out of service: memory and files may disagree. */
+static int truncate_locked(struct log *log, int64_t offset, struct err *e)
+{
+    int rc = ERR_OK;
+    bool dropped = false;
+    log->pristine = false;
+    log_cut_begin(log);
+    for (; rc == ERR_OK && log->count > 1 && log_active(log)->base >= offset; dropped = true)
+        rc = log_drop_last(log, e);
+    if (rc)
+        return rc;
+    /* Referenced, as a reader that leaves a segment which was sealed until now closes its files. */
+    struct segment *s = segment_ref(log_active(log));
+    rc = cut_segment(log, s, offset, dropped, e);
+    segment_unref(s);
     return rc ? rc : rebuild_producers(log, e);
 }
 

@@ -22,6 +22,12 @@ bool storage_name_parse(const char *name, int64_t *offset, const char **suffix)
     return v <= STORAGE_OFFSET_MAX;
 }
 
+bool storage_name_ends(const char *name, const char *ending)
+{
+    size_t n = strlen(name), m = strlen(ending);
+    return n >= m && memcmp(name + n - m, ending, m) == 0;
+}
+
 struct names {
     const char *suffix;
     int64_t *list;

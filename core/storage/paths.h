@@ -35,6 +35,9 @@ static inline const char *storage_path(char *out, const char *dir, int64_t offse
 /* Splits "<20 digits><suffix>"; false for any other name. */
 bool storage_name_parse(const char *name, int64_t *offset, const char **suffix);
 
+/* Does a name, or a part of one, end with `ending`? Also where it is nothing else. */
+bool storage_name_ends(const char *name, const char *ending);
+
 /* Offsets of the files with this suffix in a directory, ascending (mem_free). */
 struct err;
 int storage_list(const char *dir, const char *suffix, int64_t **list, size_t *n, struct err *e);

@@ -120,9 +120,10 @@ static const struct producer_batch *find_duplicate(const struct producer *pr, co
     return NULL;
 }
 
-static int check_sequence(const struct producer *pr, const struct batch_header *h, struct err *e)
+static int check_sequence(const struct producer *pr, const struct batch_header *h, enum producer_check check,
+                          struct err *e)
 {
-    if (pr->epoch == -1)
+    if (pr->epoch == -1 && check != PRODUCER_FROM_ZERO)
         return ERR_OK; /* nothing known, perhaps expired: any sequence is accepted */
     int32_t expected = 0;
     if (pr->epoch == h->producer_epoch && pr->count)
@@ -156,16 +157,16 @@ int producers_check_data(struct producers *p, const struct batch_header *h, enum
     int rc = ensure(p, h->producer_id, &pr, e);
     if (rc)
         return rc;
-    if (check == PRODUCER_STRICT) {
+    if (check >= PRODUCER_STRICT) {
         *duplicate = find_duplicate(pr, h);
         if (*duplicate)
             return ERR_OK;
     }
     if (check != PRODUCER_TRUST)
         rc = check_epoch(pr, h->producer_epoch, e);
-    if (rc == ERR_OK && check == PRODUCER_STRICT)
-        rc = check_sequence(pr, h, e);
-    if (rc == ERR_OK && check == PRODUCER_STRICT && pr->txn && !(h->attributes & BATCH_TRANSACTIONAL))
+    if (rc == ERR_OK && check >= PRODUCER_STRICT)
+        rc = check_sequence(pr, h, check, e);
+    if (rc == ERR_OK && check >= PRODUCER_STRICT && pr->txn && !(h->attributes & BATCH_TRANSACTIONAL))
         rc = err_set(e, ERR_INVALID_TXN_STATE,
                      "producer %lld has an open transaction and sent a batch outside of it",
                      (long long)pr->id);
@@ -206,6 +207,7 @@ void producers_apply_data(struct producers *p, const struct batch_header *h, str
         .last_sequence = last_sequence(h),
         .offset_delta = h->last_offset_delta,
         .last_offset = batch_last_offset(h),
+        .timestamp = h->max_timestamp,
     };
     pr->last_timestamp = h->max_timestamp;
     if ((h->attributes & BATCH_TRANSACTIONAL) && !pr->txn)
@@ -213,6 +215,23 @@ void producers_apply_data(struct producers *p, const struct batch_header *h, str
 }
 
 /* ---- markers ---- */
+
+static int check_marker_epochs(const struct producer *pr, int16_t epoch, int32_t coordinator_epoch,
+                               enum producer_check check, struct err *e)
+{
+    if (check < PRODUCER_ASKED)
+        return ERR_OK;
+    if (check == PRODUCER_BUMPED && pr->txn && epoch == pr->epoch)
+        return err_set(e, ERR_INVALID_PRODUCER_EPOCH,
+                       "a marker for producer %lld has epoch %d, which is that of its open transaction",
+                       (long long)pr->id, epoch);
+    int rc = check_epoch(pr, epoch, e);
+    if (rc == ERR_OK && coordinator_epoch < pr->coordinator_epoch)
+        rc = err_set(e, ERR_COORDINATOR_FENCED,
+                     "the marker for producer %lld comes from coordinator epoch %d, %d was seen",
+                     (long long)pr->id, coordinator_epoch, pr->coordinator_epoch);
+    return rc;
+}
 
 int producers_check_marker(struct producers *p, const struct batch_header *h, int16_t type,
                            int32_t coordinator_epoch, enum producer_check check, struct txn_end *end,
@@ -222,12 +241,7 @@ int producers_check_marker(struct producers *p, const struct batch_header *h, in
     int rc = ensure(p, h->producer_id, &pr, e);
     if (rc)
         return rc;
-    if (check != PRODUCER_TRUST)
-        rc = check_epoch(pr, h->producer_epoch, e);
-    if (rc == ERR_OK && check != PRODUCER_TRUST && coordinator_epoch < pr->coordinator_epoch)
-        rc = err_set(e, ERR_INVALID_TXN_STATE,
-                     "the marker for producer %lld comes from coordinator epoch %d, %d was seen",
-                     (long long)pr->id, coordinator_epoch, pr->coordinator_epoch);
+    rc = check_marker_epochs(pr, h->producer_epoch, coordinator_epoch, check, e);
     if (rc) {
         forget_fresh(p, pr);
         return rc;
@@ -253,11 +267,12 @@ void producers_apply_marker(struct producers *p, const struct batch_header *h, i
     if (undo)
         undo->before = *pr;
     pr->fresh = false;
-    if (pr->epoch != h->producer_epoch) {
+    if (pr->epoch < h->producer_epoch) {
         pr->epoch = h->producer_epoch;
         pr->count = 0;
     }
-    pr->coordinator_epoch = coordinator_epoch;
+    if (pr->coordinator_epoch < coordinator_epoch)
+        pr->coordinator_epoch = coordinator_epoch;
     pr->last_timestamp = h->max_timestamp;
     struct txn *t = pr->txn;
     if (!t)

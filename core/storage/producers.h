@@ -24,6 +24,7 @@ struct producer_batch {
     int32_t last_sequence;
     int32_t offset_delta;
     int64_t last_offset;
+    int64_t timestamp; /* the largest of its records */
 };
 
 struct txn;
@@ -66,16 +67,19 @@ struct producer_undo {
  * ERR_OUT_OF_ORDER_SEQUENCE, ERR_INVALID_PRODUCER_EPOCH, ERR_INVALID_TXN_STATE, ERR_NO_MEMORY: nothing has changed.
  */
 enum producer_check {
-    PRODUCER_TRUST,  /* replay and replication: whatever stands there happened */
-    PRODUCER_EPOCH,  /* the coordinator's own batches: epochs only, it numbers all of them 0 */
+    PRODUCER_TRUST, /* replay and replication: whatever stands there happened */
+    PRODUCER_EPOCH, /* the coordinator's own: of data the epoch only, it numbers all batches 0; its markers always hold */
+    PRODUCER_ASKED, /* a marker that somebody asks for: the producer's and the coordinator's epochs must not be older */
+    PRODUCER_BUMPED, /* likewise of transaction version 2 (KIP-1228): beyond the epoch of the transaction that it ends */
     PRODUCER_STRICT, /* a client's */
+    PRODUCER_FROM_ZERO, /* likewise in a transaction of version 2 (KIP-890): sequences of who is not known begin with 0 */
 };
 int producers_check_data(struct producers *p, const struct batch_header *h, enum producer_check check,
                          const struct producer_batch **duplicate, struct err *e);
 /* Right after its check. `undo` may be NULL. */
 void producers_apply_data(struct producers *p, const struct batch_header *h, struct producer_undo *undo);
 
-/* Same for a marker. `end` says what it completes. */
+/* Same for a marker. `end` says what it completes. ERR_INVALID_PRODUCER_EPOCH, ERR_COORDINATOR_FENCED. An epoch never goes back. */
 int producers_check_marker(struct producers *p, const struct batch_header *h, int16_t type,
                            int32_t coordinator_epoch, enum producer_check check, struct txn_end *end,
                            struct err *e);

@@ -67,7 +67,8 @@ static void decode_entry(const uint8_t *d, struct producer_info *info, struct pr
         .coordinator_epoch = (int32_t)be32(d + 34),
         .txn_first_offset = (int64_t)be64(d + 38),
     };
-    *b = (struct producer_batch){info->last_sequence, (int32_t)be32(d + 22), info->last_offset};
+    *b = (struct producer_batch){info->last_sequence, (int32_t)be32(d + 22), info->last_offset,
+                                 info->last_timestamp};
 }
 
 static int add_entries(struct producers *p, const uint8_t *d, size_t n, const char *path, struct err *e)

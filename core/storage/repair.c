@@ -77,9 +77,28 @@ static int write_batch(struct keep *k, const struct batch_header *h, const uint8
     return rc;
 }
 
+/* The last batch's offset is wrong. It is put right where it then ends at `next` exactly, and dropped otherwise. */
+static int put_right(struct keep *k, int64_t next, struct err *e)
+{
+    k->doubtful = false;
+    k->floor = k->before;
+    if (k->before + k->doubted.last_offset_delta + 1 == next) {
+        uint8_t head[BATCH_HEADER_SIZE];
+        int rc = io_pread(k->out, head, sizeof head, k->doubtful_at, k->out_path, e);
+        batch_assign(head, k->before, k->doubted.leader_epoch);
+        k->floor = next;
+        return rc ? rc : io_pwrite(k->out, head, sizeof head, k->doubtful_at, k->out_path, e);
+    }
+    k->written = k->doubtful_at;
+    k->r->kept--;
+    k->r->dropped++;
+    k->r->dropped_bytes += batch_size(&k->doubted);
+    return io_truncate(k->out, k->written, k->out_path, e);
+}
+
 /*
  * The batch at the scan's position does not follow the last one, but it would follow the one before that: so the last
- * one's offset is wrong. It is put right where it then fits exactly, and dropped otherwise.
+ * one's offset is wrong.
  */
 static int settle_doubtful(struct keep *k, bool *settled, struct err *e)
 {
@@ -97,19 +116,7 @@ static int settle_doubtful(struct keep *k, bool *settled, struct err *e)
         return ERR_OK;
     }
     *settled = true;
-    k->doubtful = false;
-    if (k->before + k->doubted.last_offset_delta + 1 == h.base_offset) {
-        uint8_t head[BATCH_HEADER_SIZE];
-        rc = io_pread(k->out, head, sizeof head, k->doubtful_at, k->out_path, e);
-        batch_assign(head, k->before, k->doubted.leader_epoch);
-        return rc ? rc : io_pwrite(k->out, head, sizeof head, k->doubtful_at, k->out_path, e);
-    }
-    k->written = k->doubtful_at;
-    k->floor = k->before;
-    k->r->kept--;
-    k->r->dropped++;
-    k->r->dropped_bytes += batch_size(&k->doubted);
-    return io_truncate(k->out, k->written, k->out_path, e);
+    return put_right(k, h.base_offset, e);
 }
 
 static int pass_damage(struct keep *k, struct err *e)
@@ -160,8 +167,8 @@ static int copy_good(struct keep *k, struct err *e)
     return rc == ERR_END ? ERR_OK : rc;
 }
 
-int repair_keep_good(const char *dir, int64_t base, int64_t next_base, int64_t end, const char *aside,
-                     struct repair_result *r, struct err *e)
+int repair_keep_good(const char *dir, int64_t base, int64_t next_base, int64_t end, bool ended,
+                     const char *aside, struct repair_result *r, struct err *e)
 {
     char path[STORAGE_PATH_MAX], made[STORAGE_PATH_MAX];
     struct keep k = {.out_path = made, .in = -1, .out = -1, .next_base = next_base, .floor = base, .r = r};
@@ -182,6 +189,8 @@ int repair_keep_good(const char *dir, int64_t base, int64_t next_base, int64_t e
     scan_init(&k.scan, k.in, path, 0, size, base, window, WINDOW);
     if (rc == ERR_OK)
         rc = copy_good(&k, e);
+    if (rc == ERR_OK && ended && k.doubtful && k.floor > end)
+        rc = put_right(&k, end, e);
     if (rc == ERR_OK)
         rc = io_sync(k.out, made, e);
     io_close(k.out);

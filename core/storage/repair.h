@@ -5,6 +5,7 @@
 #ifndef LEAT_STORAGE_REPAIR_H
 #define LEAT_STORAGE_REPAIR_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -20,10 +21,10 @@ int repair_drop_indexes(const char *dir, int64_t base, struct err *e);
 /*
  * Writes the segment anew with its whole batches alone, in ascending order of offsets below `next_base`; a batch whose
  * offset does not fit those around it gets the one that does, or goes. The segment as it was is copied into `aside`.
- * `end`: as for repair_set_aside.
+ * `end`: as for repair_set_aside; `ended`: the log had nothing at or behind it.
  */
-int repair_keep_good(const char *dir, int64_t base, int64_t next_base, int64_t end, const char *aside,
-                     struct repair_result *r, struct err *e);
+int repair_keep_good(const char *dir, int64_t base, int64_t next_base, int64_t end, bool ended,
+                     const char *aside, struct repair_result *r, struct err *e);
 
 /*
  * Takes the segment out of the log, into `aside`. `end`: no offset below it may be given again; where no later segment

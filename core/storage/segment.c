@@ -12,12 +12,15 @@
 #include "base/mem.h"
 #include "base/thread.h"
 
+#define FORGET_STEP (1 << 20)
+
 static const char *const suffixes[FILE_KINDS] = {LOG_SUFFIX, INDEX_SUFFIX, TIME_SUFFIX, TXN_SUFFIX};
 static const char *const stages[] = {
     [SEGMENT_LIVE] = "",
     [SEGMENT_CLEANED] = CLEANED_SUFFIX,
     [SEGMENT_SWAP] = SWAP_SUFFIX,
     [SEGMENT_DELETED] = DELETED_SUFFIX,
+    [SEGMENT_NAMELESS] = DELETED_SUFFIX,
 };
 
 struct log_dir *log_dir_new(const char *path, atomic_int *total, struct err *e)
@@ -96,6 +99,13 @@ static void close_files(struct segment *s)
         close_file(s, i);
 }
 
+void segment_leave_open(struct segment *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->pinned = true;
+    pthread_mutex_unlock(&s->lock);
+}
+
 void segment_unpin(struct segment *s)
 {
     pthread_mutex_lock(&s->lock);
@@ -140,7 +150,7 @@ void segment_release(struct segment *s)
     pthread_mutex_lock(&s->lock);
     /* Whoever comes in from here on waits for the lock, and opens what it needs anew. */
     if (atomic_load(&s->refs) == 2 && !atomic_load(&s->warm) && !atomic_load(&s->data_dirty) &&
-        atomic_load(&s->stage) != SEGMENT_DELETED && !s->pinned)
+        (s->waits || (atomic_load(&s->stage) < SEGMENT_DELETED && !s->pinned)))
         close_files(s);
     pthread_mutex_unlock(&s->lock);
     segment_unref(s);
@@ -173,6 +183,12 @@ int segment_fd(struct segment *s, enum segment_file kind, bool create, int *fd, 
     return rc;
 }
 
+void segment_close_file_locked(struct segment *s, enum segment_file kind)
+{
+    if (atomic_load(&s->refs) == 1 && atomic_load(&s->stage) != SEGMENT_DELETED && !s->pinned)
+        close_file(s, kind);
+}
+
 void segment_cool(struct segment *s)
 {
     atomic_store(&s->warm, false);
@@ -187,10 +203,11 @@ void segment_cool(struct segment *s)
     pthread_mutex_unlock(&s->lock);
 }
 
-void segment_close_unused(struct segment *s)
+void segment_set_waiting(struct segment *s, bool waits)
 {
     pthread_mutex_lock(&s->lock);
-    if (atomic_load(&s->refs) == 1)
+    s->waits = waits;
+    if (waits && atomic_load(&s->refs) == 1)
         close_files(s);
     pthread_mutex_unlock(&s->lock);
 }
@@ -290,6 +307,7 @@ int segment_truncate(struct segment *s, int64_t size, int64_t offset, struct err
     s->allocated = size;
     atomic_store(&s->data_dirty, true);
     s->index_dirty = true;
+    atomic_store(&s->indexes_cut, true);
     pthread_mutex_lock(&s->lock);
     rc = segment_fd_locked(s, FILE_INDEX, O_CREAT, &fd, e);
     if (rc == ERR_OK)
@@ -323,6 +341,7 @@ static int sync_txn(struct segment *s, struct err *e)
 int segment_sync(struct segment *s, bool with_indexes, struct err *e)
 {
     int rc = sync_one(s, FILE_LOG, e);
+    with_indexes |= atomic_exchange(&s->indexes_cut, false);
     if (rc == ERR_OK && atomic_exchange(&s->txn_dirty, false))
         rc = sync_txn(s, e);
     if (rc == ERR_OK && with_indexes)
@@ -330,4 +349,18 @@ int segment_sync(struct segment *s, bool with_indexes, struct err *e)
     if (rc == ERR_OK && with_indexes)
         rc = sync_one(s, FILE_TIME, e);
     return rc;
+}
+
+void segment_forget(struct segment *s, int64_t size, int64_t keep)
+{
+    /* By steps that are worth a call, and no larger than what is kept. */
+    int64_t step = keep < FORGET_STEP ? keep : FORGET_STEP, to = keep < size ? size - keep : 0;
+    struct err e;
+    int fd;
+    if (s->forgotten > size) /* it was cut */
+        s->forgotten = size;
+    if (to <= s->forgotten || to - s->forgotten < step || segment_fd(s, FILE_LOG, false, &fd, &e))
+        return; /* a file that cannot be opened is in the way of others, who tell */
+    io_forget_part(fd, s->forgotten, to - s->forgotten);
+    s->forgotten = to;
 }

@@ -31,7 +31,13 @@ void log_dir_release(struct log_dir *d);
 enum segment_file { FILE_LOG, FILE_INDEX, FILE_TIME, FILE_TXN, FILE_KINDS };
 
 /* What is behind the names of a segment's files. */
-enum segment_stage { SEGMENT_LIVE, SEGMENT_CLEANED, SEGMENT_SWAP, SEGMENT_DELETED };
+enum segment_stage {
+    SEGMENT_LIVE,
+    SEGMENT_CLEANED,
+    SEGMENT_SWAP,
+    SEGMENT_DELETED,
+    SEGMENT_NAMELESS /* was deleted, and then another one of its base, whose files have the names now */
+};
 
 struct segment {
     struct log_dir *dir;
@@ -54,6 +60,7 @@ struct segment {
     int64_t txn_entries; /* in .txnindex */
 
     /* append lock */
+    int64_t forgotten;      /* bytes from the start that the page cache was made to let go of; flush lock */
     int64_t allocated;      /* bytes reserved on disk from the start, 0: unknown */
     int64_t since_index;    /* bytes since the last index entry */
     int64_t first_ts;       /* max timestamp of the first batch; -1: unknown or none */
@@ -62,8 +69,14 @@ struct segment {
     atomic_bool data_dirty; /* .log differs from what was synced last; its descriptor stays open until then */
     bool index_dirty;
     atomic_bool txn_dirty;
+    /*
+     * Its indexes were cut, or that a process did that ended, and this is not synced yet: a loss of power could bring back
+     * entries that look like those of what was written meanwhile. The next sync of the active segment takes them along.
+     */
+    atomic_bool indexes_cut;
 
-    /* of a deleted one that waits for its files' removal */
+    /* of a deleted one whose files wait for their removal: the log keeps a reference until then */
+    bool waits; /* `lock` */
     struct segment *next_deleted;
     int64_t remove_at;
 };
@@ -85,11 +98,13 @@ const char *segment_path(struct segment *s, enum segment_file kind, char *out);
 int segment_fd(struct segment *s, enum segment_file kind, bool create, int *fd, struct err *e);
 /* The same with the segment's lock held; `flags` are added to O_RDWR. */
 int segment_fd_locked(struct segment *s, enum segment_file kind, int flags, int *fd, struct err *e);
+/* Closes one file if only the log refers to the segment. The segment's lock held. */
+void segment_close_file_locked(struct segment *s, enum segment_file kind);
 /* Closes what is open if only the log refers to the segment. Append lock held. */
 void segment_cool(struct segment *s);
 
-/* The same for one that is deleted: its files stay on disk. */
-void segment_close_unused(struct segment *s);
+/* A deleted one's files wait from here on, on disk: with the last reader they are closed. Or no longer, with whom they go. */
+void segment_set_waiting(struct segment *s, bool waits);
 
 /* Makes empty files, replacing what a failed attempt left. */
 int segment_create(struct segment *s, struct err *e);
@@ -105,6 +120,8 @@ int segment_set_stage(struct segment *s, enum segment_stage stage, struct err *e
 
 /* Opens all files, and keeps them open while `pinned`. */
 int segment_pin(struct segment *s, struct err *e);
+/* Closes nothing any more before the end: to be called before the list's reference goes, as then none tells whether others read. */
+void segment_leave_open(struct segment *s);
 void segment_unpin(struct segment *s);
 
 /* Removes its files, the log first; goes on after an error, which it returns. */
@@ -115,6 +132,12 @@ int segment_truncate(struct segment *s, int64_t size, int64_t offset, struct err
 
 /* Syncs .log and .txnindex, with `indexes` the others too. */
 int segment_sync(struct segment *s, bool indexes, struct err *e);
+
+/*
+ * Makes the page cache let go of what is on disk of the first `size` bytes of .log, but for the last `keep`. Its descriptor is opened
+ * where it is not. Flush lock held.
+ */
+void segment_forget(struct segment *s, int64_t size, int64_t keep);
 
 /* ---- segment_index.c ---- */
 

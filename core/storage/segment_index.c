@@ -28,11 +28,23 @@ static int flush_one(struct segment *s, enum segment_file kind, struct err *e)
     return rc ? rc : index_flush(ix, fd, segment_path(s, kind, path), e);
 }
 
+/*
+ * Of the active segment: thousands of partitions that are written to need no more than their logs open. Its indexes are not
+ * synced, so no error of a sync is missed.
+ */
+static int flush_active(struct segment *s, enum segment_file kind, struct err *e)
+{
+    int rc = flush_one(s, kind, e);
+    if (!s->sealed)
+        segment_close_file_locked(s, kind);
+    return rc;
+}
+
 static int reserve_one(struct segment *s, enum segment_file kind, uint32_t n, struct err *e)
 {
     int rc = ERR_OK;
     if (index_must_flush(index_of(s, kind), n))
-        rc = flush_one(s, kind, e);
+        rc = flush_active(s, kind, e);
     return rc ? rc : index_reserve(index_of(s, kind), n, e);
 }
 
@@ -83,9 +95,9 @@ int segment_flush_indexes(struct segment *s, bool final, struct err *e)
             index_push(&s->times, s->max_ts, s->max_ts_offset);
     }
     if (rc == ERR_OK)
-        rc = flush_one(s, FILE_INDEX, e);
+        rc = final ? flush_one(s, FILE_INDEX, e) : flush_active(s, FILE_INDEX, e);
     if (rc == ERR_OK)
-        rc = flush_one(s, FILE_TIME, e);
+        rc = final ? flush_one(s, FILE_TIME, e) : flush_active(s, FILE_TIME, e);
     pthread_mutex_unlock(&s->lock);
     return rc;
 }
@@ -186,7 +198,10 @@ int segment_load(struct segment *s, int64_t size, struct err *e)
     pthread_mutex_lock(&s->lock);
     int rc = ERR_OK;
     bool rebuild = false;
-    if (!s->loaded) {
+    if (!s->loaded && !io_is_patient()) {
+        rc = err_set(e, ERR_WOULD_WAIT, "%s: the indexes of segment %" PRId64 " are not loaded", s->dir->path,
+                     s->base);
+    } else if (!s->loaded) {
         rc = load_one(s, FILE_INDEX, e);
         if (rc == ERR_OK)
             rc = load_one(s, FILE_TIME, e);

@@ -84,18 +84,25 @@ static inline int64_t append(struct log *log, int records)
     return out.base_offset;
 }
 
-static inline int try_marker(struct log *log, int64_t id, int16_t epoch, bool commit,
-                             struct log_appended *out, struct err *e)
+static inline int try_marker_from(struct log *log, enum log_origin origin, int64_t id, int16_t epoch,
+                                  int32_t coordinator_epoch, bool commit, struct log_appended *out,
+                                  struct err *e)
 {
     struct buf b;
     buf_init(&b, 4096);
-    int rc = marker_build(&b, id, epoch, commit, 0, EPOCH_MS, e);
+    int rc = marker_build(&b, id, epoch, commit, coordinator_epoch, EPOCH_MS, e);
     struct log_append_args args = append_args();
-    args.origin = LOG_FROM_COORDINATOR;
+    args.origin = origin;
     if (rc == ERR_OK)
         rc = log_append(log, b.data, b.len, &args, out, e);
     buf_free(&b);
     return rc;
+}
+
+static inline int try_marker(struct log *log, int64_t id, int16_t epoch, bool commit,
+                             struct log_appended *out, struct err *e)
+{
+    return try_marker_from(log, LOG_FROM_COORDINATOR, id, epoch, 0, commit, out, e);
 }
 
 static inline struct log_open_args open_args(const char *dir)

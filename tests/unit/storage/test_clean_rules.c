@@ -1,97 +1,9 @@
 /*
- * Single rules of cleaning: markers, batches without records, bounds, damage, what Kafka wrote; and every state in which an
- * interrupted swap, ours or Kafka's, can leave a directory.
+ * Single rules of cleaning: markers, batches without records, bounds, damage, what Kafka wrote.
  */
-#include "clean_kit.h"
+#include "clean_small.h"
 
 #include <errno.h>
-
-/* ---- small logs ---------------------------------------------------------------------------------------------------- */
-
-static struct log_appended put_at(struct log *log, int64_t timestamp, const char *key, const char *value,
-                                  const struct batch_producer *p)
-{
-    struct err e = {0};
-    struct batch_builder *b =
-        batch_builder_new(&(struct batch_options){.codec = CODEC_NONE, .level = CODEC_LEVEL_DEFAULT}, &e);
-    struct batch_producer none = BATCH_NO_PRODUCER;
-    struct log_append_args args = append_args();
-    struct log_appended out;
-    uint8_t *data;
-    size_t n;
-    assert_ok(
-        batch_builder_add(b, timestamp, key, strlen(key), value, value ? strlen(value) : 0, NULL, 0, &e), &e);
-    assert_ok(batch_builder_finish(b, p ? p : &none, &data, &n, &e), &e);
-    assert_ok(log_append(log, data, n, &args, &out, &e), &e);
-    log_set_high_watermark(log, out.last_offset + 1);
-    batch_builder_free(b);
-    return out;
-}
-
-static struct log_appended put(struct log *log, const char *key, const char *value,
-                               const struct batch_producer *p)
-{
-    return put_at(log, EPOCH_MS, key, value, p);
-}
-
-static void end_txn(struct log *log, int64_t id, bool commit)
-{
-    struct err e = {0};
-    struct log_appended out;
-    assert_ok(try_marker(log, id, 0, commit, &out, &e), &e);
-    log_set_high_watermark(log, out.last_offset + 1);
-}
-
-static void roll(struct log *log)
-{
-    struct err e = {0};
-    assert_ok(log_roll(log, true, &e), &e);
-    assert_ok(log_flush(log, &e), &e);
-}
-
-static int try_clean(struct log *log, int64_t *checkpoint, int64_t now, size_t map, struct err *e)
-{
-    struct clean_look look;
-    struct clean_result out;
-    struct cleaner *c = cleaner_new(&(struct cleaner_options){.map_bytes = map}, e);
-    assert_non_null(c);
-    assert_ok(log_clean_look(log, *checkpoint, now, INT64_MAX, &look, e), e);
-    int rc = log_clean(log, c, &(struct clean_args){look.first_dirty, look.first_uncleanable, now}, &out, e);
-    *checkpoint = out.end;
-    cleaner_free(c);
-    return rc;
-}
-
-static void clean(struct log *log, int64_t *checkpoint, int64_t now)
-{
-    struct err e = {0};
-    assert_ok(try_clean(log, checkpoint, now, 1 << 20, &e), &e);
-}
-
-/* The batches of a log, one letter each: d data, e data without records, m marker, x marker without its record; H: horizon. */
-struct shape {
-    char text[200];
-    size_t n;
-};
-
-static void note_shape(struct model_reader *r, const uint8_t *data, const struct batch_header *h)
-{
-    struct shape *s = (struct shape *)(void *)r->aborted; /* the reader is only the carrier */
-    bool control = h->attributes & BATCH_CONTROL;
-    (void)data;
-    s->text[s->n++] = control ? (h->record_count ? 'm' : 'x') : h->record_count ? 'd' : 'e';
-    if (h->attributes & BATCH_DELETE_HORIZON)
-        s->text[s->n++] = 'H';
-    s->text[s->n] = 0;
-}
-
-static void expect_shape(struct log *log, const char *text)
-{
-    struct shape s = {0};
-    struct model_reader r = {.aborted = (struct aborted_txn *)(void *)&s};
-    model_walk(log, READ_UNCOMMITTED, note_shape, &r);
-    assert_string_equal(s.text, text);
-}
 
 /* A committed transaction whose record is overwritten: the marker outlives it by a pass and the horizon. */
 static void markers(bool commit)
@@ -223,6 +135,13 @@ static void test_bounds(void **state)
     end_txn(log, 7, true);
     assert_ok(log_clean_look(log, 0, 0, INT64_MAX, &look, &e), &e);
     assert_int_equal(look.first_uncleanable, 4);
+    struct log_config kept = args.config;
+    kept.cleanup_compact = false; /* between two looks of a pass */
+    log_set_config(log, &kept);
+    assert_ok(log_clean_look(log, 0, 0, INT64_MAX, &look, &e), &e);
+    assert_int_equal(look.cleanable_bytes, 0);
+    assert_int_equal(look.first_uncleanable, 1);
+    log_set_config(log, &args.config);
     /* Not flushed: what the journal has of it would be put back. */
     roll(log);
     put(log, "k", "3", NULL);
@@ -506,181 +425,6 @@ static void test_what_kafka_wrote(void **state)
     assert_true(saved > 5000);
 }
 
-/* ---- states of a directory ----------------------------------------------------------------------------------------- */
-
-/* Segments 0, 2, 4 with the records k=1 .. k=6; the cleaned one of 0 and 2 in `made`. */
-static void build_two(const char *dir, const char *made)
-{
-    struct log_open_args args = model_args(dir);
-    struct log *log = open_log(&args, NULL);
-    int64_t checkpoint = 0;
-    char text[16];
-    for (int i = 1; i <= 6; i++) {
-        snprintf(text, sizeof text, "%d", i);
-        put(log, "k", text, NULL);
-        if (i % 2 == 0 && i < 6)
-            roll(log);
-    }
-    struct err e = {0};
-    assert_ok(log_flush(log, &e), &e);
-    copy_dir(dir, made);
-    args.dir = made;
-    close_log(log, true);
-    args.recovery_point = 6;
-    args.clean = true;
-    log = open_log(&args, NULL);
-    log_set_high_watermark(log, 6);
-    clean(log, &checkpoint, 0);
-    close_log(log, true);
-}
-
-struct names {
-    const char *name; /* of the state */
-    /* What is there: of segment 0 and 2 the old ones, and the stages of the new one's log and index. NULL: not. */
-    const char *old_0, *old_2, *new_log, *new_index;
-    bool damaged; /* the new log */
-    bool is_new;  /* what is read then */
-};
-
-static void place(const char *from, const char *dir, const char *base, const char *kind, const char *stage)
-{
-    char a[700], b[700];
-    if (!stage)
-        return;
-    snprintf(a, sizeof a, "%s/%s.%s", from, base, kind);
-    snprintf(b, sizeof b, "%s/%s.%s%s", dir, base, kind, stage);
-    copy_file(a, b);
-}
-
-static void check_state(const struct names *s, const char *old, const char *made, const char *dir)
-{
-    static const char base_0[] = "00000000000000000000", base_2[] = "00000000000000000002";
-    char path[700], command[1500];
-    struct err e = {0};
-    print_message("%s\n", s->name);
-    assert_ok(io_remove_tree(dir, &e), &e);
-    copy_dir(old, dir);
-    snprintf(command, sizeof command, "rm -f %s/%s.[lit]* %s/%s.[lit]*", dir, base_0, dir, base_2);
-    assert_int_equal(system(command), 0);
-    static const char *const indexes[] = {"index", "timeindex"};
-    place(old, dir, base_0, "log", s->old_0);
-    place(old, dir, base_2, "log", s->old_2);
-    place(made, dir, base_0, "log", s->new_log);
-    for (int i = 0; i < 2; i++) {
-        place(old, dir, base_0, indexes[i], s->old_0);
-        place(old, dir, base_2, indexes[i], s->old_2);
-        place(made, dir, base_0, indexes[i], s->new_index);
-    }
-    snprintf(path, sizeof path, "%s/%s.log%s", dir, base_0, s->new_log ? s->new_log : "");
-    if (s->damaged)
-        damage_file(path, 65);
-    struct log_open_args args = model_args(dir);
-    args.recovery_point = 6;
-    for (int i = 0; i < 2; i++) {
-        struct log *log = open_log(&args, NULL);
-        log_set_high_watermark(log, log_end_offset(log));
-        assert_int_equal(log_end_offset(log), 6);
-        expect_shape(log, s->is_new ? "ddd" : "dddddd");
-        close_log(log, true);
-        args.clean = true;
-    }
-    snprintf(command, sizeof command, "ls %s | grep -q 'swap\\|cleaned\\|deleted'", dir);
-    assert_int_not_equal(system(command), 0);
-}
-
-static void test_every_state(void **state)
-{
-    static const struct names states[] = {
-        {"made half", "", "", NULL, ".cleaned", false, false},
-        {"made", "", "", ".cleaned", ".cleaned", false, false},
-        {"log is swap, index not yet", "", "", ".swap", ".cleaned", false, false},
-        {"index is swap, log not yet (no order kept)", "", "", ".cleaned", ".swap", false, false},
-        {"all is swap", "", "", ".swap", ".swap", false, true},
-        {"all is swap, indexes lost", "", "", ".swap", NULL, false, true},
-        {"the first old one is deleted", ".deleted", "", ".swap", ".swap", false, true},
-        {"and gone", NULL, "", ".swap", ".swap", false, true},
-        {"both are deleted", ".deleted", ".deleted", ".swap", ".swap", false, true},
-        {"both are gone", NULL, NULL, ".swap", ".swap", false, true},
-        {"log in place, index not yet", NULL, ".deleted", "", ".swap", false, true},
-        {"all in place", NULL, ".deleted", "", "", false, true},
-        {"a damaged swap whose originals are there", "", "", ".swap", ".swap", true, false},
-    };
-    char *base = testkit_dir(), old[300], made[300], dir[300];
-    (void)state;
-    snprintf(old, sizeof old, "%s/old", base);
-    snprintf(made, sizeof made, "%s/made", base);
-    snprintf(dir, sizeof dir, "%s/t-0", base);
-    build_two(old, made);
-    for (size_t i = 0; i < sizeof states / sizeof states[0]; i++)
-        check_state(&states[i], old, made, dir);
-    testkit_remove_dir(base);
-}
-
-/* Without its original a damaged one is put in place, and the damage told where it is read. */
-static void test_a_damaged_swap_alone(void **state)
-{
-    char *base = testkit_dir(), old[300], made[300], command[1500], *path;
-    struct err e = {0};
-    struct log_range r;
-    (void)state;
-    snprintf(old, sizeof old, "%s/old", base);
-    snprintf(made, sizeof made, "%s/made", base);
-    build_two(old, made);
-    snprintf(command, sizeof command, "cd %s && for f in 00000000000000000000.[lit]*; do mv $f $f.swap; done",
-             made);
-    assert_int_equal(system(command), 0);
-    path = join(made, "00000000000000000000.log.swap");
-    damage_file(path, 8);
-    struct log_open_args args = model_args(made);
-    args.recovery_point = 6;
-    struct log *log = open_log(&args, NULL);
-    log_set_high_watermark(log, log_end_offset(log));
-    assert_int_equal(log_end_offset(log), 6);
-    assert_code(log_locate(log, 0, 1000, READ_UNCOMMITTED, &r, &e), ERR_CORRUPT, &e);
-    assert_ok(log_locate(log, 4, 1000, READ_UNCOMMITTED, &r, &e), &e);
-    log_range_release(&r);
-    close_log(log, true);
-    free(path);
-    testkit_remove_dir(base);
-}
-
-/* The note of how far cleaning went stands for a lost recovery point; a broken one is only reported. */
-static void test_compacted_end(void **state)
-{
-    char *base = testkit_dir(), old[300], made[300], *path;
-    struct err e = {0};
-    int64_t end;
-    int fd;
-    (void)state;
-    snprintf(old, sizeof old, "%s/old", base);
-    snprintf(made, sizeof made, "%s/made", base);
-    build_two(old, made);
-    assert_ok(log_compacted_end(old, &end, &e), &e);
-    assert_int_equal(end, 0);
-    assert_ok(log_compacted_end(made, &end, &e), &e);
-    assert_int_equal(end, 4);
-    struct log_open_args args = model_args(made); /* recovery point 0 */
-    args.durable_end = 0;
-    struct log *log = open_log(&args, NULL);
-    assert_int_equal(log_end_offset(log), 4); /* what was never cleaned was not acknowledged */
-    assert_ok(log_truncate_to(log, 2, &e), &e);
-    assert_ok(log_compacted_end(made, &end, &e), &e);
-    assert_true(end <= 2);
-    close_log(log, true);
-    path = join(made, "compacted-offset-checkpoint");
-    static const char *const broken[] = {"",          "0\n",      "0\n1\n", "0\n1\n-5\n", "0\n1\n5\n6\n",
-                                         "1\n1\n5\n", "0\n2\n5\n"};
-    for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
-        assert_ok(io_open(&fd, path, O_WRONLY | O_TRUNC, 0, &e), &e);
-        assert_ok(io_pwrite(fd, broken[i], strlen(broken[i]), 0, path, &e), &e);
-        io_close(fd);
-        assert_ok(log_compacted_end(made, &end, &e), &e);
-        assert_int_equal(end, 0);
-    }
-    free(path);
-    testkit_remove_dir(base);
-}
-
 /* A tombstone whose timestamp is too far from any horizon: it stays, and does not keep the rest from being cleaned. */
 static void test_a_timestamp_beyond_reason(void **state)
 {
@@ -720,9 +464,6 @@ int main(void)
         cmocka_unit_test(test_readers_in_the_middle),
         cmocka_unit_test(test_index_of_another_transaction),
         cmocka_unit_test(test_what_kafka_wrote),
-        cmocka_unit_test(test_every_state),
-        cmocka_unit_test(test_a_damaged_swap_alone),
-        cmocka_unit_test(test_compacted_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

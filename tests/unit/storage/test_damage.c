@@ -263,7 +263,7 @@ static void keep_good_once(void *arg)
     char *aside = join(f->dir, "aside"), *copy = join(f->dir, "damaged"), name[64];
     snprintf(name, sizeof name, "%d", a->nth++);
     char *there = join(aside, name);
-    int rc = repair_keep_good(f->dir, 0, INT64_MAX, BATCHES, there, &r, &e);
+    int rc = repair_keep_good(f->dir, 0, INT64_MAX, BATCHES, false, there, &r, &e);
     fault_disarm();
     if (rc == ERR_OK) {
         a->done++;

@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 
+#include "base/io_watch.h"
 #include "base/thread.h"
 #include "storage/journal_internal.h"
 
@@ -255,6 +256,61 @@ static void a_damaged_file_header_loses_nothing(void **state)
     mem_free(path);
 }
 
+/* While the surplus file with the last name is removed another thread wants a file: it would get the same name. */
+struct removing {
+    struct journal *j;
+    int met, made;
+};
+
+static bool is_last_name(const struct journal *j, const char *path)
+{
+    uint32_t slot = (uint32_t)strtoul(strrchr(path, '/') + 1, NULL, 10);
+    for (size_t i = 0; i < j->file_count; i++)
+        if (j->files[i].slot > slot)
+            return false;
+    return true;
+}
+
+static void want_file(void *arg, struct io_event *ev)
+{
+    struct removing *r = arg;
+    struct err e = {0};
+    if (ev->op != IO_OP_UNLINK || ev->done || !is_last_name(r->j, ev->path))
+        return;
+    r->met++;
+    if (pthread_mutex_trylock(&r->j->making) != 0)
+        return; /* that thread waits */
+    pthread_mutex_unlock(&r->j->making);
+    assert_ok(journal_prepare(r->j, 1 << 20, &e), &e); /* larger than any that is there */
+    r->made++;
+}
+
+static void a_surplus_file_takes_no_new_one_along(void **state)
+{
+    struct err e = {0};
+    struct seen s;
+    struct removing r = {.j = open_journal(*state, &s)};
+    int64_t next = 0;
+    for (uint64_t seal = 10; seal <= 20;
+         seal += 10) { /* in the end the last name is free, and the newest file is another */
+        while (journal_sealed(r.j) < seal)
+            commit_one(r.j, next++, 500000);
+        assert_ok(journal_release(r.j, seal, &e), &e);
+    }
+    commit_one(r.j, next++, 100);
+    io_watch(want_file, &r);
+    assert_ok(journal_release(r.j, 20, &e), &e); /* so many were not needed since */
+    io_watch(NULL, NULL);
+    assert_true(r.met > 0);
+    for (size_t i = 0; i < r.j->file_count; i++) {
+        char *path = journal_path(r.j, r.j->files[i].slot);
+        assert_true(io_exists(path));
+        mem_free(path);
+    }
+    assert_int_equal(r.made, 0);
+    journal_close(r.j);
+}
+
 /* Fills three files, so that each holds some records; releases none. */
 static void fill_three(const char *dir)
 {
@@ -454,6 +510,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(stages_while_a_record_is_taken, setup, teardown),
         cmocka_unit_test_setup_teardown(records_have_a_cap, setup, teardown),
         cmocka_unit_test_setup_teardown(files_are_recycled, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_surplus_file_takes_no_new_one_along, setup, teardown),
         cmocka_unit_test_setup_teardown(a_torn_last_record_never_was, setup, teardown),
         cmocka_unit_test_setup_teardown(a_damaged_file_header_loses_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(a_missing_or_damaged_middle_file_is_reported, setup, teardown),

@@ -5,6 +5,8 @@
  */
 #include "kit.h"
 
+#include "storage/log_internal.h"
+
 struct run {
     const char *root;
 };
@@ -252,6 +254,72 @@ static void recovery_can_be_interrupted(void **state)
     free(last);
 }
 
+/* Whatever its error is: another one would say that all is well. */
+static void a_failed_sync_is_final(void **state)
+{
+    static const int errors[] = {EIO, ENOSPC, ENOMEM, EMFILE};
+    struct err e = {0};
+    (void)state;
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
+        char *dir = testkit_dir();
+        struct log_open_args args = small_log(dir);
+        struct log *log = open_log(&args, NULL);
+        append(log, 1);
+        fault_arm(FAULT_SYNC, 1, errors[i], false);
+        assert_int_not_equal(log_flush(log, &e), ERR_OK);
+        fault_disarm();
+        assert_code(log_flush(log, &e), ERR_LOG_FAILED, &e);
+        assert_int_equal(log_recovery_point(log), 0);
+        close_log(log, false);
+        testkit_remove_dir(dir);
+    }
+}
+
+/* ---- a full disk, where appends are acknowledged by their sync ---- */
+
+static int snapshots(const char *dir)
+{
+    int n = 0;
+    DIR *d = opendir(dir);
+    assert_non_null(d);
+    for (const struct dirent *x; (x = readdir(d));)
+        n += strstr(x->d_name, ".snapshot") != NULL;
+    closedir(d);
+    return n;
+}
+
+/* What can be made later needs no room: neither indexes nor snapshots. */
+static void appends_are_synced_without_room(void **state)
+{
+    static const char *const full[] = {"index", ".snapshot"};
+    struct err e = {0};
+    struct known k = {0};
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        char *dir = testkit_dir();
+        struct log_open_args args = small_log(dir);
+        struct log *log = open_log(&args, NULL);
+        assert_ok(append_step(log, 0, &k, &e), &e);
+        assert_ok(log_sync_appends(log, &e), &e);
+        assert_ok(append_step(log, 3, &k, &e), &e);
+        log->snapshot_lag = SNAPSHOT_LAG_APPENDS;
+        fault_arm_at(FAULT_WRITE, full[i], 1, ENOSPC, true);
+        assert_ok(log_sync_appends(log, &e), &e);
+        assert_int_equal(log_recovery_point(log), k.end);
+        assert_int_equal(snapshots(dir), 1 - i);
+        fault_disarm();
+        assert_ok(append_step(log, 6, &k, &e), &e);
+        assert_ok(log_sync_appends(log, &e), &e);
+        assert_int_equal(snapshots(dir), 1);
+        close_log(log, false);
+        args.recovery_point = k.end;
+        log = open_log(&args, NULL);
+        assert_int_equal(log_end_offset(log), k.end);
+        close_log(log, true);
+        testkit_remove_dir(dir);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -262,6 +330,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(every_read, setup, teardown),
         cmocka_unit_test_setup_teardown(every_name, setup, teardown),
         cmocka_unit_test_setup_teardown(recovery_can_be_interrupted, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_failed_sync_is_final, setup, teardown),
+        cmocka_unit_test_setup_teardown(appends_are_synced_without_room, setup, teardown),
     };
     return cmocka_run_group_tests_name("log faults", tests, NULL, NULL);
 }

@@ -67,13 +67,10 @@ static void test_restoring_writes_the_same_bytes_again(void **state)
     struct err e = {0};
     struct power power;
     char *dir = testkit_dir();
-    bool changed;
     (void)state;
-    assert_ok(log_restore(dir, 0, 0, "bytes", 5, &changed, &e), &e);
-    assert_true(changed);
+    assert_ok(log_restore(dir, 0, 0, "bytes", 5, &e), &e);
     power_start(&power, dir, 1, never, NULL);
-    assert_ok(log_restore(dir, 0, 0, "bytes", 5, &changed, &e), &e);
-    assert_false(changed);
+    assert_ok(log_restore(dir, 0, 0, "bytes", 5, &e), &e);
     assert_int_equal(power.root->durable.n, 1);
     assert_int_equal(power.root->durable.list[0].node->op_count, 1);
     power_stop(&power);
@@ -117,6 +114,139 @@ static void test_truncation_above_the_watermark(void **state)
     testkit_remove_dir(dir);
 }
 
+/* Without a journal nobody else knows where the log ends: that it was cut is on disk when the call comes back. */
+static void test_truncation_is_durable(void **state)
+{
+    struct err e = {0};
+    char *dir = testkit_dir();
+    struct log_open_args args = open_args(dir);
+    (void)state;
+    for (uint64_t sync = 1; sync <= 4;
+         sync++) { /* the segment that is active again and its indexes, the names of those that go */
+        struct log *log = open_log(&args, NULL);
+        append(log, 1);
+        assert_ok(log_roll(log, true, &e), &e);
+        append(log, 1);
+        assert_ok(log_flush(log, &e), &e);
+        fault_arm(FAULT_SYNC, sync, EIO, false);
+        assert_code(log_truncate_to(log, log_end_offset(log) - 1, &e), ERR_IO, &e);
+        fault_disarm();
+        assert_code(log_truncate_to(log, 0, &e), ERR_LOG_FAILED, &e);
+        close_log(log, false);
+    }
+    testkit_remove_dir(dir);
+}
+
+/*
+ * A process ends while opening takes the end back, before that is synced. The next one sees a log that is whole, and what it
+ * appends must not find on disk what was taken back: it syncs that first, or the log is not opened.
+ */
+static void test_a_cut_that_was_interrupted(void **state)
+{
+    struct err e = {0};
+    struct log *log;
+    uint64_t sync = 0;
+    int rc = ERR_IO;
+    (void)state;
+    for (; rc; sync++) {
+        char *dir = testkit_dir(), path[512], mark[512];
+        struct log_open_args args = open_args(dir);
+        log = open_log(&args, NULL);
+        append(log, 1);
+        assert_ok(log_roll(log, true, &e), &e);
+        append(log, 1);
+        assert_ok(log_flush(log, &e), &e);
+        close_log(log, false);
+        snprintf(path, sizeof path, "%s/00000000000000000000.log", dir);
+        snprintf(mark, sizeof mark, "%s/cut.deleted", dir);
+        cut_file(path, file_size(path) - 1);
+        fault_arm(FAULT_SYNC, sync + 1, EIO, false);
+        rc = log_open(&log, &args, NULL, &e);
+        fault_disarm();
+        if (rc) {
+            assert_true(io_exists(mark));
+            fault_arm(FAULT_SYNC, 1, EIO, false);
+            assert_code(log_open(&log, &args, NULL, &e), ERR_IO, &e);
+            fault_disarm();
+            log = open_log(&args, NULL);
+        }
+        assert_int_equal(log_end_offset(log), 0);
+        assert_false(io_exists(mark));
+        close_log(log, false);
+        testkit_remove_dir(dir);
+    }
+    assert_true(sync > 2); /* the segment's and the directory's failed */
+}
+
+static void append_at(struct log *log, int64_t timestamp)
+{
+    struct err e = {0};
+    struct log_appended out;
+    assert_ok(try_append(log, &(struct batch_spec){.timestamp = timestamp}, &out, &e), &e);
+    log_set_high_watermark(log, out.last_offset + 1);
+}
+
+/*
+ * The end of a page-cache log is lost, and other batches come to stand there. The index entries of the old ones, which opening
+ * took away, must not come back beside the new ones, whose offsets and places they have. `killed`: the process that took them away
+ * ends before it syncs anything.
+ */
+static void lost_and_written_anew(bool killed)
+{
+    enum { TIME = 1700000000 };
+    struct err e = {0};
+    struct cut c;
+    char *base = testkit_dir(), root[512], dir[600], image[600];
+    int64_t offset, found;
+    snprintf(root, sizeof root, "%s/logs", base);
+    snprintf(dir, sizeof dir, "%s/logs/t-0", base);
+    snprintf(c.path, sizeof c.path, "%s/image", base);
+    snprintf(image, sizeof image, "%s/image/t-0", base);
+    assert_ok(io_mkdirs(dir, 0700, &e), &e);
+    struct log_open_args args = open_args(dir);
+    args.config.index_interval_bytes = 0;
+    struct log *log = open_log(&args, NULL);
+    for (int i = 0; i < 4; i++)
+        append_at(log, TIME + i);
+    assert_ok(log_flush(log, &e), &e);
+    close_log(log, false);
+    char *path = join(dir, "00000000000000000000.log");
+    assert_int_equal(truncate(path, 0), 0);
+    free(path);
+    power_start(&c.power, root, 1, never, NULL);
+    for (int i = 0; i <= killed; i++) {
+        log = open_log(&args, NULL);
+        assert_int_equal(log_end_offset(log), 0);
+        if (i < killed)
+            close_log(log, false);
+    }
+    append_at(log, TIME);
+    append_at(log, TIME + 900); /* the largest */
+    append_at(log, TIME);
+    append_at(log, TIME);
+    assert_ok(log_flush(log, &e), &e);
+    args.recovery_point = log_recovery_point(log);
+    assert_int_equal(args.recovery_point, 4);
+    cut_now(&c, 0);
+    close_log(log, false);
+    power_stop(&c.power);
+    args.dir = image;
+    log = open_log(&args, NULL);
+    log_set_high_watermark(log, log_end_offset(log));
+    assert_ok(log_offset_for_time(log, TIME + 800, &offset, &found, &e), &e);
+    assert_int_equal(offset, 1);
+    assert_int_equal(found, TIME + 900);
+    close_log(log, true);
+    testkit_remove_dir(base);
+}
+
+static void test_lost_and_written_anew(void **state)
+{
+    (void)state;
+    lost_and_written_anew(false);
+    lost_and_written_anew(true);
+}
+
 static int64_t blocks_of(const char *dir)
 {
     char path[600];
@@ -158,6 +288,9 @@ int main(void)
         cmocka_unit_test(test_restoring_writes_the_same_bytes_again),
         cmocka_unit_test(test_metadata_of_zeros),
         cmocka_unit_test(test_truncation_above_the_watermark),
+        cmocka_unit_test(test_truncation_is_durable),
+        cmocka_unit_test(test_a_cut_that_was_interrupted),
+        cmocka_unit_test(test_lost_and_written_anew),
         cmocka_unit_test(test_preallocate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -85,6 +85,7 @@ static void the_last_five_batches_are_known_again(void **state)
         assert_int_equal(out.base_offset, i * 2);
         assert_int_equal(out.last_offset, i * 2 + 1);
         assert_int_equal(out.bytes, 0);
+        assert_int_equal(out.append_time, EPOCH_MS + 1); /* the largest timestamp of what is there */
     }
     assert_int_equal(log_size(log), size);
     assert_refused(log, from(1, 0, 2, 2, false), ERR_OUT_OF_ORDER_SEQUENCE); /* the sixth last */
@@ -212,7 +213,8 @@ static void markers_fence_older_epochs(void **state)
     struct log_open_args a = open_args(*state);
     struct log *log = open_log(&a, NULL);
     assert_sent(log, from(1, 3, 0, 1, true), 0);
-    assert_code(try_marker(log, 1, 2, true, &out, &e), ERR_INVALID_PRODUCER_EPOCH, &e);
+    assert_code(try_marker_from(log, LOG_FROM_ADMIN, 1, 2, 0, true, &out, &e), ERR_INVALID_PRODUCER_EPOCH,
+                &e);
     mark(log, 1, 4, false);
     assert_refused(log, from(1, 3, 1, 1, true), ERR_INVALID_PRODUCER_EPOCH);
     assert_ok(log_producers(log, &list, &n, &e), &e);
@@ -230,6 +232,67 @@ static void markers_fence_older_epochs(void **state)
     log_expire_producers(log, EPOCH_MS + 1000, 10);
     assert_ok(log_producers(log, &list, &n, &e), &e);
     assert_int_equal(n, 0);
+    close_log(log, true);
+}
+
+static struct producer_info only_producer(struct log *log)
+{
+    struct producer_info *list, info;
+    struct err e = {0};
+    size_t n;
+    assert_ok(log_producers(log, &list, &n, &e), &e);
+    assert_int_equal(n, 1);
+    info = list[0];
+    mem_free(list);
+    return info;
+}
+
+/* KIP-664, KIP-1228: what an administrator may write; and whatever that was, the coordinator's own markers hold. */
+static void markers_that_are_asked_for(void **state)
+{
+    struct err e = {0};
+    struct log_appended out;
+    struct log_open_args a = open_args(*state);
+    struct log *log = open_log(&a, NULL);
+    assert_sent(log, from(1, 3, 0, 1, true), 0);
+    assert_code(try_marker_from(log, LOG_FROM_ADMIN_V2, 1, 3, 0, true, &out, &e), ERR_INVALID_PRODUCER_EPOCH,
+                &e);
+    assert_int_equal(only_producer(log).txn_first_offset, 0);
+    assert_ok(try_marker_from(log, LOG_FROM_ADMIN_V2, 1, 4, 0, true, &out, &e), &e);
+    assert_ok(try_marker_from(log, LOG_FROM_ADMIN_V2, 1, 4, 0, true, &out, &e), &e); /* nothing is open */
+    assert_ok(try_marker_from(log, LOG_FROM_ADMIN, 1, 4, 9, false, &out, &e), &e);
+    assert_code(try_marker_from(log, LOG_FROM_ADMIN, 1, 5, 8, false, &out, &e), ERR_COORDINATOR_FENCED, &e);
+    assert_sent(log, from(1, 4, 0, 1, true), 4);
+    mark(log, 1, 3, true); /* its coordinator, of whose epochs the administrator was ahead */
+    struct producer_info info = only_producer(log);
+    assert_int_equal(info.epoch, 4);
+    assert_int_equal(info.coordinator_epoch, 9);
+    assert_int_equal(info.txn_first_offset, -1);
+    assert_int_equal(info.last_sequence, 0);
+    close_log(log, false);
+    log = open_log(&a, NULL);
+    assert_int_equal(only_producer(log).epoch, 4);
+    assert_int_equal(only_producer(log).coordinator_epoch, 9);
+    close_log(log, true);
+}
+
+/* KIP-890: with transaction version 2 a batch in the middle of nothing has lost what came before it. */
+static void a_transaction_begins_with_sequence_0(void **state)
+{
+    struct err e = {0};
+    struct log_appended out;
+    struct log_open_args a = open_args(*state);
+    struct log *log = open_log(&a, NULL);
+    struct log_append_args args = append_args();
+    args.from_zero = true;
+    for (int32_t sequence = 1; sequence >= 0; sequence--) {
+        size_t n;
+        struct batch_spec spec = from(1, 3, sequence, 1, true);
+        uint8_t *batch = make_batch(&spec, &n);
+        assert_code(log_append(log, batch, n, &args, &out, &e), sequence ? ERR_OUT_OF_ORDER_SEQUENCE : ERR_OK,
+                    &e);
+        mem_free(batch);
+    }
     close_log(log, true);
 }
 
@@ -318,6 +381,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(transactions_hold_the_stable_offset, setup, teardown),
         cmocka_unit_test_setup_teardown(many_aborted_over_many_segments, setup, teardown),
         cmocka_unit_test_setup_teardown(markers_fence_older_epochs, setup, teardown),
+        cmocka_unit_test_setup_teardown(markers_that_are_asked_for, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_transaction_begins_with_sequence_0, setup, teardown),
         cmocka_unit_test_setup_teardown(an_append_of_several_batches_is_one, setup, teardown),
         cmocka_unit_test_setup_teardown(truncation_rebuilds_producers, setup, teardown),
     };

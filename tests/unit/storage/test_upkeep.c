@@ -281,6 +281,28 @@ static void an_idle_log_keeps_no_file_open(void **state)
     assert_int_equal(count_fds(), before);
 }
 
+/* Flushing thousands of logs must not open thousands of files; their indexes are still found. */
+static void a_log_that_is_written_to_keeps_one_file_open(void **state)
+{
+    struct err e = {0};
+    struct log_open_args a = open_args(*state);
+    int64_t offset, ts;
+    a.config.index_interval_bytes = 300;
+    struct log *log = open_log(&a, NULL);
+    for (int i = 0; i < 2000; i++) { /* the entries pass what waits in memory */
+        append_at(log, EPOCH_MS + i, 1);
+        if (i % 300 == 0)
+            assert_ok(log_flush(log, &e), &e);
+        assert_int_equal(log_open_files(log), 1);
+    }
+    log_set_high_watermark(log, log_end_offset(log));
+    for (int i = 0; i < 2000; i += 99) {
+        assert_ok(log_offset_for_time(log, EPOCH_MS + i, &offset, &ts, &e), &e);
+        assert_int_equal(offset, i);
+    }
+    close_log(log, true);
+}
+
 static void sizes_and_limits_are_checked(void **state)
 {
     struct err e = {0};
@@ -289,7 +311,7 @@ static void sizes_and_limits_are_checked(void **state)
     struct log_open_args a = open_args(*state);
     a.config.segment_bytes = 5000;
     struct log *log = open_log(&a, NULL);
-    assert_code(try_append(log, &(struct batch_spec){.value = 6000}, &out, &e), ERR_TOO_LARGE, &e);
+    assert_code(try_append(log, &(struct batch_spec){.value = 6000}, &out, &e), ERR_OVER_SEGMENT, &e);
     uint8_t *batch = make_batch(&(struct batch_spec){.value = 3000}, &n);
     struct log_append_args args = append_args();
     args.max_message_bytes = 2000;
@@ -350,7 +372,12 @@ static void a_deleted_log_is_gone_but_for_its_readers(void **state)
     log_set_high_watermark(log, 1);
     struct log_range r;
     assert_ok(log_locate(log, 0, 100, READ_UNCOMMITTED, &r, &e), &e);
-    assert_ok(log_delete(log, &e), &e);
+    char *renamed;
+    assert_ok(log_delete(log, &renamed, &e), &e);
+    assert_false(io_exists(dir));
+    assert_true(io_exists(renamed));
+    assert_ok(io_remove_tree(renamed, &e), &e);
+    mem_free(renamed);
     uint8_t byte;
     assert_ok(log_range_read(&r, 16, &byte, 1, &e), &e);
     assert_int_equal(byte, 2);
@@ -407,6 +434,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(rolls_when_an_index_is_full, setup, teardown),
         cmocka_unit_test_setup_teardown(leader_epochs_are_kept, setup, teardown),
         cmocka_unit_test_setup_teardown(an_idle_log_keeps_no_file_open, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_log_that_is_written_to_keeps_one_file_open, setup, teardown),
         cmocka_unit_test_setup_teardown(sizes_and_limits_are_checked, setup, teardown),
         cmocka_unit_test_setup_teardown(a_leaders_offsets_are_kept, setup, teardown),
         cmocka_unit_test_setup_teardown(a_deleted_log_is_gone_but_for_its_readers, setup, teardown),

@@ -1,0 +1,69 @@
+/*
+ * page_cache: see page_cache.h.
+ */
+#include "storage/page_cache.h"
+
+#include "base/clock.h"
+#include "base/diag.h"
+
+enum {
+    PAGE = 4096,
+    LEAST_BYTES = 1024, /* of a smaller write the call itself is what costs */
+    ONE_OF = 8,         /* so many writes is timed */
+    ENOUGH_PAGES = 512, /* to judge by */
+    SLOW_NS = 8000,     /* a page. Written to memory that is there one costs 1 us, by pieces of 1 KiB 4 */
+};
+
+#define NOT_TIMED (-1)
+#define LIMIT_OF_SLOW ((int64_t)256 << 20)
+
+void page_cache_init(struct page_cache *c, int64_t limit)
+{
+    c->limit = limit > 0 ? limit : LIMIT_OF_SLOW;
+    c->watched = limit == PAGE_CACHE_BY_COST;
+    atomic_init(&c->limited, limit > 0);
+    atomic_init(&c->logs, 1);
+    atomic_init(&c->writes, 0);
+    atomic_init(&c->pages, 0);
+    atomic_init(&c->ns, 0);
+}
+
+void page_cache_share(struct page_cache *c, size_t logs)
+{
+    atomic_store(&c->logs, logs < 1 ? 1 : logs > UINT32_MAX ? UINT32_MAX : (uint32_t)logs);
+}
+
+int64_t page_cache_keep(const struct page_cache *c)
+{
+    return c && atomic_load_explicit(&c->limited, memory_order_relaxed) ? c->limit / atomic_load(&c->logs)
+                                                                        : INT64_MAX;
+}
+
+int64_t page_cache_before(struct page_cache *c, size_t n)
+{
+    if (!c || !c->watched || n < LEAST_BYTES || atomic_load_explicit(&c->limited, memory_order_relaxed) ||
+        atomic_fetch_add_explicit(&c->writes, 1, memory_order_relaxed) % ONE_OF)
+        return NOT_TIMED;
+    return clock_thread_ns();
+}
+
+void page_cache_after(struct page_cache *c, int64_t before, size_t n)
+{
+    if (before != NOT_TIMED)
+        page_cache_note(c, n, clock_thread_ns() - before);
+}
+
+void page_cache_note(struct page_cache *c, size_t n, int64_t ns)
+{
+    atomic_fetch_add(&c->ns, (uint64_t)(ns > 0 ? ns : 0));
+    if (atomic_fetch_add(&c->pages, (n + PAGE - 1) / PAGE) < ENOUGH_PAGES)
+        return;
+    uint64_t pages = atomic_exchange(&c->pages, 0), taken = atomic_exchange(&c->ns, 0);
+    if (pages < ENOUGH_PAGES || taken / pages < SLOW_NS || atomic_exchange(&c->limited, true))
+        return; /* quick, or another thread was first */
+    diag_info("storage",
+              "memory for the page cache is slow to get on this machine, %.1f us a page: of what is appended "
+              "and on disk "
+              "%lld MiB stay in it from now on (page.cache.bytes)",
+              (double)taken / (double)pages / 1000, (long long)(c->limit >> 20));
+}

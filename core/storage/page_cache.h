@@ -1,0 +1,45 @@
+/*
+ * page_cache: how much of what logs append stays in the system's page cache once it is on disk.
+ *
+ * As a rule the system decides, which keeps all that fits into memory. But on a virtual machine whose host takes unused memory back, each
+ * fresh page of a file that grows costs some 20 us of the processor, ten times what writing it does (docs/design/0002-durable-appends.md):
+ * there, logs live by what they have had already. Appends are watched for that; once their pages are found to be slow, or where the
+ * operator sets a limit, flushes let go of what is on disk and further behind the log's end than its share of the limit. Nothing is lost by
+ * that but time: a reader that comes later reads from the disk. Any thread.
+ */
+#ifndef LEAT_STORAGE_PAGE_CACHE_H
+#define LEAT_STORAGE_PAGE_CACHE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PAGE_CACHE_ALL (-1)
+#define PAGE_CACHE_BY_COST 0
+
+struct page_cache {
+    int64_t limit;
+    bool watched; /* limited once pages are slow */
+    atomic_bool limited;
+    _Atomic(uint32_t) logs, writes;
+    _Atomic(uint64_t) pages, ns; /* of the writes that were timed since this was looked at last */
+};
+
+/* `limit`: bytes of all logs together, PAGE_CACHE_ALL: never, PAGE_CACHE_BY_COST: once pages are found to be slow. */
+void page_cache_init(struct page_cache *c, int64_t limit);
+
+/* So many logs share the limit from now on. */
+void page_cache_share(struct page_cache *c, size_t logs);
+
+/* Bytes of one log that stay; INT64_MAX: all. NULL is fine. */
+int64_t page_cache_keep(const struct page_cache *c);
+
+/* Before and after a write of `n` bytes at a log's end by this thread: some are timed. NULL is fine. */
+int64_t page_cache_before(struct page_cache *c, size_t n);
+void page_cache_after(struct page_cache *c, int64_t before, size_t n);
+
+/* A write of `n` bytes took `ns` of the processor. */
+void page_cache_note(struct page_cache *c, size_t n, int64_t ns);
+
+#endif

@@ -1,0 +1,235 @@
+/*
+ * How much of a log stays in the page cache: when that is limited, what a flush and a reader let go of, and that nothing but memory goes.
+ * What the system keeps in memory it decides itself in the end, so the tests ask for pages that are far from what is meant to stay.
+ */
+#include "kit.h"
+
+#include <sys/mman.h>
+
+#include "base/diag.h"
+#include "storage/page_cache.h"
+
+enum { MIB = 1 << 20, PAGE = 4096, VALUE = 900 << 10, LIMIT = 2 * MIB };
+
+/* How many of the pages of [from, to) the page cache has. */
+static size_t cached_pages(const char *path, int64_t from, int64_t to)
+{
+    struct err e = {0};
+    int fd;
+    size_t n = (size_t)(to - from), found = 0;
+    assert_ok(io_open(&fd, path, O_RDONLY, 0, &e), &e);
+    void *map = mmap(NULL, n, PROT_READ, MAP_SHARED, fd, from);
+    unsigned char *pages = calloc(n / PAGE + 1, 1);
+    assert_true(map != MAP_FAILED && pages);
+    assert_int_equal(mincore(map, n, pages), 0);
+    for (size_t i = 0; i < n / PAGE; i++)
+        found += pages[i] & 1;
+    munmap(map, n);
+    io_close(fd);
+    free(pages);
+    return found;
+}
+
+/* The system may have its reasons to keep a page. */
+static void expect_gone(const char *path, int64_t from, int64_t to)
+{
+    size_t n = cached_pages(path, from, to), all = (size_t)(to - from) / PAGE;
+    if (n > all / 8)
+        fail_msg("%zu of %zu pages are still in memory", n, all);
+}
+
+/* On a file system in memory, for one, nothing ever goes. */
+static bool goes(const char *dir)
+{
+    struct err e = {0};
+    char *path = join(dir, "probe"), *data = calloc(1, 8 * MIB);
+    int fd;
+    assert_non_null(data);
+    assert_ok(io_open(&fd, path, O_RDWR | O_CREAT, 0600, &e), &e);
+    assert_ok(io_pwrite(fd, data, 8 * MIB, 0, path, &e), &e);
+    assert_ok(io_sync_data(fd, path, &e), &e);
+    io_forget(fd);
+    io_close(fd);
+    bool gone = cached_pages(path, 0, 8 * MIB) < 4 * MIB / PAGE;
+    if (!gone)
+        print_message("SKIPPED: %s keeps all in memory\n", dir);
+    free(data);
+    free(path);
+    return gone;
+}
+
+static void append_mib(struct log *log, int n)
+{
+    struct err e = {0};
+    struct log_appended out;
+    for (int i = 0; i < n; i++)
+        assert_ok(try_append(log, &(struct batch_spec){.value = VALUE}, &out, &e), &e);
+}
+
+static void flush(struct log *log)
+{
+    struct err e = {0};
+    assert_ok(log_flush(log, &e), &e);
+}
+
+static void test_limited_once_pages_are_slow(void **state)
+{
+    (void)state;
+    struct page_cache c;
+    page_cache_init(&c, PAGE_CACHE_BY_COST);
+    for (int i = 0; i < 100; i++)
+        page_cache_note(&c, 16 * PAGE, 16 * 1000);
+    assert_int_equal(page_cache_keep(&c), INT64_MAX);
+    page_cache_note(&c, 16 * PAGE, 16 * 500000); /* one that was in the way of something else */
+    for (int i = 0; i < 200; i++)
+        page_cache_note(&c, 1024 * PAGE, 1024 * 1000);
+    assert_int_equal(page_cache_keep(&c), INT64_MAX);
+    for (int i = 0; i < 200; i++)
+        page_cache_note(&c, 16 * PAGE, 16 * 20000);
+    assert_int_equal(page_cache_keep(&c), 256 * MIB);
+    page_cache_share(&c, 64);
+    assert_int_equal(page_cache_keep(&c), 4 * MIB);
+    page_cache_share(&c, 0);
+    assert_int_equal(page_cache_keep(&c), 256 * MIB);
+}
+
+static void test_which_writes_are_timed(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t limit;
+        size_t bytes;
+        bool timed;
+    } cases[] = {
+        {PAGE_CACHE_BY_COST, 4096, true},
+        {PAGE_CACHE_BY_COST, 100, false},
+        {PAGE_CACHE_ALL, 4096, false},
+        {MIB, 4096, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct page_cache c;
+        int timed = 0;
+        page_cache_init(&c, cases[i].limit);
+        for (int k = 0; k < 80; k++)
+            timed += page_cache_before(&c, cases[i].bytes) >= 0;
+        assert_int_equal(timed, cases[i].timed ? 10 : 0);
+    }
+    assert_int_equal(page_cache_before(NULL, 4096), -1);
+    page_cache_after(NULL, -1, 4096);
+    assert_int_equal(page_cache_keep(NULL), INT64_MAX);
+}
+
+/* 18 MiB in one segment, flushed in three parts; then all of it read. */
+static void test_a_flush_keeps_the_end(void **state)
+{
+    (void)state;
+    char *dir = testkit_dir(), *path = join(dir, "00000000000000000000.log");
+    struct page_cache c;
+    page_cache_init(&c, LIMIT);
+    struct log_open_args args = open_args(dir);
+    args.page_cache = &c;
+    if (goes(dir)) {
+        struct log *log = open_log(&args, NULL);
+        for (int i = 0; i < 3; i++) {
+            append_mib(log, 6);
+            flush(log);
+        }
+        int64_t size = file_size(path);
+        expect_gone(path, 0, 6 * MIB);
+        expect_gone(path, 6 * MIB, (size - 8 * MIB) & -PAGE);
+        assert_true(cached_pages(path, (size - LIMIT) & -PAGE, size) > LIMIT / PAGE / 2);
+        log_set_high_watermark(log, log_end_offset(log));
+        assert_int_equal(walk_log(log, 0).batches, 18);
+        close_log(log, true);
+    }
+    free(path);
+    testkit_remove_dir(dir);
+}
+
+/* What was synced in time, and is rolled by the next append, goes with the flush after that. */
+static void test_rolled_segments_go(void **state)
+{
+    (void)state;
+    char *dir = testkit_dir(), *first = join(dir, "00000000000000000000.log");
+    struct page_cache c;
+    page_cache_init(&c, 64 * MIB);
+    struct log_open_args args = open_args(dir);
+    args.page_cache = &c;
+    args.config.segment_bytes = 8 * MIB;
+    if (goes(dir)) {
+        struct log *log = open_log(&args, NULL);
+        append_mib(log, 8);
+        flush(log);
+        assert_true(cached_pages(first, 0, 6 * MIB) > 3 * MIB / PAGE);
+        append_mib(log, 4);
+        flush(log);
+        expect_gone(first, 0, 6 * MIB);
+        close_log(log, true);
+    }
+    free(first);
+    testkit_remove_dir(dir);
+}
+
+/* Who reads all of a log that is far larger than the limit leaves little of it in memory, and has read it all. */
+static void test_a_reader_lets_go_of_what_it_read(void **state)
+{
+    (void)state;
+    char *dir = testkit_dir(), *path = join(dir, "00000000000000000000.log");
+    struct page_cache c;
+    page_cache_init(&c, LIMIT);
+    struct log_open_args args = open_args(dir);
+    if (goes(dir)) {
+        struct log *log = open_log(&args, NULL);
+        append_mib(log, 24);
+        flush(log);
+        close_log(log, true);
+        args.clean = true;
+        args.recovery_point = 24;
+        args.page_cache = &c;
+        log = open_log(&args, NULL);
+        log_set_high_watermark(log, 24);
+        assert_int_equal(walk_log(log, 0).next, 24);
+        expect_gone(path, 0, 12 * MIB);
+        assert_int_equal(walk_log(log, 3).next, 24);
+        close_log(log, true);
+    }
+    free(path);
+    testkit_remove_dir(dir);
+}
+
+static void test_a_log_that_was_cut(void **state)
+{
+    (void)state;
+    char *dir = testkit_dir();
+    struct err e = {0};
+    struct page_cache c;
+    page_cache_init(&c, LIMIT);
+    struct log_open_args args = open_args(dir);
+    args.page_cache = &c;
+    struct log *log = open_log(&args, NULL);
+    append_mib(log, 12);
+    flush(log);
+    assert_ok(log_truncate_to(log, 2, &e), &e);
+    append_mib(log, 8);
+    flush(log);
+    log_set_high_watermark(log, log_end_offset(log));
+    struct walked w = walk_log(log, 0);
+    assert_int_equal(w.batches, 10);
+    assert_int_equal(w.next, 10);
+    close_log(log, true);
+    testkit_remove_dir(dir);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_limited_once_pages_are_slow),
+        cmocka_unit_test(test_which_writes_are_timed),
+        cmocka_unit_test(test_a_flush_keeps_the_end),
+        cmocka_unit_test(test_rolled_segments_go),
+        cmocka_unit_test(test_a_reader_lets_go_of_what_it_read),
+        cmocka_unit_test(test_a_log_that_was_cut),
+    };
+    diag_setup(DIAG_OFF, DIAG_TEXT);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
