@@ -84,10 +84,6 @@ int admit_begin(struct broker *b, const struct partition *p, struct produce_requ
 {
     const struct topic_settings *s = topic_settings(p->topic);
     *a = (struct admitted){0};
-    if (s->min_insync_replicas > 1)
-        return err_set(e, ERR_NOT_ENOUGH_REPLICAS,
-                       "topic %s: min.insync.replicas is %d, and there is one replica on one node",
-                       p->topic->name, s->min_insync_replicas);
     int rc = admit_codec(p, s, r, a, e);
     bool waited = before && strcmp(before->topic, r->topic) == 0;
     if (!rc && quota_is_set(s) && (rc = quota_admit(b, p, s, r->bytes, !waited, e)))

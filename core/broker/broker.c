@@ -9,9 +9,13 @@
 #include "base/diag.h"
 #include "base/mem.h"
 #include "base/thread.h"
+#include "broker/aside.h"
 #include "broker/checkpoint.h"
 #include "broker/cleaner.h"
 #include "broker/closing.h"
+#include "broker/defaults.h"
+#include "broker/group_config.h"
+#include "broker/group_writes.h"
 #include "broker/meta.h"
 #include "broker/offsets.h"
 #include "broker/open_files.h"
@@ -26,11 +30,19 @@ enum { INTERNAL_PARTITIONS = 50 };
 #define CLEANER_BACKOFF_MS 15000
 #define INTERNAL_SEGMENT_BYTES 104857600
 #define RETENTION_CHECK_MS 300000
+#define JOURNAL_RELEASE_MS 10000
 #define PRODUCER_EXPIRATION_MS 86400000
+#define OFFSETS_CHECK_MS 600000
+#define TXN_ID_CHECK_MS 3600000
 
 const char *broker_data_dir(const struct broker *b)
 {
     return b->data_dir;
+}
+
+int64_t broker_metadata_end(const struct broker *b)
+{
+    return log_high_watermark(b->meta);
 }
 
 const char *broker_cluster_id(const struct broker *b)
@@ -78,12 +90,12 @@ static int open_store(struct broker *b, struct err *e)
         (rc = each_disk(b, take_clean, e)) || (rc = each_disk(b, checkpoint_read, e)) ||
         (rc = each_disk(b, open_journal, e)))
         return rc;
-    map_free(b->removed, NULL);
-    b->removed = NULL;
     b->clean_start = true;
     for (size_t i = 0; i < b->disk_count; i++)
         b->clean_start = b->clean_start && (b->disks[i]->missing || b->disks[i]->clean_start);
     rc = each_disk(b, recovery_run, e);
+    map_free(b->removed, NULL);
+    b->removed = NULL;
     return rc ? rc : recovery_open(b, e);
 }
 
@@ -95,8 +107,10 @@ static void stage_failed(void *arg, const struct err *why)
 static int open_stage(struct disk *d, struct err *e)
 {
     int rc = commit_start(&d->commit, d->journal, &d->b->topics, !d->b->o.no_threads, e);
-    if (!rc)
+    if (!rc) {
         commit_on_failed(d->commit, stage_failed, d);
+        commit_set_direct(d->commit, d->b->o.direct_bytes);
+    }
     return rc;
 }
 
@@ -139,13 +153,18 @@ static void set_defaults(struct broker *b, const struct broker_options *o)
     b->o = *o;
     b->o.data_dir = NULL; /* the caller's */
     b->o.data_dirs = NULL;
+    b->o.journal_release_ms = o->journal_release_ms ? o->journal_release_ms : JOURNAL_RELEASE_MS;
     b->o.retention_check_ms = o->retention_check_ms ? o->retention_check_ms : RETENTION_CHECK_MS;
     b->o.producer_expiration_ms =
         o->producer_expiration_ms ? o->producer_expiration_ms : PRODUCER_EXPIRATION_MS;
+    b->o.offsets_check_ms = o->offsets_check_ms ? o->offsets_check_ms : OFFSETS_CHECK_MS;
+    b->o.txn_id_check_ms = o->txn_id_check_ms ? o->txn_id_check_ms : TXN_ID_CHECK_MS;
+    b->o.txn_timeout_max_ms = o->txn_timeout_max_ms ? o->txn_timeout_max_ms : TXN_TIMEOUT_MAX_MS;
     b->o.offsets_partitions = o->offsets_partitions ? o->offsets_partitions : INTERNAL_PARTITIONS;
     b->o.offsets_segment_bytes = o->offsets_segment_bytes ? o->offsets_segment_bytes : INTERNAL_SEGMENT_BYTES;
     b->o.txn_segment_bytes = o->txn_segment_bytes ? o->txn_segment_bytes : INTERNAL_SEGMENT_BYTES;
     b->o.cleaner_dedupe_bytes = o->cleaner_dedupe_bytes ? o->cleaner_dedupe_bytes : CLEANER_DEDUPE_BYTES;
+    b->o.cleaner_threads = o->cleaner_threads ? o->cleaner_threads : 1;
     b->o.cleaner_backoff_ms = o->cleaner_backoff_ms ? o->cleaner_backoff_ms : CLEANER_BACKOFF_MS;
     b->defaults.partitions = 1;
     b->o.txn_partitions = o->txn_partitions ? o->txn_partitions : INTERNAL_PARTITIONS;
@@ -166,11 +185,15 @@ int broker_open(struct broker **out, const struct broker_options *o, struct err 
     mutex_init(&b->delays.lock);
     cond_init(&b->delays.cond);
     open_files_init(&b->files, o->open_files_max);
+    page_cache_init(&b->page_cache, o->page_cache_bytes);
+    removals_init(&b->removals);
     int rc = topics_init(&b->topics, e);
+    if (!rc && !(b->group_configs = group_configs_new()))
+        rc = err_nomem(e);
     if (!rc && !(b->data_dir = mem_strdup(o->data_dir)))
         rc = err_nomem(e);
-    if (rc || (rc = offsets_open(b, e)) || (rc = txns_open(b, e)) || (rc = disks_open(b, o, e)) ||
-        (rc = open_store(b, e)) || (rc = open_services(b, e))) {
+    if (rc || (rc = offsets_open(b, e)) || (rc = group_writes_open(b, e)) || (rc = txns_open(b, e)) ||
+        (rc = disks_open(b, o, e)) || (rc = open_store(b, e)) || (rc = open_services(b, e))) {
         close_all(b, false, &ignored);
         return rc;
     }
@@ -189,7 +212,8 @@ static int write_clean_state(struct disk *d, struct err *e)
 {
     int rc;
     if ((rc = checkpoint_recovery(d, e)) || (rc = checkpoint_starts(d, e)) ||
-        (rc = checkpoint_watermarks(d, e)) || (rc = journal_reset(d->journal, e)))
+        (rc = checkpoint_watermarks(d, e)) || (rc = journal_reset(d->journal, e)) ||
+        (rc = asides_drop_all(d, e)))
         return rc;
     return checkpoint_set_clean(d, e);
 }
@@ -197,6 +221,7 @@ static int write_clean_state(struct disk *d, struct err *e)
 static void free_all(struct broker *b)
 {
     txns_close(b);
+    group_writes_close(b);
     offsets_close(b);
     if (b->removed)
         map_free(b->removed, NULL);
@@ -206,10 +231,12 @@ static void free_all(struct broker *b)
     log_cleaner_free(b);
     mem_free(b->upkeep);
     topics_free(&b->topics);
-    topic_config_free(b->defaults.list, b->defaults.n);
+    defaults_free(&b->defaults);
+    group_configs_free(b->group_configs);
     disks_free(b);
     mem_free(b->stages);
     open_files_free(&b->files);
+    removals_free(&b->removals);
     pthread_cond_destroy(&b->delays.cond);
     pthread_mutex_destroy(&b->delays.lock);
     pthread_mutex_destroy(&b->admin);
@@ -240,6 +267,7 @@ static int close_all(struct broker *b, bool clean, struct err *e)
     scrub_stop(b);
     log_cleaner_stop(b);
     upkeep_stop(b);
+    group_writes_stop(b);
     for (size_t i = 0; i < b->disk_count; i++)
         if (b->disks[i]->commit)
             commit_stop(b->disks[i]->commit);

@@ -64,7 +64,7 @@ static bool parse_offsets(struct disk *d, char *text, set_fn *set)
         if (t && partition < t->count && t->partitions[partition]->disk == d)
             set(t->partitions[partition], offset);
         else
-            d->b->checkpoints_stale = true;
+            d->checkpoints_stale = true;
     }
     return true;
 }
@@ -101,6 +101,15 @@ static bool anything_stored(struct disk *d)
     return false;
 }
 
+/* Upkeep writes the recovery points every few minutes, so their time is that when the disk was in use last. */
+static int note_written(struct disk *d, struct err *e)
+{
+    char *path = path_of(d, CHECKPOINT_RECOVERY);
+    int rc = path ? io_modified(path, &d->written_ms, e) : err_nomem(e);
+    mem_free(path);
+    return rc == ERR_NOT_FOUND ? ERR_OK : rc;
+}
+
 /*
  * A partition that a whole file does not name was never flushed: the journal has all of it. Without the file nothing can
  * be said of what was acknowledged; hence a new directory gets one before anything else.
@@ -108,7 +117,9 @@ static bool anything_stored(struct disk *d)
 int checkpoint_read(struct disk *d, struct err *e)
 {
     bool unused;
-    int rc = read_offsets(d, CHECKPOINT_RECOVERY, set_recovery, &d->points_known, e);
+    int rc = note_written(d, e);
+    if (!rc)
+        rc = read_offsets(d, CHECKPOINT_RECOVERY, set_recovery, &d->points_known, e);
     if (!rc)
         rc = read_offsets(d, CHECKPOINT_START, set_start, &unused, e);
     if (!rc) /* without it everything is cleaned once more */

@@ -1,22 +1,23 @@
 /*
- * cleaner: the thread that compacts logs, the one with the largest dirty part first. A thread of its own and not upkeep's:
- * a pass over a large log takes minutes, and the journal has to be released in time. It sleeps until a segment of a
- * compacted log is closed, or until what had to wait may be cleaned; where nothing is compacted it never wakes.
+ * cleaner: the threads that compact logs (Kafka's log.cleaner.threads), the log with the largest dirty part first, each log by one of
+ * them at a time. Threads of their own and not upkeep's: a pass over a large log takes minutes, and the journal has to be released
+ * in time. They sleep until a segment of a compacted log is closed, or until what had to wait may be cleaned; where nothing is
+ * compacted none ever wakes. Memory for keys and bytes a second are bounded for all together.
  */
 #ifndef LEAT_BROKER_CLEANER_H
 #define LEAT_BROKER_CLEANER_H
 
 #include "broker/store.h"
 
-/* Without a thread if the broker has none: then log_cleaner_round does all. */
+/* Without threads if the broker has none: then log_cleaner_round does all. After an error log_cleaner_stop and _free are due. */
 int log_cleaner_start(struct broker *b, struct err *e);
-/* Ends a pass in its middle; what it has not swapped in is dropped. */
+/* Ends passes in their middle; what they have not swapped in is dropped. */
 void log_cleaner_stop(struct broker *b);
 void log_cleaner_free(struct broker *b); /* after log_cleaner_stop */
 
 /*
  * Cleans what there is to clean at `now` (clock_mono_ms); answers when there may be more, INT64_MAX: not by time alone.
- * The thread's, or who steps the broker.
+ * Only of a broker without threads.
  */
 int64_t log_cleaner_round(struct broker *b, int64_t now);
 

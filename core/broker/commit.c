@@ -13,9 +13,12 @@
 #include "broker/topic.h"
 
 /* More than this is staged only if a single operation needs it: bounds memory and the time to a sync. */
-#define STAGED_SOFT_MAX (8u << 20)
+#define STAGED_SOFT_MAX (40u << 20)
 /* So much is written by the thread at once, while the caller that will wait for it still appends. */
 #define STAGED_WAKE (2u << 20)
+/* And so much although its owner will push: writing it takes so long that it should begin. */
+#define PUSHED_WAKE (256u << 10)
+#define GATHER_LEAST_NS 20000
 
 int commit_failure(const struct commit *c, struct err *e)
 {
@@ -66,21 +69,39 @@ void commit_fail(struct commit *c, const struct err *why)
     pthread_mutex_unlock(&c->lock);
 }
 
+static int stage_entry(struct commit *c, const struct commit_item *i, struct err *e)
+{
+    struct journal_entry entry = i->entry;
+    if (i->direct)
+        entry.bytes = 0;
+    return i->journaled ? journal_stage(c->journal, &entry, e) : ERR_OK;
+}
+
 /* All or none. */
 static int stage_entries(struct commit *c, struct commit_item **items, size_t n, struct err *e)
 {
     struct journal_mark mark = journal_mark(c->journal);
-    size_t bytes = 0;
+    size_t bytes = 0, direct = 0;
     for (size_t i = 0; i < n; i++) {
-        int rc = items[i]->journaled ? journal_stage(c->journal, &items[i]->entry, e) : ERR_OK;
+        struct commit_item *item = items[i];
+        item->failed = false;
+        item->grouped = n > 1;
+        item->direct = n == 1 && item->journaled && commit_goes_direct(c, item);
+        if (item->journaled)
+            bytes += (item->direct ? 0 : item->entry.bytes) + COMMIT_ENTRY_OVERHEAD;
+        if (item->direct)
+            direct += item->entry.bytes;
+    }
+    journal_group(c->journal, bytes);
+    for (size_t i = 0; i < n; i++) {
+        int rc = stage_entry(c, items[i], e);
         if (rc) {
             journal_unstage(c->journal, mark);
             return rc;
         }
-        if (items[i]->journaled)
-            bytes += items[i]->entry.bytes + COMMIT_ENTRY_OVERHEAD;
     }
-    c->staged += bytes;
+    c->copied += bytes;
+    c->staged += bytes + direct;
     return ERR_OK;
 }
 
@@ -108,14 +129,29 @@ int commit_stage(struct commit *c, struct commit_item **items, size_t n, size_t 
             *c->tail = items[i];
             c->tail = &items[i]->next;
         }
+        c->items += n;
         c->reserved -= reserved;
         commit_grant(c);
     }
-    bool waits = n && items[0]->op->waits && items[0]->op->stage == c && c->staged < STAGED_WAKE;
-    if (c->make_file || (!rc && !c->busy && !waits))
+    bool waits = n && items[0]->op->waits && items[0]->op->stage == c;
+    bool lingers = waits && items[0]->op->lingers;
+    if (!rc && reserved)
+        commit_came(c, waits && !lingers);
+    if (lingers && c->staged >= STAGED_WAKE)
+        waits = false;
+    bool later = waits || (n && items[0]->op->pushed && c->staged < PUSHED_WAKE);
+    if (c->make_file || (!rc && !c->busy && !later))
         commit_wake_thread(c);
     pthread_mutex_unlock(&c->lock);
     return rc;
+}
+
+void commit_push(struct commit *c)
+{
+    pthread_mutex_lock(&c->lock);
+    if (commit_can_round(c))
+        commit_wake_thread(c);
+    pthread_mutex_unlock(&c->lock);
 }
 
 /* ---- rounds ------------------------------------------------------------------------------------------------------ */
@@ -125,25 +161,35 @@ static void complete(struct commit *c, struct commit_item *list, const struct er
     for (struct commit_item *i = list, *next; i; i = next) {
         next = i->next; /* finishing the operation may free the item */
         struct partition *p = i->p;
-        if (e) {
-            log_fail(partition_log(p), e);
-            i->failed = true;
-        } else {
-            log_set_high_watermark(partition_log(p), i->end_offset);
-        }
+        struct log *log = partition_log(p);
+        struct err why;
+        const struct err *failed = e;
+        if (e)
+            log_fail(log, e);
+        else if (i->failed)
+            failed = log_check_usable(log, &why) ? &why : NULL; /* it is not: see commit_direct.c */
+        else
+            log_set_high_watermark(log, i->end_offset);
+        i->failed = failed != NULL;
         atomic_fetch_sub(&p->pending, 1);
         partition_notify(p);
-        commit_op_finish(i->op, e);
+        commit_op_finish(i->op, failed);
         partition_release(c->topics, p);
     }
 }
 
-static int write_record(struct commit *c, struct err *e)
+/* A reference in the record says that what it refers to is durable, and what is whole in the record may follow it in the log. */
+static int write_round(struct commit *c, struct commit_item *list, uint64_t round, bool record, struct err *e)
 {
     int64_t start = clock_mono_ns();
-    int rc = journal_write(c->journal, e);
-    atomic_fetch_add(&c->sync_ns, (uint64_t)(clock_mono_ns() - start));
-    atomic_fetch_add(&c->syncs, 1);
+    int rc = commit_sync_direct(c, list, round, e);
+    if (!rc && record)
+        rc = journal_write(c->journal, e);
+    if (!record)
+        return rc;
+    int64_t took = clock_mono_ns() - start;
+    atomic_store_explicit(&c->last_ns, took, memory_order_relaxed);
+    atomic_fetch_add(&c->sync_ns, (uint64_t)took);
     return rc;
 }
 
@@ -160,9 +206,9 @@ static void count_grouped(struct commit *c, const struct commit_item *list)
         atomic_fetch_add(&c->grouped, n);
 }
 
-static void note_sealed(struct commit *c)
+/* `sealed` as of when the round was written: the next one, which may be written by now, seals files of which not all is completed. */
+static void note_sealed(struct commit *c, uint64_t sealed)
 {
-    uint64_t sealed = journal_sealed(c->journal);
     if (sealed == atomic_load(&c->sealed))
         return;
     atomic_store(&c->sealed, sealed);
@@ -221,16 +267,22 @@ void commit_round(struct commit *c)
     struct err e = {0};
     bool record = !c->failed && journal_take(c->journal);
     int rc = c->failed ? commit_failure(c, &e) : ERR_OK;
+    uint64_t round = c->round++;
     c->head = NULL;
     c->tail = &c->head;
     c->busy = true;
-    atomic_fetch_add(&c->bytes, c->staged);
-    c->staged = 0;
+    atomic_fetch_add(&c->bytes, c->copied);
+    c->last_items = c->items;
+    c->staged = c->copied = c->items = 0;
+    c->direct_logs = 0;
+    c->gather_until = 0;
+    c->guard = NULL;
     commit_grant(c);
     pthread_mutex_unlock(&c->lock);
     count_grouped(c, list);
-    if (record)
-        rc = write_record(c, &e);
+    if (!rc)
+        rc = write_round(c, list, round, record, &e);
+    uint64_t sealed = journal_sealed(c->journal);
     pthread_mutex_lock(
         &c->completing); /* before the next round may be written: rounds complete in their order */
     pthread_mutex_lock(&c->lock);
@@ -240,7 +292,7 @@ void commit_round(struct commit *c)
     if (first && c->on_failed)
         c->on_failed(c->on_failed_arg, &e);
     complete(c, list, rc ? &e : NULL);
-    note_sealed(c);
+    note_sealed(c, sealed);
     pthread_mutex_unlock(&c->completing);
     pthread_mutex_lock(&c->lock);
 }
@@ -286,12 +338,13 @@ int commit_start(struct commit **out, struct journal *j, struct topics *topics, 
     c->journal = j;
     c->topics = topics;
     c->tail = &c->head;
-    c->room_last = &c->room_first;
     c->threaded = threaded;
+    c->round = 1;
     c->capacity = journal_room(j);
     c->capacity -= c->capacity < 2 * COMMIT_ENTRY_OVERHEAD ? c->capacity : 2 * COMMIT_ENTRY_OVERHEAD;
     atomic_init(&c->sealed, journal_sealed(j)); /* what recovery has replayed */
     c->soft = c->capacity < STAGED_SOFT_MAX ? c->capacity : STAGED_SOFT_MAX;
+    c->gather_least_ns = GATHER_LEAST_NS;
     mutex_init(&c->lock);
     mutex_init(&c->completing);
     cond_init(&c->work);
@@ -335,8 +388,11 @@ uint64_t commit_sealed(struct commit *c)
 
 void commit_figures(struct commit *c, struct broker_stats *s)
 {
-    s->syncs += atomic_load(&c->syncs);
+    struct journal_stats j;
+    journal_stats(c->journal, &j);
+    s->syncs += j.commits;
     s->sync_ns_total += atomic_load(&c->sync_ns);
     s->commits_grouped += atomic_load(&c->grouped);
     s->journal_bytes += atomic_load(&c->bytes);
+    s->direct_bytes += atomic_load(&c->direct);
 }

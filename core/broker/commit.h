@@ -1,11 +1,14 @@
 /*
  * commit: the group-commit stage of a data directory. A round takes everything staged since the last one, writes it as
  * one journal record, syncs, moves the high watermarks and completes the waiting operations, in the order of staging. One
- * round is written at a time. No timers: while it syncs, the next group gathers.
+ * round is written at a time. While it syncs, the next group gathers; who could write it then waits for those who are on their way,
+ * up to a number: they hold a reservation and have not staged yet. A lone appender waits for nobody.
  *
  * Who runs a round: whoever waits for its outcome or for room and finds nobody writing (one round; then one of those who
  * sleep for the next group is called). The stage's own thread runs those for which nobody waits. Without the thread
  * everything that waits works the same, and commit_run does the thread's part.
+ *
+ * Large appends are not copied into the record: their segments are synced before it is written (commit_direct.c).
  *
  * Room: staging is bounded. Who wants to append reserves first, without any lock, and so waits for room before it
  * touches a log; then staging cannot fail for want of room.
@@ -39,6 +42,8 @@ struct commit_item {
     int64_t end_offset;  /* the watermark to reach */
     bool failed;         /* out: not committed; op->error says why */
     bool journaled;      /* else it only keeps its place in the order */
+    bool grouped;        /* staged together with others, and durable only with them */
+    bool direct;         /* its bytes are synced in the segment; the journal has but a reference */
     struct journal_entry entry;
 };
 
@@ -49,11 +54,16 @@ struct commit_op {
     struct err error;   /* of the commit stage; ERR_OK if all is durable */
     struct commit *
         stage; /* the first one that it was staged on, which its owner drives; others are driven by their threads */
-    bool waits; /* it is a commit_wait, and its owner calls commit_wait_for soon after the staging */
+    bool waits;   /* it is a commit_wait, and its owner calls commit_wait_for soon after the staging */
+    bool lingers; /* but has other things to do before */
+    bool
+        pushed; /* nobody waits, but its owner calls commit_push soon after the staging: the thread need not be woken before */
     void (*done)(struct commit_op *op);
 };
 
 int commit_start(struct commit **out, struct journal *j, struct topics *topics, bool threaded, struct err *e);
+/* From how many bytes of a log in a round on they are large (commit_direct.c); 0: the default. Before anything is staged. */
+void commit_set_direct(struct commit *c, size_t bytes);
 void commit_on_sealed(struct commit *c, void (*fn)(void *arg),
                       void *arg); /* called after a journal file was sealed */
 /* Called when the stage fails for good, once, with no lock held. To be set before anything is staged. */
@@ -68,11 +78,22 @@ void commit_run(struct commit *c);
 void commit_stop(struct commit *c);
 void commit_free(struct commit *c);
 
+/*
+ * Data waits while the journal's sealed files hold at least this, 0: it does not. What the coordinators write never waits for
+ * that, and gets room before data: a transaction can always end, also by the thread that gives the journal's files back.
+ * To be called again, whatever the limit, once files were given back.
+ */
+enum commit_urgency { COMMIT_DATA, COMMIT_COORDINATOR };
+void commit_limit_journal(struct commit *c, uint64_t bytes);
+
 size_t commit_capacity(const struct commit *c); /* largest reservation */
 bool commit_failed(struct commit *c, struct err *e);
 
-/* Waits for room, in order of arrival. Nothing may be held that a completion needs. ERR_TOO_LARGE past the capacity; the journal's error once it failed. */
-int commit_reserve(struct commit *c, size_t bytes, struct err *e);
+/* Waits for room, in order of arrival. Nothing may be held that a completion needs; until it is staged or given back no
+ * sync may be waited for, as rounds wait for who has room. ERR_TOO_LARGE past the capacity; the journal's error once it failed. */
+int commit_reserve(struct commit *c, size_t bytes, enum commit_urgency urgency, struct err *e);
+/* Room for each of `n`, to be staged or given back one by one, if all of it is there now: nothing is waited for. */
+bool commit_try_reserve(struct commit *c, const size_t *bytes, size_t n);
 void commit_unreserve(struct commit *c, size_t bytes);
 
 /*
@@ -80,6 +101,9 @@ void commit_unreserve(struct commit *c, size_t bytes);
  * the order here is the order in the logs. On an error nothing was staged, and the reservation is still the caller's.
  */
 int commit_stage(struct commit *c, struct commit_item **items, size_t n, size_t reserved, struct err *e);
+
+/* What was staged and is `pushed` is written now, if it is not already. */
+void commit_push(struct commit *c);
 
 void commit_op_init(struct commit_op *op,
                     void (*done)(struct commit_op *op));          /* left = 1: the caller's own */

@@ -10,10 +10,11 @@
 
 #include "broker/commit.h"
 
-/* Who waits for room: served in order of arrival, each by its own bell. */
+/* Who waits for room: served in order of arrival, coordinators first, each by its own bell. */
 struct room_wait {
     struct room_wait *next;
     size_t bytes;
+    enum commit_urgency urgency;
     bool granted, refused; /* refused: the journal failed */
     pthread_cond_t cond;   /* with the stage's lock */
 };
@@ -28,19 +29,32 @@ struct commit {
     pthread_cond_t work;  /* the thread's bell */
     struct commit_item *head, **tail;
     size_t staged, reserved;
-    struct room_wait *room_first, **room_last;
-    bool busy;     /* a round is being written; by a waiter or by the thread */
-    bool sleeping; /* the thread */
+    size_t copied;        /* of what is staged: bytes for the journal */
+    size_t items;         /* staged */
+    size_t last_items;    /* of the round before */
+    unsigned coming;      /* those who have room and have neither staged nor given it back */
+    int64_t gather_until; /* clock_mono_ns: how long the round waits for those; 0: it was not asked to yet */
+    const void *guard;    /* who sleeps until then; NULL: nobody does. Only compared */
+    struct room_wait *room_first;
+    uint64_t journal_limit; /* 0: none */
+    bool busy;              /* a round is being written; by a waiter or by the thread */
+    bool sleeping;          /* the thread */
     bool stop;
     bool make_file; /* an append was refused for want of a journal file, or the next one is due */
     bool failed;
     struct err failure;
+    uint64_t round;       /* the number of the one that is staged for, from 1 on */
+    unsigned direct_logs; /* that are going to be synced in it */
 
     pthread_mutex_t completing;
     size_t soft, capacity; /* constant */
-    atomic_bool said;      /* that no journal file can be made */
+    size_t direct_bytes;   /* constant */
+    int64_t
+        gather_least_ns; /* so long a round waits at least, if somebody is coming; constant but for tests */
+    atomic_bool said;    /* that no journal file can be made */
+    _Atomic(int64_t) last_ns; /* how long the last write took */
     atomic_uint_fast64_t sealed;
-    atomic_uint_fast64_t syncs, sync_ns, grouped, bytes;
+    atomic_uint_fast64_t sync_ns, grouped, bytes, direct;
     void (*_Atomic on_sealed)(void *arg);
     void *on_sealed_arg;         /* set before */
     struct commit *const *peers; /* constant */
@@ -72,8 +86,25 @@ int commit_failure(const struct commit *c, struct err *e);
 
 /* ---- commit_wait.c ---- */
 
+/*
+ * Somebody who was coming has staged or gone. If the round waits no longer now, one of those who sleep for it is called;
+ * not if the caller goes on to commit_wait_for at once.
+ */
+void commit_came(struct commit *c, bool waits);
+/* Is it worth to wait for those who are about to stage? The round could be written; until c->gather_until at most. */
+bool commit_gathers(struct commit *c);
 /* Wakes one of those who sleep for what is staged, so that it runs the next round. False: none of them sleeps. */
 bool commit_wake_waiter(struct commit *c);
+
+/* ---- commit_direct.c ---- */
+
+/* Is the append that is being staged, alone, to be synced where it stands? Lock held. */
+bool commit_goes_direct(struct commit *c, const struct commit_item *i);
+/*
+ * Without the lock, by whoever runs the round, before its record is written: syncs what goes direct. What that fails for is marked as
+ * failed, and taken out of the record. An error: the whole round fails.
+ */
+int commit_sync_direct(struct commit *c, struct commit_item *list, uint64_t round, struct err *e);
 
 /* ---- commit_room.c ---- */
 

@@ -8,11 +8,19 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
+
 /* Of a waiting operation. Whoever changes ASLEEP to another state rings the bell, once. */
 enum { AWAKE, ASLEEP, CALLED, FINISHED };
 
 /* Looked at for one who sleeps, at most: many items may belong to one operation. */
 enum { LOOK_AT = 64 };
+
+/*
+ * A round waits for those who are coming until it has so much, but not longer than some writes take: one of them may be held
+ * up by a slow disk.
+ */
+enum { GATHER_ITEMS = 24, GATHER_BYTES = 24 << 20, GATHER_WRITES = 2, GATHER_NS_MAX = 40000000 };
 
 void commit_op_init(struct commit_op *op, void (*done)(struct commit_op *op))
 {
@@ -21,7 +29,7 @@ void commit_op_init(struct commit_op *op, void (*done)(struct commit_op *op))
     op->error.code = ERR_OK;
     op->error.text[0] = '\0';
     op->stage = NULL;
-    op->waits = false;
+    op->waits = op->lingers = op->pushed = false;
     op->done = done;
 }
 
@@ -72,12 +80,68 @@ bool commit_wake_waiter(struct commit *c)
     return false;
 }
 
-static void await_bell(struct commit_wait *w)
+/* Half of those who append: the others' part of the work is done while the round is written. */
+static bool is_enough(const struct commit *c)
 {
+    return c->items >= GATHER_ITEMS || c->staged >= GATHER_BYTES || c->items >= c->last_items + c->coming;
+}
+
+bool commit_gathers(struct commit *c)
+{
+    if (!c->threaded || c->coming == 0 || is_enough(c) || c->failed || c->stop)
+        return false;
+    int64_t now = clock_mono_ns();
+    if (!c->gather_until) {
+        int64_t most = GATHER_WRITES * atomic_load_explicit(&c->last_ns, memory_order_relaxed);
+        most = most > GATHER_NS_MAX ? GATHER_NS_MAX : most;
+        c->gather_until = now + (most > c->gather_least_ns ? most : c->gather_least_ns);
+    }
+    return now < c->gather_until;
+}
+
+void commit_came(struct commit *c, bool waits)
+{
+    c->coming--;
+    if (!waits && c->gather_until && commit_can_round(c) && !commit_gathers(c) && !commit_wake_waiter(c))
+        commit_wake_thread(c);
+}
+
+/* `until`: of clock_mono_ns; 0: until it rings. */
+static void await_bell(struct commit_wait *w, int64_t until)
+{
+    struct timespec deadline = {.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
     int called = CALLED;
-    while (sem_wait(&w->bell) != 0 && errno == EINTR)
-        ;
+    while ((until ? sem_clockwait(&w->bell, CLOCK_MONOTONIC, &deadline) : sem_wait(&w->bell)) != 0) {
+        int asleep = ASLEEP;
+        if (errno == EINTR)
+            continue;
+        if (atomic_compare_exchange_strong(&w->state, &asleep, AWAKE))
+            return;
+        until = 0; /* it rings just now */
+    }
     atomic_compare_exchange_strong(&w->state, &called, AWAKE); /* else it is finished */
+}
+
+/* Under the lock: whoever ends a round looks for sleepers under it. *until: 0, or when to look again. */
+static bool fall_asleep(struct commit *c, struct commit_wait *w, int64_t *until)
+{
+    int awake = AWAKE;
+    *until = commit_can_round(c) && !c->guard ? c->gather_until : 0;
+    bool asleep = atomic_compare_exchange_strong(&w->state, &awake, ASLEEP);
+    if (asleep && *until)
+        c->guard = w;
+    return asleep;
+}
+
+static void sleep_on(struct commit *c, struct commit_wait *w, int64_t until)
+{
+    await_bell(w, until);
+    if (!until)
+        return;
+    pthread_mutex_lock(&c->lock);
+    if (c->guard == w)
+        c->guard = NULL;
+    pthread_mutex_unlock(&c->lock);
 }
 
 /* Without threads nobody else drives the other stages that the operation is staged on. */
@@ -92,17 +156,16 @@ int commit_wait_for(struct commit_wait *w, struct err *e)
     struct commit *c = w->op.stage;
     commit_op_finish(&w->op, NULL);
     while (atomic_load(&w->state) != FINISHED) {
-        int awake = AWAKE;
+        int64_t until;
         bool asleep = false;
         pthread_mutex_lock(&c->lock);
-        if (commit_can_round(c))
+        if (commit_can_round(c) && !commit_gathers(c))
             commit_round(c);
-        else if (c->threaded ||
-                 c->peer_count < 2) /* under the lock: whoever ends a round looks for sleepers under it */
-            asleep = atomic_compare_exchange_strong(&w->state, &awake, ASLEEP);
+        else if (c->threaded || c->peer_count < 2)
+            asleep = fall_asleep(c, w, &until);
         pthread_mutex_unlock(&c->lock);
         if (asleep)
-            await_bell(w);
+            sleep_on(c, w, until);
         else
             run_peers(c);
     }

@@ -11,6 +11,8 @@
 
 #define CLEAN_STOP_NAME ".kafka_cleanshutdown"
 #define SET_ASIDE_NAME "set-aside"   /* what repairs took out */
+#define WORK_DIR_NAME "work"         /* what tasks put aside while they run (core/connect) */
+#define KEEP_DIR_NAME "kept"         /* what tasks keep from run to run (core/connect) */
 #define DISK_RESERVE_NAME "reserve"  /* disk_space.c */
 #define DISK_LIST_NAME "directories" /* in the main directory: disk_list.c */
 

@@ -8,6 +8,7 @@
 #include "base/diag.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "broker/aside.h"
 #include "broker/disk_internal.h"
 #include "broker/store.h"
 
@@ -29,6 +30,7 @@ struct disk *disk_new(struct broker *b, const char *dir, struct err *e)
     d->space.total = d->space.free = -1;
     pthread_mutex_init(&d->checkpoints, NULL);
     pthread_mutex_init(&d->lock, NULL);
+    log_parent_init(&d->names, d->logs_dir);
     d->index = (int32_t)b->disk_count;
     b->disks[b->disk_count++] = d;
     return d;
@@ -38,10 +40,12 @@ void disk_free(struct disk *d)
 {
     if (d->commit)
         commit_free(d->commit);
+    asides_free(d);
     journal_close(d->journal);
     io_close(d->lock_fd);
     pthread_mutex_destroy(&d->checkpoints);
     pthread_mutex_destroy(&d->lock);
+    log_parent_free(&d->names);
     mem_free(d->logs_dir);
     mem_free(d->dir);
     mem_free(d);
@@ -73,7 +77,8 @@ struct disk *disk_for_new(struct broker *b, bool internal)
 {
     struct disk *best = b->disks[0];
     for (size_t i = 1; i < b->disk_count && !internal; i++)
-        if (disk_in_service(b->disks[i]) && b->disks[i]->partitions < best->partitions)
+        if (disk_takes_new(b->disks[i]) &&
+            (!disk_takes_new(best) || b->disks[i]->partitions < best->partitions))
             best = b->disks[i];
     return best;
 }
@@ -128,13 +133,22 @@ void disk_suspect(struct disk *d, const struct err *why)
         disk_fail(d, why);
 }
 
-int disk_reserve(struct disk *d, size_t bytes, struct err *e)
+void disk_suspect_read(struct disk *d, struct log *log, const struct err *why)
+{
+    if (why->code != ERR_IO)
+        return;
+    disk_suspect(d, why);
+    if (d->index == 0 && log)
+        log_fail(log, why);
+}
+
+int disk_reserve(struct disk *d, size_t bytes, enum commit_urgency urgency, struct err *e)
 {
     if (bytes == 0)
         return ERR_OK;
     if (!disk_in_service(d))
         return disk_refusal(d, e);
-    int rc = commit_reserve(d->commit, bytes, e);
+    int rc = commit_reserve(d->commit, bytes, urgency, e);
     if (rc == ERR_NO_SPACE)
         disk_refused(d, e);
     else if (rc)

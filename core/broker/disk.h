@@ -17,9 +17,12 @@
 #include "base/err.h"
 #include "base/uuid.h"
 #include "broker/broker.h"
+#include "storage/log_parent.h"
+#include "broker/commit.h"
 
-struct commit;
+struct aside;
 struct journal;
+struct log;
 
 struct disk {
     struct broker *b;
@@ -27,13 +30,17 @@ struct disk {
     char *dir, *logs_dir;
     struct uuid id;
     int lock_fd;
-    bool missing;      /* known, but not there: it has no journal and no stage */
-    bool listed;       /* named by the options, or by `directories` where they name none */
-    bool clean_start;  /* the last stop was clean */
-    bool points_known; /* the recovery points on disk are complete */
+    bool missing;       /* known, but not there: it has no journal and no stage */
+    bool listed;        /* named by the options, or by `directories` where they name none */
+    bool clean_start;   /* the last stop was clean */
+    bool points_known;  /* the recovery points on disk are complete */
+    int64_t written_ms; /* wall clock when they were written before this start; 0: never */
 
     pthread_mutex_t checkpoints; /* one writer of the checkpoint files at a time */
+    bool checkpoints_stale;  /* they may name deleted topics: no new partition comes here; under `admin` */
+    struct log_parent names; /* of the logs' directories in logs_dir */
     struct journal *journal;
+    struct aside *asides; /* what is set aside beside the journal; of whoever releases that, see aside.h */
     struct commit *commit;
     atomic_int partitions; /* of topics that are not internal; changed under `admin` */
 
@@ -50,7 +57,8 @@ struct disk {
         bool low;
     } space; /* under `lock` */
 
-    uint64_t released;    /* upkeep's: newest journal file given back */
+    uint64_t released;    /* upkeep's: newest journal file given back, */
+    int64_t sealed_since; /* when it saw the first full one behind that; 0: there was none */
     int64_t next_release; /* not before; after a failure */
 };
 
@@ -68,12 +76,18 @@ void disks_free(struct broker *b);
 void disks_run(struct broker *b); /* commit_run of every stage */
 
 struct disk *disk_by_id(struct broker *b, const struct uuid *id); /* NULL: none */
-/* Where a new partition goes: the disk in service with the fewest, Kafka's rule; internal topics: the main one. */
+/* Where a new partition goes: the disk that takes new ones and has the fewest, Kafka's rule; internal topics: the main one. */
 struct disk *disk_for_new(struct broker *b, bool internal);
 
 static inline bool disk_in_service(const struct disk *d)
 {
     return !atomic_load_explicit(&d->failed, memory_order_relaxed);
+}
+
+/* Is it in service, and can a new partition's name mean nothing old in its checkpoints? Under `admin`. */
+static inline bool disk_takes_new(const struct disk *d)
+{
+    return disk_in_service(d) && !d->checkpoints_stale;
 }
 
 /* The error that everything gets which a disk out of service refuses: ERR_DISK_FAILED with the reason. */
@@ -85,6 +99,12 @@ void disk_fail(struct disk *d, const struct err *why);
  * other than the main one is taken out of service. (On the main one the log alone is: it would take everything with it.)
  */
 void disk_suspect(struct disk *d, const struct err *why);
+
+/*
+ * To be called with an error of reading, of `log` or of what is below the directory otherwise (NULL). Kafka takes the directory
+ * offline when a read fails with an I/O error (KIP-112), and so do we; of the main one the log alone, as above.
+ */
+void disk_suspect_read(struct disk *d, struct log *log, const struct err *why);
 
 /* ---- disk_space.c ---- */
 
@@ -103,6 +123,6 @@ static inline void disk_accepted(struct disk *d)
 bool space_is_low(bool was, int64_t total, int64_t free, int64_t bytes, int percent);
 
 /* Room in its stage, as commit_reserve, or ERR_DISK_FAILED; 0 bytes need none of it. */
-int disk_reserve(struct disk *d, size_t bytes, struct err *e);
+int disk_reserve(struct disk *d, size_t bytes, enum commit_urgency urgency, struct err *e);
 
 #endif

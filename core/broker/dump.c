@@ -189,7 +189,13 @@ static int run(const struct dump_options *o, struct dump_report *r, const char *
 
 int dump_path(const struct dump_options *o, const char *path, struct dump_report *r, struct err *e)
 {
-    return run(o, r, path, false, e);
+    size_t n = strlen(path);
+    while (n > 1 && path[n - 1] == '/') /* as shells complete it: what it is, its last name tells */
+        n--;
+    char *name = mem_strndup(path, n);
+    int rc = name ? run(o, r, name, false, e) : err_nomem(e);
+    mem_free(name);
+    return rc;
 }
 
 int dump_partition(const struct dump_options *o, const char *dir, struct dump_report *r, struct err *e)

@@ -170,6 +170,12 @@ static void transactions(struct dump *d, const struct record *r)
     }
     dump_int(d, "producerId", v.producer_id);
     dump_int(d, "producerEpoch", v.epoch);
+    if (v.previous_id >= 0)
+        dump_int(d, "previousProducerId", v.previous_id);
+    if (v.next_id >= 0)
+        dump_int(d, "nextProducerId", v.next_id);
+    if (v.client_version != 0)
+        dump_int(d, "clientTransactionVersion", v.client_version);
     dump_int(d, "timeoutMs", v.timeout_ms);
     dump_text(d, "state", txn_state_name(v.state));
     partitions_of(d, &v);

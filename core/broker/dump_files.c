@@ -278,7 +278,10 @@ static int journal_entry(void *arg, const struct journal_sight *s, const struct 
     dump_int(d, "position", en->position);
     dump_int(d, "baseOffset", en->base_offset);
     dump_int(d, "lastOffset", en->next_offset - 1);
-    dump_int(d, "size", (int64_t)en->bytes);
+    if (en->bytes)
+        dump_int(d, "size", (int64_t)en->bytes);
+    else
+        dump_bool(d, "reference", true);
     return dump_end(d, e);
 }
 

@@ -1,23 +1,36 @@
 /*
  * fetch: finding what is stored, for readers. Any thread; takes no partition's lock once its log is open.
  */
+#include "broker/fetch.h"
+
 #include "base/mem.h"
-#include "broker/checkpoint.h"
 #include "broker/open_files.h"
 #include "broker/store.h"
-#include "broker/upkeep.h"
 
-/* A partition that was never written to reads as an empty log. */
-static int hold_log(struct broker *b, const char *topic, int32_t partition, struct partition **p,
-                    struct log **log, struct err *e)
+int open_held(struct broker *b, struct partition *p, struct log **log, struct err *e)
 {
-    int rc = topic_acquire(b, topic, partition, p, e);
-    if (!rc && (rc = partition_open(b, *p, false, log, e)))
-        partition_release(&b->topics, *p);
+    int rc = partition_open(b, p, false, log, e);
     if (!rc) {
-        open_files_used(b, *p);
+        open_files_used(b, p);
         open_files_make_room(b);
     }
+    return rc;
+}
+
+/* A partition that was never written to reads as an empty log. */
+int hold_log(struct broker *b, const char *topic, int32_t partition, struct partition **p, struct log **log,
+             struct err *e)
+{
+    int rc = topic_acquire(b, topic, partition, p, e);
+    if (!rc && (rc = open_held(b, *p, log, e)))
+        partition_release(&b->topics, *p);
+    return rc;
+}
+
+int read_ended(struct partition *p, struct log *log, int rc, const struct err *e)
+{
+    if (rc == ERR_IO)
+        disk_suspect_read(p->disk, log, e);
     return rc;
 }
 
@@ -30,7 +43,7 @@ int broker_locate(struct broker *b, const char *topic, int32_t partition, int64_
     if (rc)
         return rc;
     if (log)
-        rc = log_locate(log, offset, max_bytes, isolation, out, e);
+        rc = read_ended(p, log, log_locate(log, offset, max_bytes, isolation, out, e), e);
     else if (offset != 0)
         rc = err_set(e, ERR_OFFSET_OUT_OF_RANGE, "%s-%d is empty, there is no offset %lld", topic, partition,
                      (long long)offset);
@@ -53,7 +66,22 @@ int broker_aborted(struct broker *b, const char *topic, int32_t partition, int64
     if (rc)
         return rc;
     if (log)
-        rc = log_aborted(log, from, to, list, n, e);
+        rc = read_ended(p, log, log_aborted(log, from, to, list, n, e), e);
+    partition_release(&b->topics, p);
+    return rc;
+}
+
+int broker_read(struct broker *b, const char *topic, int32_t partition, const struct log_range *range,
+                size_t from, void *dst, size_t n, struct err *e)
+{
+    struct partition *p;
+    struct err gone;
+    int rc = log_range_read(range, from, dst, n, e);
+    if (rc != ERR_IO || topic_acquire(b, topic, partition, &p, &gone))
+        return rc;
+    struct log *log = partition_log(p);
+    if (log && log_holds(log, range)) /* else the topic was made anew meanwhile */
+        read_ended(p, log, rc, e);
     partition_release(&b->topics, p);
     return rc;
 }
@@ -90,51 +118,11 @@ int broker_list_offset(struct broker *b, const char *topic, int32_t partition, i
     if (rc)
         return rc;
     if (log) {
-        rc = list_offset(log, timestamp, isolation, offset, found_ts, e);
+        rc = read_ended(p, log, list_offset(log, timestamp, isolation, offset, found_ts, e), e);
     } else {
         *offset = timestamp == -1 || timestamp == -2 ? 0 : -1;
         *found_ts = -1;
     }
-    partition_release(&b->topics, p);
-    return rc;
-}
-
-/*
- * The recovery point goes to disk first: entries of the removed segments may still be in the journal, and recovery
- * passes over those below it.
- */
-static int delete_before(struct partition *p, struct log *log, int64_t offset, struct err *e)
-{
-    int rc = partition_flush(p, e);
-    if (!rc)
-        rc = checkpoint_recovery(p->disk, e);
-    if (!rc)
-        rc = log_set_start_offset(log, offset, e);
-    if (rc)
-        return rc;
-    upkeep_poke(p->disk->b, log_next_removal(log));
-    return checkpoint_starts(p->disk, e);
-}
-
-int broker_delete_records(struct broker *b, const char *topic, int32_t partition, int64_t offset,
-                          int64_t *low, struct err *e)
-{
-    struct partition *p;
-    struct log *log;
-    if (topic_is_internal(topic))
-        return err_set(e, ERR_INVALID_TOPIC, "records of \"%s\" cannot be deleted", topic);
-    int rc = hold_log(b, topic, partition, &p, &log, e);
-    if (rc)
-        return rc;
-    int64_t watermark = log ? log_high_watermark(log) : 0;
-    offset = offset == -1 ? watermark : offset;
-    if (offset < 0 || offset > watermark)
-        rc = err_set(e, ERR_OFFSET_OUT_OF_RANGE, "%s-%d ends at %lld, records before %lld cannot be deleted",
-                     topic, partition, (long long)watermark, (long long)offset);
-    /* Also where retention was there before: its deletions are not durable yet, these are to be. */
-    if (!rc && log && offset > 0)
-        rc = delete_before(p, log, offset, e);
-    *low = rc || !log ? 0 : log_start_offset(log);
     partition_release(&b->topics, p);
     return rc;
 }

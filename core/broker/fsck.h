@@ -13,8 +13,8 @@ struct fsck_options {
     bool records; /* walk the records of every batch too */
     /* Every finding as it is met; what it points to is valid during the call. */
     int (*found)(void *arg, const struct check_finding *f, struct err *e);
-    /* Now and then; may be NULL. `partition` is what is being read. */
-    int (*progress)(void *arg, const char *partition, uint64_t bytes, struct err *e);
+    /* Now and then; may be NULL. `partition` is what is being read, `total` about how many bytes there are (0: not known). */
+    int (*progress)(void *arg, const char *partition, uint64_t bytes, uint64_t total, struct err *e);
     void *arg;
 };
 

@@ -15,6 +15,7 @@
 #include "broker/checkpoint.h"
 #include "broker/data_dir.h"
 #include "storage/checkpoint.h"
+#include "storage/journal.h"
 #include "storage/paths.h"
 #include "storage/repair.h"
 
@@ -24,6 +25,7 @@ struct work {
     char *path;
     char *root; /* the data directory that the file lies in */
     int64_t byte, offset;
+    int64_t next; /* offsets below it were given, by all that was found of the file; -1: unknown */
 };
 
 struct repair {
@@ -43,12 +45,12 @@ static bool covered(const struct repair *x, const struct check_finding *f)
     return kind != REPAIR_NONE && (x->o->kinds[kind] || (kind == REPAIR_DAMAGE && x->o->segments));
 }
 
-static bool known(const struct repair *x, enum check_repair kind, const char *path)
+static struct work *known(const struct repair *x, enum check_repair kind, const char *path)
 {
     for (size_t i = 0; i < x->n; i++)
         if (x->list[i].kind == kind && strcmp(x->list[i].path, path) == 0)
-            return true;
-    return false;
+            return &x->list[i];
+    return NULL;
 }
 
 /* What of the path comes before the last /logs/ or /journal/; a file of the data directory itself: its directory. */
@@ -71,15 +73,22 @@ static int gather(void *arg, const struct check_finding *f, struct err *e)
         x->left += check_kind_severity(f->kind) != CHECK_NOTE;
         return ERR_OK;
     }
-    if (known(x, kind, f->path))
+    struct work *same = known(x, kind, f->path);
+    if (same) {
+        same->next = f->next_offset > same->next ? f->next_offset : same->next;
         return ERR_OK;
+    }
     struct work *list = mem_realloc_array(x->list, x->n + 1, sizeof *list);
     if (!list)
         return err_nomem(e);
     x->list = list;
     char *root = root_of(f->path);
-    struct work w = {
-        .root = root, .kind = kind, .path = mem_strdup(f->path), .byte = f->byte, .offset = f->offset};
+    struct work w = {.root = root,
+                     .kind = kind,
+                     .path = mem_strdup(f->path),
+                     .byte = f->byte,
+                     .offset = f->offset,
+                     .next = f->next_offset};
     w.partition = f->partition ? mem_strdup(f->partition) : NULL;
     x->list[x->n++] = w;
     return w.path && w.root && (w.partition || !f->partition) ? ERR_OK : err_nomem(e);
@@ -128,7 +137,16 @@ static char *aside_dir(const struct repair *x, const struct work *w)
                       w->partition ? w->partition : "");
 }
 
-/* Where the partition's offsets must go on at the least. */
+/* Then the log ended at its recovery point. */
+static bool stopped_cleanly(const struct work *w)
+{
+    char *mark = mem_printf("%s/logs/" CLEAN_STOP_NAME, w->root);
+    bool clean = mark && io_exists(mark);
+    mem_free(mark);
+    return clean;
+}
+
+/* Where the partition's offsets must go on at the least: what was given may be known by the journal alone. */
 static int recovery_point(const struct work *w, int64_t *point, struct err *e)
 {
     struct offset_entry *list;
@@ -151,6 +169,8 @@ static int recovery_point(const struct work *w, int64_t *point, struct err *e)
         mem_free(name);
     }
     offset_file_free(list, n);
+    if (w->next > *point && !stopped_cleanly(w))
+        *point = w->next;
     return rc;
 }
 
@@ -183,7 +203,7 @@ static int do_damage(struct repair *x, const struct work *w, const char *dir, in
                   w->partition, base, aside);
     if (rc || x->o->dry_run)
         return rc;
-    rc = repair_keep_good(dir, base, next, point, aside, &r, e);
+    rc = repair_keep_good(dir, base, next, point, point > 0 && stopped_cleanly(w), aside, &r, e);
     return rc ? rc
               : step(x, w, e,
                      "%s: segment %" PRId64 ": %" PRIu64 " batches kept, %" PRIu64 " bytes in %" PRIu64
@@ -255,12 +275,73 @@ static int do_journal(struct repair *x, const struct work *w, struct err *e)
     return rc;
 }
 
+/* ---- what the next start will write into a segment ---- */
+
+struct awaited {
+    struct uuid topic_id; /* zero: not known */
+    int32_t partition;
+    int64_t base;
+    bool found;
+};
+
+static int look_for(void *arg, const struct journal_sight *s, const struct journal_entry *en, struct err *e)
+{
+    struct awaited *a = arg;
+    (void)e;
+    a->found |= s->live && en->bytes && en->partition == a->partition && en->segment_base == a->base &&
+                (uuid_is_zero(&a->topic_id) || memcmp(&en->topic_id, &a->topic_id, sizeof a->topic_id) == 0);
+    return ERR_OK;
+}
+
+/* Has the journal appends that belong into the segment, at places that a repair would move? */
+static int awaits_journal(const struct work *w, const char *dir, int64_t base, bool *yes, struct err *e)
+{
+    char topic[TOPIC_NAME_MAX + 1];
+    struct awaited a = {.base = base};
+    struct journal_visitor v = {.entry = look_for, .arg = &a};
+    struct err unknown;
+    uint64_t live;
+    char *journal = mem_printf("%s/journal", w->root), *metadata = mem_printf("%s/partition.metadata", dir);
+    int rc = journal && metadata ? ERR_OK : err_nomem(e);
+    if (!rc && partition_metadata_read(metadata, &a.topic_id, &unknown))
+        a.topic_id = (struct uuid){{0}};
+    if (!rc && partition_dir_parse(w->partition, topic, &a.partition))
+        rc = journal_inspect(journal, NULL, &v, &live, e);
+    *yes = a.found;
+    mem_free(metadata);
+    mem_free(journal);
+    return rc;
+}
+
+/* It is going to be set aside: then nothing of it is put back. */
+static bool journal_goes(const struct repair *x, const char *root)
+{
+    for (size_t i = 0; i < x->n; i++)
+        if (x->list[i].kind == REPAIR_JOURNAL && strcmp(x->list[i].root, root) == 0)
+            return true;
+    return false;
+}
+
+static int put_off(struct repair *x, const struct work *w, int64_t base, struct err *e)
+{
+    x->left++;
+    return step(x, w, e,
+                "%s: segment %" PRId64 " is left as it is: the journal has appends to it. Start the hub and "
+                "stop it, then mend",
+                w->partition, base);
+}
+
 static int do_segment(struct repair *x, const struct work *w, struct err *e)
 {
     char *dir = NULL, *aside = aside_dir(x, w);
     int64_t base;
+    bool awaits = false;
     int rc = aside ? place_of(w, &dir, &base, e) : err_nomem(e);
-    if (!rc && w->kind == REPAIR_INDEXES)
+    if (!rc && w->kind != REPAIR_INDEXES && !journal_goes(x, w->root))
+        rc = awaits_journal(w, dir, base, &awaits, e);
+    if (!rc && awaits)
+        rc = put_off(x, w, base, e);
+    else if (!rc && w->kind == REPAIR_INDEXES)
         rc = do_indexes(x, w, dir, base, e);
     else if (!rc && w->kind == REPAIR_DAMAGE)
         rc = do_damage(x, w, dir, base, aside, e);
@@ -293,21 +374,39 @@ static void free_work(struct work *w)
     mem_free(w->root);
 }
 
-/* A journal's findings lie in several of its files; it goes as a whole, once. */
-static void merge_journals(struct repair *x)
+/* Is this done by what is to be done for another finding? */
+static bool covers(const struct work *w, const struct work *other)
+{
+    if (w->kind == REPAIR_JOURNAL) /* its findings lie in several of its files; it goes as a whole, once */
+        return other->kind == REPAIR_JOURNAL && strcmp(w->root, other->root) == 0;
+    /* A segment that is written anew, or goes, has no torn end any more. */
+    return w->kind == REPAIR_DAMAGE && other->kind == REPAIR_TAIL && strcmp(w->path, other->path) == 0;
+}
+
+static void merge_work(struct repair *x)
 {
     size_t n = 0;
     for (size_t i = 0; i < x->n; i++) {
         bool seen = false;
-        for (size_t k = 0; k < n && x->list[i].kind == REPAIR_JOURNAL; k++)
-            seen =
-                seen || (x->list[k].kind == REPAIR_JOURNAL && strcmp(x->list[k].root, x->list[i].root) == 0);
+        for (size_t k = 0; k < x->n && !seen; k++)
+            seen = (k < n || k > i) && covers(&x->list[k], &x->list[i]);
         if (seen)
             free_work(&x->list[i]);
         else
             x->list[n++] = x->list[i];
     }
     x->n = n;
+}
+
+/* The journal comes last: with it go the recovery points, from which the others know where offsets must go on. */
+static int do_all(struct repair *x, struct err *e)
+{
+    int rc = ERR_OK;
+    for (int journals = 0; journals < 2; journals++)
+        for (size_t i = 0; i < x->n && !rc; i++)
+            if ((x->list[i].kind == REPAIR_JOURNAL) == journals)
+                rc = do_work(x, &x->list[i], e);
+    return rc;
 }
 
 /* The main directory's lock is enough: who opens one of the others has it. */
@@ -318,11 +417,11 @@ int broker_fsck_repair(const struct fsck_repair_options *o, uint64_t *left, stru
     int fd = -1;
     int rc = broker_fsck(&check, &x.report, e);
     if (!rc) {
-        merge_journals(&x);
+        merge_work(&x);
         rc = data_dir_lock(o->data_dir, false, &fd, e);
     }
-    for (size_t i = 0; i < x.n && !rc; i++)
-        rc = do_work(&x, &x.list[i], e);
+    if (!rc)
+        rc = do_all(&x, e);
     *left = x.left;
     for (size_t i = 0; i < x.n; i++)
         free_work(&x.list[i]);

@@ -1,11 +1,12 @@
 /*
  * group: appending to one or several logs, all or none, and staging what was appended in the same order. Runs in the
- * caller's thread. Locks: the partitions' (in the order of their addresses), in them the logs' own and the commit
+ * caller's thread. Locks: the partitions' (in the order of their topics' ids and numbers), in them the logs' own and the commit
  * queue's. Nothing here waits for a sync, except flush.messages of a page-cache topic, which holds no lock.
  */
 #include "broker/group.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/diag.h"
@@ -19,17 +20,19 @@
 enum { FEW = 8 };
 
 struct ordered {
-    struct partition **partitions; /* distinct, by address */
+    struct partition **partitions; /* distinct, by topic and number */
     size_t n;
     struct commit_item **items;
     struct partition *few_partitions[FEW];
     struct commit_item *few_items[FEW];
 };
 
-static int by_address(const void *a, const void *b)
+/* One order for all, so that no two of them wait for each other; the same in each run, so that tests/power can repeat one. */
+static int by_identity(const void *a, const void *b)
 {
-    uintptr_t x = (uintptr_t) * (struct partition *const *)a, y = (uintptr_t) * (struct partition *const *)b;
-    return x < y ? -1 : x > y;
+    const struct partition *x = *(struct partition *const *)a, *y = *(struct partition *const *)b;
+    int by_topic = memcmp(&x->topic->id, &y->topic->id, sizeof x->topic->id);
+    return by_topic ? by_topic : (x->index > y->index) - (x->index < y->index);
 }
 
 static int ordered_init(struct ordered *o, struct append *appends, size_t n, struct err *e)
@@ -43,7 +46,7 @@ static int ordered_init(struct ordered *o, struct append *appends, size_t n, str
     }
     for (size_t i = 0; i < n; i++)
         o->partitions[i] = appends[i].item.p;
-    qsort(o->partitions, n, sizeof *o->partitions, by_address);
+    qsort(o->partitions, n, sizeof *o->partitions, by_identity);
     o->n = 0;
     for (size_t i = 0; i < n; i++)
         if (o->n == 0 || o->partitions[o->n - 1] != o->partitions[i])
@@ -92,6 +95,7 @@ size_t append_prepare(struct append *a, struct partition *p, void *data, size_t 
     a->data = data;
     a->bytes = bytes;
     a->origin = origin;
+    a->refused = NULL;
     a->journal = topic_settings(p->topic)->synced;
     a->flush = false;
     return a->journal ? bytes + COMMIT_ENTRY_OVERHEAD : 0;
@@ -137,8 +141,10 @@ static int append_one(struct broker *b, struct append *a, struct err *e)
         .now_ms = clock_wall_ms(),
         .max_message_bytes = p->topic->internal ? BATCH_MAX_BYTES : s->max_message_bytes,
         .log_append_time = s->log_append_time,
+        .from_zero = a->from_zero,
         .timestamp_before_max_ms = s->timestamp_before_max_ms,
         .timestamp_after_max_ms = s->timestamp_after_max_ms,
+        .refused = a->refused,
     };
     if (!disk_in_service(p->disk) && (p->disk->index > 0 || s->synced))
         return disk_refusal(p->disk, e);
@@ -149,6 +155,7 @@ static int append_one(struct broker *b, struct append *a, struct err *e)
         rc = partition_open_locked(b, p, true, &log, e);
     if (rc)
         return rc;
+    args.leader_epoch = atomic_load(&p->epoch);
     open_files_used(b, p);
     a->old_end = log_end_offset(log);
     if ((rc = log_append(log, a->data, a->bytes, &args, &a->appended, e))) {
@@ -259,14 +266,17 @@ static void count(struct broker *b, const struct append *appends, size_t n)
 }
 
 /* What may have to be flushed is held once more: a staged append's own hold goes with its completion. */
-static void hold_for_flush(struct append *appends, size_t n)
+static bool hold_for_flush(struct append *appends, size_t n)
 {
+    bool any = false;
     for (size_t i = 0; i < n; i++) {
         struct append *a = &appends[i];
         a->flush = !a->journal && topic_settings(a->item.p->topic)->flush_messages != INT64_MAX;
         if (a->flush)
             partition_hold(a->item.p);
+        any = any || a->flush;
     }
+    return any;
 }
 
 static void let_go(struct broker *b, struct append *appends, size_t n)
@@ -297,7 +307,7 @@ int group_append(struct broker *b, struct append *appends, size_t n, size_t rese
         commit_unreserve(d->commit, reserved);
         return rc;
     }
-    hold_for_flush(appends, n);
+    op->lingers |= hold_for_flush(appends, n);
     ordered_lock(&o);
     rc = append_all(b, appends, n, reserved, op, &o, e);
     ordered_unlock(&o);

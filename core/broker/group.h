@@ -13,8 +13,10 @@ struct append {
     void *data;              /* whole batches, changed in place */
     size_t bytes;
     enum log_origin origin;
-    bool journal; /* room in the journal was reserved for it: append_prepare */
-    void *owner;  /* the caller's */
+    bool from_zero;              /* see log_append_args */
+    bool journal;                /* room in the journal was reserved for it: append_prepare */
+    void *owner;                 /* the caller's */
+    struct log_refused *refused; /* may be NULL; see log_append_args */
     int64_t old_end;
     bool staged; /* out: its completion comes through the op */
     bool flush;  /* out: group_flush has something to look at; held once more until then */

@@ -46,6 +46,7 @@ static int copy_entry(const struct offset_entry *en, struct group_offset *out, s
         .leader_epoch = en->leader_epoch,
         .metadata = mem_strdup(en->metadata ? en->metadata : ""),
         .commit_ms = en->commit_ms,
+        .pending = en->pending > 0,
     };
     return out->topic && out->metadata ? ERR_OK : err_nomem(e);
 }
@@ -61,7 +62,7 @@ static int describe(const struct group *g, struct group_info *out, struct err *e
     int rc = out->group && out->offsets ? ERR_OK : err_nomem(e);
     while (!rc && map_next(g->entries, &pos, &key, &len, &value)) {
         const struct offset_entry *en = value;
-        if (en->offset >= 0)
+        if (en->offset != OFFSET_DELETED)
             rc = copy_entry(en, &out->offsets[out->count++], e);
     }
     if (rc)
@@ -76,7 +77,7 @@ int broker_group(struct broker *b, const char *group, struct group_info *out, st
     struct offsets *o = b->offsets;
     memset(out, 0, sizeof *out);
     pthread_mutex_lock(&o->lock);
-    const struct group *g = map_get(o->groups, group, strlen(group));
+    const struct group *g = offsets_group_find(o, group);
     int rc = g && g->live > 0 ? describe(g, out, e)
                               : err_set(e, ERR_UNKNOWN_GROUP, "there is no group \"%s\"", group);
     pthread_mutex_unlock(&o->lock);
@@ -114,4 +115,52 @@ int broker_groups(struct broker *b, struct group_info **list, size_t *n, struct 
     qsort(all, *n, sizeof *all, by_group);
     *list = all;
     return ERR_OK;
+}
+
+void group_names_free(char **names, size_t n)
+{
+    for (size_t i = 0; names && i < n; i++)
+        mem_free(names[i]);
+    mem_free(names);
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int offsets_group_names(struct offsets *o, bool live_only, char ***out, size_t *n, struct err *e)
+{
+    size_t pos = 0, len;
+    const void *key;
+    void *value;
+    *n = 0;
+    pthread_mutex_lock(&o->lock);
+    char **names = mem_calloc(map_count(o->groups) + 1, sizeof *names);
+    int rc = names ? ERR_OK : err_nomem(e);
+    while (!rc && map_next(o->groups, &pos, &key, &len, &value)) {
+        const struct group *g = value;
+        if (live_only && g->live == 0)
+            continue;
+        if ((names[*n] = mem_strdup(g->name)))
+            (*n)++;
+        else
+            rc = err_nomem(e);
+    }
+    pthread_mutex_unlock(&o->lock);
+    if (rc) {
+        group_names_free(names, *n);
+        names = NULL;
+        *n = 0;
+    }
+    *out = names;
+    return rc;
+}
+
+int broker_group_names(struct broker *b, char ***names, size_t *n, struct err *e)
+{
+    int rc = offsets_group_names(b->offsets, true, names, n, e);
+    if (!rc)
+        qsort(*names, *n, sizeof(char *), by_text);
+    return rc;
 }

@@ -55,6 +55,7 @@ int kafka_check_unlocked(const char *dir, struct err *e)
 
 struct copy {
     const char *from, *to;
+    const struct map *skip;
     uint64_t *bytes;
 };
 
@@ -87,10 +88,13 @@ static int copy_one(void *arg, const char *name, struct err *e)
     if (!belongs(name))
         return ERR_OK;
     char *from = mem_printf("%s/%s", c->from, name), *to = mem_printf("%s/%s", c->to, name);
-    int rc = from && to ? io_copy_file(from, to, 0600, e) : err_nomem(e);
-    if (!rc)
+    bool skipped = from && c->skip && map_get(c->skip, from, strlen(from));
+    int rc = from && to ? ERR_OK : err_nomem(e);
+    if (!rc && !skipped)
+        rc = io_copy_file(from, to, 0600, e);
+    if (!rc && !skipped)
         rc = io_open(&fd, to, O_RDONLY, 0, e);
-    if (!rc)
+    if (!rc && !skipped)
         rc = io_size(fd, &size, to, e);
     io_close(fd);
     *c->bytes += (uint64_t)size;
@@ -99,9 +103,10 @@ static int copy_one(void *arg, const char *name, struct err *e)
     return rc;
 }
 
-int kafka_copy_partition(const char *from, const char *to, uint64_t *bytes, struct err *e)
+int kafka_copy_partition(const char *from, const char *to, const struct map *skip, uint64_t *bytes,
+                         struct err *e)
 {
-    struct copy c = {from, to, bytes};
+    struct copy c = {from, to, skip, bytes};
     int rc = io_mkdir(to, 0755, e);
     if (!rc)
         rc = io_list(from, copy_one, &c, e);

@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/hash.h"
 #include "storage/check.h"
 
 struct kafka_copy_report {
@@ -24,7 +25,7 @@ struct kafka_import_options {
     const char *data_dir; /* made; must not be there yet, or be empty */
     /* What was found damaged in the source: then nothing is imported. */
     int (*found)(void *arg, const struct check_finding *f, struct err *e);
-    /* What cannot be taken over as it is: settings, directories of no topic. */
+    /* What cannot be taken over as it is: settings. */
     int (*note)(void *arg, const char *text, struct err *e);
     void *arg;
 };
@@ -52,8 +53,12 @@ int kafka_export(const struct kafka_export_options *o, struct kafka_copy_report 
 int kafka_property(const char *text, const char *key, char **out, struct err *e);
 /* ERR_BUSY if a Java process holds `<dir>/.lock`. */
 int kafka_check_unlocked(const char *dir, struct err *e);
-/* Copies the files of one partition's directory, those that a start would remove left out; synced. *bytes grows. */
-int kafka_copy_partition(const char *from, const char *to, uint64_t *bytes, struct err *e);
+/*
+ * Copies the files of one partition's directory, those that a start would remove left out, and those that `skip` has (paths; may
+ * be NULL); synced. *bytes grows.
+ */
+int kafka_copy_partition(const char *from, const char *to, const struct map *skip, uint64_t *bytes,
+                         struct err *e);
 /* One checkpoint file in `to` from those of all the log directories. */
 int kafka_merge_checkpoint(const char *const *dirs, size_t n, const char *name, const char *to,
                            struct err *e);

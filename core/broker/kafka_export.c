@@ -5,6 +5,7 @@
  */
 #include "broker/kafka_dir.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,8 @@
 #include "broker/checkpoint.h"
 #include "broker/data_dir.h"
 #include "broker/disk_internal.h"
-#include "broker/meta.h"
+#include "broker/group_config.h"
+#include "broker/meta_image.h"
 #include "broker/store.h"
 
 #define BOOTSTRAP "bootstrap.checkpoint"
@@ -26,6 +28,8 @@ struct export
     struct kafka_copy_report *r;
     struct topic_info *topics; /* with their partitions */
     size_t count;
+    struct meta_group *groups; /* with settings */
+    size_t group_count;
     int64_t next_producer_id;
     struct uuid directory; /* of Kafka's directory */
     int32_t node;
@@ -34,6 +38,29 @@ struct export
 };
 
 /* ---- our side ---- */
+
+static int read_groups(struct export *x, struct broker *b, struct err *e)
+{
+    struct arena a;
+    const char *const *names;
+    size_t n = 0;
+    arena_init(&a, ARENA_MAX_BYTES, NULL);
+    int rc = broker_groups_set(b, &a, &names, &n, e);
+    x->groups = rc ? NULL : mem_calloc(n + 1, sizeof *x->groups);
+    if (!rc && !x->groups)
+        rc = err_nomem(e);
+    for (size_t i = 0; i < n && !rc; i++) {
+        struct meta_group *g = &x->groups[x->group_count];
+        rc = broker_group_settings(b, names[i], &g->config, &g->config_count, e);
+        if (rc)
+            break;
+        x->group_count++;
+        if (!(g->name = mem_strdup(names[i])))
+            rc = err_nomem(e);
+    }
+    arena_free(&a);
+    return rc;
+}
 
 /* Opening recovers what a killed hub left; closing puts everything into files. */
 static int read_topics(struct export *x, struct err *e)
@@ -54,6 +81,7 @@ static int read_topics(struct export *x, struct err *e)
     for (size_t i = 0; i < n && !rc; i++)
         if (!(rc = broker_topic(b, list[i].name, &x->topics[x->count], e)))
             x->count++;
+    rc = rc ? rc : read_groups(x, b, e);
     if (!rc) /* the next id is above all that were ever given */
         rc = broker_init_producer(b, NULL, 60000, &id, &epoch, e);
     x->next_producer_id = id + 1;
@@ -77,6 +105,17 @@ static int only_formatted(void *arg, const char *name, struct err *e)
                    x->o->to, name);
 }
 
+static int parse_node(const char *text, const char *path, int32_t *node, struct err *e)
+{
+    char *end;
+    errno = 0;
+    long v = strtol(text, &end, 10);
+    if (end == text || *end || errno != 0 || v < 0 || v > INT32_MAX)
+        return err_set(e, ERR_INVALID, "%s: node.id=%.100s is no number of a node", path, text);
+    *node = (int32_t)v;
+    return ERR_OK;
+}
+
 static int read_formatted(struct export *x, struct err *e)
 {
     size_t n;
@@ -92,7 +131,8 @@ static int read_formatted(struct export *x, struct err *e)
         rc = kafka_property(text, "node.id", &node, e);
     if (!rc && !node)
         rc = err_set(e, ERR_INVALID, "%s names no node.id", path);
-    x->node = node ? (int32_t)strtol(node, NULL, 10) : -1;
+    if (!rc)
+        rc = parse_node(node, path, &x->node, e);
     mem_free(node);
     mem_free(text);
     mem_free(path);
@@ -124,6 +164,7 @@ static int put_topic(struct export *x, struct kafka_records *a, const struct top
                                 .topic_id = t->id,
                                 .partition = i,
                                 .node = x->node,
+                                .leader_epoch = t->partitions[i].leader_epoch,
                                 .directory = x->directory};
         rc = kafka_records_put(a, &p, e);
     }
@@ -143,11 +184,23 @@ static int put_topic(struct export *x, struct kafka_records *a, const struct top
     return rc;
 }
 
+static int put_group(struct kafka_records *a, const struct meta_group *g, struct err *e)
+{
+    int rc = ERR_OK;
+    for (size_t i = 0; i < g->config_count && !rc; i++) {
+        struct meta_record r = meta_config_record(META_RESOURCE_GROUP, g->name, &g->config[i]);
+        rc = kafka_records_put(a, &r, e);
+    }
+    return rc;
+}
+
 static int put_topics(struct export *x, struct kafka_records *a, struct err *e)
 {
     int rc = kafka_records_begin(a, e);
     for (size_t i = 0; i < x->count && !rc; i++)
         rc = put_topic(x, a, &x->topics[i], e);
+    for (size_t i = 0; i < x->group_count && !rc; i++)
+        rc = put_group(a, &x->groups[i], e);
     struct meta_record ids = {
         .kind = META_PRODUCER_IDS, .node = x->node, .next_producer_id = x->next_producer_id};
     if (!rc)
@@ -212,7 +265,7 @@ static int copy_topic(struct export *x, const struct topic_info *t, struct err *
              *from = NULL;
         rc = name && to ? kafka_find_partition(x->logs, x->logs_count, name, &from, e) : err_nomem(e);
         if (!rc && from) /* else never written to: Kafka makes it */
-            rc = kafka_copy_partition(from, to, &x->r->bytes, e);
+            rc = kafka_copy_partition(from, to, NULL, &x->r->bytes, e);
         mem_free(from);
         mem_free(to);
         mem_free(name);
@@ -305,6 +358,11 @@ int kafka_export(const struct kafka_export_options *o, struct kafka_copy_report 
         rc = write_all(&x, e);
     if (x.topics)
         topic_infos_free(x.topics, x.count);
+    for (size_t i = 0; i < x.group_count; i++) {
+        topic_config_free(x.groups[i].config, x.groups[i].config_count);
+        mem_free(x.groups[i].name);
+    }
+    mem_free(x.groups);
     for (size_t i = 0; i < x.logs_count; i++)
         mem_free((char *)(uintptr_t)x.logs[i]);
     mem_free(x.logs);

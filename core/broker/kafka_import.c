@@ -2,6 +2,7 @@
  * kafka_import: see kafka_dir.h. First everything is read and checked, then copied; meta.properties comes last, so that a
  * directory that is not complete is not taken for one.
  */
+#include "broker/broker_config.h"
 #include "broker/kafka_dir.h"
 
 #include <inttypes.h>
@@ -12,6 +13,7 @@
 #include "base/mem.h"
 #include "broker/checkpoint.h"
 #include "broker/data_dir.h"
+#include "broker/group_config.h"
 #include "broker/meta_image.h"
 #include "broker/store.h"
 #include "storage/checkpoint.h"
@@ -27,10 +29,12 @@ struct import {
     struct uuid directory; /* of the new directory */
     char *cluster;
     char *logs;
-    bool clean;         /* every one of the directories */
-    uint64_t findings;  /* that forbid it */
-    struct map *points; /* "<topic>-<partition>" -> int64_t, owned: recovery points */
-    const char *where;  /* the directory at hand */
+    bool clean;              /* every one of the directories */
+    uint64_t findings;       /* that forbid it */
+    struct map *points;      /* "<topic>-<partition>" -> int64_t, owned: recovery points */
+    struct map *bad_indexes; /* paths; the values mean nothing */
+    struct map *gaps;        /* likewise, of those in which offsets are missing: behind the last of them */
+    const char *where;       /* the directory at hand */
 };
 
 /* ---- reading the broker's metadata ---- */
@@ -117,6 +121,15 @@ static int read_identity(struct import *x, const char *dir, struct err *e)
     return ERR_OK;
 }
 
+static int put_offset(struct map *m, const char *name, int64_t offset, struct err *e)
+{
+    int64_t *value = mem_dup(&offset, sizeof offset);
+    int rc = value ? map_put(m, name, strlen(name), value, e) : err_nomem(e);
+    if (rc)
+        mem_free(value);
+    return rc;
+}
+
 static int read_points(struct import *x, const char *dir, struct err *e)
 {
     struct offset_entry *list;
@@ -132,10 +145,7 @@ static int read_points(struct import *x, const char *dir, struct err *e)
     }
     for (size_t i = 0; i < n && !rc; i++) {
         char *key = mem_printf("%s-%d", list[i].topic, list[i].partition);
-        int64_t *point = mem_dup(&list[i].offset, sizeof list[i].offset);
-        rc = key && point ? map_put(x->points, key, strlen(key), point, e) : err_nomem(e);
-        if (rc)
-            mem_free(point);
+        rc = key ? put_offset(x->points, key, list[i].offset, e) : err_nomem(e);
         mem_free(key);
     }
     offset_file_free(list, n);
@@ -189,7 +199,11 @@ static int each_partition(struct import *x, partition_fn *fn, struct err *e)
 static int see_finding(void *arg, const struct check_finding *f, struct err *e)
 {
     struct import *x = arg;
-    /* Indexes and snapshots are checked again, and made anew, when the log is opened. */
+    /* As Kafka before it appended batch by batch wrote them: its entries mean more than one batch. They are made anew. */
+    if ((f->kind == CHECK_BAD_INDEX || f->kind == CHECK_BAD_TIME_INDEX) &&
+        !map_get(x->bad_indexes, f->path, strlen(f->path)))
+        return map_put(x->bad_indexes, f->path, strlen(f->path), x, e);
+    /* Snapshots, and the index of transactions, are checked again, and made anew, when the log is opened. */
     if (check_kind_severity(f->kind) != CHECK_ERROR || f->kind == CHECK_BAD_TXN_INDEX)
         return ERR_OK;
     x->findings++;
@@ -217,6 +231,8 @@ static int check_one(struct import *x, const struct meta_topic *t, const char *n
     int rc = check_partition(&c, &args, &result, e);
     x->r->partitions++;
     x->r->records += result.records;
+    if (!rc && result.gaps_end > 0)
+        rc = put_offset(x->gaps, name, result.gaps_end, e);
     return rc;
 }
 
@@ -225,7 +241,13 @@ static int copy_one(struct import *x, const struct meta_topic *t, const char *na
 {
     (void)t;
     char *to = mem_printf("%s/%s", x->logs, name);
-    int rc = to ? kafka_copy_partition(dir, to, &x->r->bytes, e) : err_nomem(e);
+    const int64_t *gaps_end = map_get(x->gaps, name, strlen(name));
+    int rc = to ? kafka_copy_partition(dir, to, x->bad_indexes, &x->r->bytes, e) : err_nomem(e);
+    if (!rc && gaps_end) { /* also of what is compacted no more: later checks ask for nothing there */
+        char *path = mem_printf("%s/" COMPACTED_FILE, to);
+        rc = path ? compacted_file_write(path, *gaps_end, e) : err_nomem(e);
+        mem_free(path);
+    }
     mem_free(to);
     return rc;
 }
@@ -260,13 +282,80 @@ static int put_topic(struct import *x, struct kafka_records *w, const struct met
     struct meta_record r = {.kind = META_TOPIC, .topic_id = t->id, .name = text_of(t->name)};
     int rc = kafka_records_put(w, &r, e);
     for (int32_t i = 0; i < t->partitions && !rc; i++) {
-        struct meta_record p = {
-            .kind = META_PARTITION, .topic_id = t->id, .partition = i, .directory = x->directory};
+        struct meta_record p = {.kind = META_PARTITION,
+                                .topic_id = t->id,
+                                .partition = i,
+                                .node = META_NODE,
+                                .directory = x->directory};
         rc = kafka_records_put(w, &p, e);
     }
     for (size_t i = 0; i < t->config_count && !rc; i++)
         rc = put_setting(x, w, t, &t->config[i], e);
     x->r->topics++;
+    return rc;
+}
+
+/* Likewise. */
+static int put_group(struct import *x, struct kafka_records *w, const struct meta_group *g, struct err *e)
+{
+    int rc = ERR_OK;
+    struct err why;
+    for (size_t i = 0; i < g->config_count && !rc; i++) {
+        const struct topic_config_entry *c = &g->config[i];
+        struct meta_record r = meta_config_record(META_RESOURCE_GROUP, g->name, c);
+        if (!c->value)
+            continue;
+        if (group_config_check(c->name, c->value, &why))
+            rc = kafka_tell(x->o->note, x->o->arg, e, "group %s: %s=%s is left out: %s", g->name, c->name,
+                            c->value, why.text);
+        else
+            rc = kafka_records_put(w, &r, e);
+    }
+    return rc;
+}
+
+/* Would a default of ours delete its records by age? */
+static bool keeps_by_default(const struct meta_topic *t)
+{
+    for (size_t i = 0; i < t->config_count; i++) {
+        const struct topic_config_entry *c = &t->config[i];
+        if (c->value && (strcmp(c->name, "retention.ms") == 0 ||
+                         (strcmp(c->name, "cleanup.policy") == 0 && !strstr(c->value, "delete"))))
+            return false;
+    }
+    return !topic_is_internal(t->name);
+}
+
+/* Kafka has passwords there as they are; a name that nobody knows may be that of somebody's secret. */
+static bool may_be_shown(const char *name)
+{
+    const struct broker_config_def *d = broker_config_find(name);
+    return d ? d->type != CONFIG_PASSWORD : topic_config_of_hub(name) != NULL;
+}
+
+/* What Kafka's topics had from their brokers: it does not come over, and some of it deletes records, and offsets. */
+static int tell_defaults(struct import *x, struct err *e)
+{
+    size_t pos = 0, len, topics = 0;
+    const void *key;
+    void *value;
+    int rc = ERR_OK;
+    while (map_next(x->image.by_id, &pos, &key, &len, &value))
+        topics += keeps_by_default(value);
+    for (size_t i = 0; i < x->image.broker_count && !rc; i++) {
+        const struct topic_config_entry *c = &x->image.brokers[i];
+        if (c->value)
+            rc = kafka_tell(x->o->note, x->o->arg, e,
+                            "%s=%s of Kafka's brokers is left out: what of it is to hold here goes under hub",
+                            c->name, may_be_shown(c->name) ? c->value : "[hidden]");
+    }
+    if (!rc && topics > 0)
+        rc = kafka_tell(
+            x->o->note, x->o->arg, e,
+            "%zu topics have no retention.ms of their own: the hub's default, a week, will delete what is "
+            "older; set log.retention.ms, and offsets.retention.minutes, under hub before the first start "
+            "if Kafka's were longer",
+            topics);
     return rc;
 }
 
@@ -279,7 +368,11 @@ static int put_topics(struct import *x, struct buf *out, struct err *e)
     int rc = kafka_records_begin(&w, e);
     while (!rc && map_next(x->image.by_id, &pos, &key, &len, &value))
         rc = put_topic(x, &w, value, e);
-    struct meta_record ids = {.kind = META_PRODUCER_IDS, .next_producer_id = x->image.next_producer_id};
+    pos = 0;
+    while (!rc && map_next(x->image.groups, &pos, &key, &len, &value))
+        rc = put_group(x, &w, value, e);
+    struct meta_record ids = {
+        .kind = META_PRODUCER_IDS, .node = META_NODE, .next_producer_id = x->image.next_producer_id};
     if (!rc && x->image.next_producer_id > 0)
         rc = kafka_records_put(&w, &ids, e);
     return kafka_records_end(&w, rc, e);
@@ -382,6 +475,8 @@ static int write_all(struct import *x, struct err *e)
         rc = write_metadata(x, e);
     if (!rc)
         rc = write_checkpoints(x, e);
+    if (!rc)
+        rc = tell_defaults(x, e);
     return rc ? rc : write_identity(x, e);
 }
 
@@ -391,7 +486,9 @@ int kafka_import(const struct kafka_import_options *o, struct kafka_copy_report 
     *r = (struct kafka_copy_report){0};
     x.logs = mem_printf("%s/logs", o->data_dir);
     x.points = map_new();
-    int rc = x.logs && x.points ? meta_image_init(&x.image, e) : err_nomem(e);
+    x.gaps = map_new();
+    x.bad_indexes = map_new();
+    int rc = x.logs && x.points && x.gaps && x.bad_indexes ? meta_image_init(&x.image, e) : err_nomem(e);
     if (!rc)
         rc = read_source(&x, e);
     if (!rc)
@@ -399,6 +496,10 @@ int kafka_import(const struct kafka_import_options *o, struct kafka_copy_report 
     meta_image_free(&x.image);
     if (x.points)
         map_free(x.points, mem_free);
+    if (x.gaps)
+        map_free(x.gaps, mem_free);
+    if (x.bad_indexes)
+        map_free(x.bad_indexes, NULL);
     mem_free(x.cluster);
     mem_free(x.logs);
     return rc;

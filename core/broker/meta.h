@@ -20,6 +20,8 @@ enum meta_kind {
 };
 #define META_RESOURCE_TOPIC 2
 #define META_RESOURCE_BROKER 4
+#define META_RESOURCE_GROUP 32
+#define META_NODE 1 /* our node's id in our own records */
 
 /* One record, of which only the kind's own fields mean something. Text points into what was decoded. */
 struct meta_record {
@@ -27,13 +29,16 @@ struct meta_record {
     struct uuid topic_id;     /* TOPIC, PARTITION, REMOVE_TOPIC */
     struct text name;         /* TOPIC; CONFIG: the resource's */
     int32_t partition;        /* PARTITION */
-    int32_t node;             /* PARTITION, PRODUCER_IDS: written only; 0: ours, which is 1 */
+    int32_t node;             /* PARTITION: its leader; PRODUCER_IDS: written only */
+    int32_t leader_epoch;     /* PARTITION */
     struct uuid directory;    /* PARTITION: of its first replica; all zeros: none named */
     int8_t resource;          /* CONFIG */
     struct text key, value;   /* CONFIG; null value: removed */
     int64_t next_producer_id; /* PRODUCER_IDS */
 };
 
+/* What the setting of a resource is from now on; points into what is given. */
+struct meta_record meta_config_record(int8_t resource, const char *name, const struct topic_config_entry *c);
 /* Frame (version 1) and message in flexible encoding. Appends to `out`. */
 int meta_encode(struct buf *out, const struct meta_record *r, struct err *e);
 /* ERR_CORRUPT, ERR_TRUNCATED; unknown kinds are fine, of known ones versions that we cannot read are ERR_UNSUPPORTED. */

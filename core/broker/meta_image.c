@@ -18,8 +18,9 @@
 
 int meta_image_init(struct meta_image *m, struct err *e)
 {
-    *m = (struct meta_image){.by_id = map_new(), .by_name = map_new(), .removed = map_new()};
-    return m->by_id && m->by_name && m->removed ? ERR_OK : err_nomem(e);
+    *m = (struct meta_image){
+        .by_id = map_new(), .by_name = map_new(), .removed = map_new(), .groups = map_new()};
+    return m->by_id && m->by_name && m->removed && m->groups ? ERR_OK : err_nomem(e);
 }
 
 static void free_topic(void *topic)
@@ -32,8 +33,19 @@ static void free_topic(void *topic)
     mem_free(t);
 }
 
+static void free_group(void *group)
+{
+    struct meta_group *g = group;
+    topic_config_free(g->config, g->config_count);
+    mem_free(g->name);
+    mem_free(g);
+}
+
 void meta_image_free(struct meta_image *m)
 {
+    topic_config_free(m->brokers, m->broker_count);
+    if (m->groups)
+        map_free(m->groups, free_group);
     if (m->by_name)
         map_free(m->by_name, NULL);
     if (m->removed)
@@ -68,33 +80,63 @@ static int add_topic(struct meta_image *m, const struct meta_record *r, struct e
     return map_put(m->by_name, t->name, strlen(t->name), t, e);
 }
 
-static int set_config(struct meta_image *m, const struct meta_record *r, struct err *e)
+/* NULL: no memory. */
+static struct meta_group *group_of(struct meta_image *m, const struct meta_record *r, struct err *e)
 {
-    struct meta_topic *t =
-        r->resource == META_RESOURCE_TOPIC ? map_get(m->by_name, r->name.p, r->name.n) : NULL;
-    if (!t)
-        return ERR_OK;
+    struct meta_group *g = map_get(m->groups, r->name.p, r->name.n);
+    if (g)
+        return g;
+    if (!(g = mem_calloc(1, sizeof *g)) || !(g->name = mem_strndup(r->name.p, r->name.n))) {
+        mem_free(g);
+        err_nomem(e);
+        return NULL;
+    }
+    if (map_put(m->groups, r->name.p, r->name.n, g, e) == ERR_OK)
+        return g;
+    free_group(g);
+    return NULL;
+}
+
+static int set_entry(struct topic_config_entry **list, size_t *n, const struct meta_record *r, struct err *e)
+{
     size_t i = 0;
-    while (i < t->config_count &&
-           (strlen(t->config[i].name) != r->key.n || memcmp(t->config[i].name, r->key.p, r->key.n) != 0))
+    while (i < *n &&
+           (strlen((*list)[i].name) != r->key.n || memcmp((*list)[i].name, r->key.p, r->key.n) != 0))
         i++;
     char *value = r->value.p ? mem_strndup(r->value.p, r->value.n) : NULL;
     if (r->value.p && !value)
         return err_nomem(e);
-    if (i < t->config_count) {
-        mem_free((char *)(uintptr_t)t->config[i].value);
-        t->config[i].value = value;
+    if (i < *n) {
+        mem_free((char *)(uintptr_t)(*list)[i].value);
+        (*list)[i].value = value;
         return ERR_OK;
     }
-    struct topic_config_entry *config = mem_realloc_array(t->config, i + 1, sizeof *config);
+    struct topic_config_entry *config = mem_realloc_array(*list, i + 1, sizeof *config);
     char *name = config ? mem_strndup(r->key.p, r->key.n) : NULL;
-    t->config = config ? config : t->config;
+    *list = config ? config : *list;
     if (!name) {
         mem_free(value);
         return err_nomem(e);
     }
-    t->config[t->config_count++] = (struct topic_config_entry){name, value};
+    (*list)[(*n)++] = (struct topic_config_entry){name, value};
     return ERR_OK;
+}
+
+static int set_config(struct meta_image *m, const struct meta_record *r, struct err *e)
+{
+    if (r->resource == META_RESOURCE_GROUP) {
+        if (r->name.n == 0 || memchr(r->name.p, 0, r->name.n)) /* it would be taken for another group's */
+            return ERR_OK;
+        struct meta_group *g = group_of(m, r, e);
+        return g ? set_entry(&g->config, &g->config_count, r, e) : e->code;
+    }
+    if (r->resource == META_RESOURCE_BROKER && !r->value.p && r->name.n > 0)
+        return ERR_OK; /* that one node has none of its own any more says nothing of the others */
+    if (r->resource == META_RESOURCE_BROKER)
+        return set_entry(&m->brokers, &m->broker_count, r, e);
+    struct meta_topic *t =
+        r->resource == META_RESOURCE_TOPIC ? map_get(m->by_name, r->name.p, r->name.n) : NULL;
+    return t ? set_entry(&t->config, &t->config_count, r, e) : ERR_OK;
 }
 
 static int remove_topic(struct meta_image *m, const struct meta_record *r, struct err *e)

@@ -16,10 +16,20 @@ struct meta_topic {
     size_t config_count;
 };
 
+struct meta_group {
+    char *name;
+    struct topic_config_entry *config; /* what was set; NULL values: removed */
+    size_t config_count;
+};
+
 struct meta_image {
     struct map *by_id;   /* 16 bytes -> struct meta_topic, owned */
     struct map *by_name; /* name -> the same */
     struct map *removed; /* ids of topics that were removed; the values mean nothing */
+    struct map *groups;  /* name -> struct meta_group, owned: of which settings were ever told */
+    struct topic_config_entry
+        *brokers; /* what was set of brokers, of one or by default; NULL values: removed */
+    size_t broker_count;
     int64_t next_producer_id;
     uint64_t records;
 };

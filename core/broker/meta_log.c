@@ -1,6 +1,6 @@
 /*
- * meta_log: __cluster_metadata-0: replay into the topic table at start, append and sync of every change. Changes come
- * one at a time (the admin lock).
+ * meta_log: __cluster_metadata-0: replay into the tables of topics and settings at start, append and sync of every change.
+ * Changes come one at a time (the admin lock).
  */
 #include <string.h>
 
@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "broker/checkpoint.h"
 #include "broker/defaults.h"
+#include "broker/group_config.h"
 #include "broker/meta.h"
 #include "broker/store.h"
 #include "broker/walk.h"
@@ -66,8 +67,10 @@ static int replay_config(struct broker *b, const struct meta_record *r, struct e
 {
     char *name = text_dup(r->name), *key = text_dup(r->key), *value = r->value.p ? text_dup(r->value) : NULL;
     int rc = name && key && (value || !r->value.p) ? ERR_OK : err_nomem(e);
-    if (!rc && r->resource == META_RESOURCE_BROKER && r->name.n == 0)
-        rc = defaults_replay(&b->defaults, key, value, e);
+    if (!rc && r->resource == META_RESOURCE_BROKER)
+        rc = defaults_replay(&b->defaults, name, key, value, e);
+    if (!rc && r->resource == META_RESOURCE_GROUP)
+        rc = group_config_replay(b->group_configs, name, key, value, e);
     struct topic *t = rc || r->resource != META_RESOURCE_TOPIC ? NULL : topics_by_name(&b->topics, name);
     if (t) {
         struct topic_config_entry change = {key, value}, *merged;
@@ -290,6 +293,7 @@ int meta_producer_id(struct broker *b, int64_t *id, struct err *e)
     pthread_mutex_lock(&b->admin);
     if (b->next_producer_id == b->producer_id_limit) {
         struct meta_record r = {.kind = META_PRODUCER_IDS,
+                                .node = META_NODE,
                                 .next_producer_id = b->next_producer_id + PRODUCER_ID_BLOCK};
         rc = meta_append(b, &r, 1, e);
         if (!rc)

@@ -6,7 +6,7 @@
 
 #include "broker/meta.h"
 
-enum { FRAME_VERSION = 1, NODE_ID = 1, PARTITION_VERSION = 1 };
+enum { FRAME_VERSION = 1, PARTITION_VERSION = 1 };
 
 static int put_uuid(struct buf *out, const struct uuid *u, struct err *e)
 {
@@ -30,16 +30,11 @@ static int put_frame(struct buf *out, int kind, int version, struct err *e)
     return buf_uvarint(out, (uint64_t)version, e);
 }
 
-static int32_t node_of(const struct meta_record *r)
-{
-    return r->node ? r->node : NODE_ID;
-}
-
 static int put_node(struct buf *out, const struct meta_record *r,
                     struct err *e) /* an array of the one node */
 {
     int rc = buf_uvarint(out, 2, e);
-    return rc ? rc : buf_i32(out, node_of(r), e);
+    return rc ? rc : buf_i32(out, r->node, e);
 }
 
 static int put_partition(struct buf *out, const struct meta_record *r, struct err *e)
@@ -48,7 +43,8 @@ static int put_partition(struct buf *out, const struct meta_record *r, struct er
     if ((rc = buf_i32(out, r->partition, e)) || (rc = put_uuid(out, &r->topic_id, e)) ||
         (rc = put_node(out, r, e)) || (rc = put_node(out, r, e)) || (rc = buf_uvarint(out, 1, e)) ||
         (rc = buf_uvarint(out, 1, e)) || /* removing, adding */
-        (rc = buf_i32(out, node_of(r), e)) || (rc = buf_i32(out, 0, e)) || (rc = buf_i32(out, 0, e)) ||
+        (rc = buf_i32(out, r->node, e)) || (rc = buf_i32(out, r->leader_epoch, e)) ||
+        (rc = buf_i32(out, 0, e)) || /* the partition's epoch */
         (rc = buf_uvarint(out, 2, e)))
         return rc;
     return put_uuid(out, &r->directory, e);
@@ -61,6 +57,15 @@ static int put_config(struct buf *out, const struct meta_record *r, struct err *
         (rc = text_put_compact(out, r->key, e)))
         return rc;
     return text_put_compact(out, r->value, e);
+}
+
+struct meta_record meta_config_record(int8_t resource, const char *name, const struct topic_config_entry *c)
+{
+    return (struct meta_record){.kind = META_CONFIG,
+                                .resource = resource,
+                                .name = text_of(name),
+                                .key = text_of(c->name),
+                                .value = text_of(c->value)};
 }
 
 int meta_encode(struct buf *out, const struct meta_record *r, struct err *e)
@@ -83,7 +88,7 @@ int meta_encode(struct buf *out, const struct meta_record *r, struct err *e)
         rc = put_uuid(out, &r->topic_id, e);
         break;
     case META_PRODUCER_IDS:
-        rc = buf_i32(out, node_of(r), e);
+        rc = buf_i32(out, r->node, e);
         rc = rc ? rc : buf_i64(out, 0, e);
         rc = rc ? rc : buf_i64(out, r->next_producer_id, e);
         break;
@@ -132,7 +137,7 @@ static int skip_array(struct slice *s, size_t size, const uint8_t **first, struc
     return rc;
 }
 
-/* Of a partition only id, topic and directory matter on a single node; the nodes of its replicas are passed over. */
+/* The nodes of a partition's replicas are passed over: there is one. */
 static int get_partition(struct slice *s, uint64_t version, struct meta_record *r, struct err *e)
 {
     const uint8_t *directory = NULL;
@@ -145,9 +150,9 @@ static int get_partition(struct slice *s, uint64_t version, struct meta_record *
     for (int i = 0; i < 4; i++) /* replicas, in sync, removing, adding */
         if ((rc = skip_array(s, sizeof(int32_t), NULL, e)))
             return rc;
-    for (int i = 0; i < 3; i++) /* leader, its epoch, the partition's */
-        if ((rc = slice_i32(s, &ignored, e)))
-            return rc;
+    if ((rc = slice_i32(s, &r->node, e)) || (rc = slice_i32(s, &r->leader_epoch, e)) ||
+        (rc = slice_i32(s, &ignored, e))) /* the partition's epoch */
+        return rc;
     if (version > 0)
         rc = skip_array(s, sizeof r->directory.b, &directory, e);
     if (!rc && directory)

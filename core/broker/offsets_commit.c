@@ -14,12 +14,10 @@ enum { COMMIT_BATCH_MAX = 8 << 20 };
 static int check_offset(struct broker *b, const struct group_offset *g, struct err *e)
 {
     struct partition *p;
-    if (g->offset < -1)
-        return err_set(e, ERR_INVALID, "offset %lld cannot be committed", (long long)g->offset);
     if (g->metadata && strlen(g->metadata) > OFFSET_METADATA_MAX)
         return err_set(e, ERR_OFFSET_METADATA_TOO_LARGE,
                        "metadata of a committed offset has at most %d bytes", OFFSET_METADATA_MAX);
-    if (g->offset == -1)
+    if (g->offset == OFFSET_DELETED)
         return ERR_OK;
     int rc = topic_acquire(b, g->topic, g->partition, &p, e);
     if (!rc)
@@ -36,8 +34,13 @@ static int prepare_one(struct broker *b, const char *group, const struct group_o
         return rc;
     if (g->metadata && *g->metadata && !(metadata = mem_strdup(g->metadata)))
         return err_nomem(e);
-    return offsets_change_new(b->offsets, text_of(group), text_of(g->topic), g->partition, g->offset,
-                              g->leader_epoch, now, metadata, out, e);
+    struct offset_value v = {
+        .offset = g->offset,
+        .leader_epoch = g->leader_epoch,
+        .commit_ms = now,
+        .expire_ms = g->retention_ms > 0 && g->retention_ms < INT64_MAX - now ? now + g->retention_ms : -1};
+    return offsets_change_new(b->offsets, text_of(group), text_of(g->topic), g->partition, &v, metadata, out,
+                              e);
 }
 
 int offsets_prepare(struct broker *b, const char *group, const struct group_offset *offsets, size_t n,
@@ -45,8 +48,9 @@ int offsets_prepare(struct broker *b, const char *group, const struct group_offs
 {
     struct offset_change *first = NULL, **last = &first;
     int64_t now = clock_wall_ms();
-    if (!group || !*group || strlen(group) > INT16_MAX)
-        return err_set(e, ERR_INVALID_GROUP, "a group's name is not empty and at most %d bytes", INT16_MAX);
+    int checked = offsets_check_group(group, e);
+    if (checked)
+        return checked;
     for (size_t i = 0; i < n; i++) {
         int rc = prepare_one(b, group, &offsets[i], now, last, e);
         if (rc) {
@@ -59,18 +63,40 @@ int offsets_prepare(struct broker *b, const char *group, const struct group_offs
     return ERR_OK;
 }
 
+static int encode_offset(const struct offset_change *c, struct buf *key, struct buf *value, struct err *e)
+{
+    struct offset_value v = {.offset = c->offset,
+                             .leader_epoch = c->leader_epoch,
+                             .metadata = text_of(c->metadata),
+                             .commit_ms = c->commit_ms,
+                             .expire_ms = c->expire_ms};
+    int rc = group_key_offset(key, text_of(c->group->name), text_of(c->entry->topic), c->entry->partition, e);
+    return rc || c->offset == OFFSET_DELETED ? rc : offset_value_encode(value, &v, e);
+}
+
+/*
+ * As Kafka writes it of a group of consumers that nobody is a member of; in use, it has no time. What members of Kafka's clients left
+ * behind, the generation, stays.
+ */
+static int encode_group(const struct offset_change *c, struct buf *key, struct buf *value, struct err *e)
+{
+    struct group_value v = {.protocol_type = text_of(c->metadata && *c->metadata ? c->metadata : "consumer"),
+                            .generation = c->generation,
+                            .state_ms = c->commit_ms};
+    int rc = group_key_group(key, text_of(c->group->name), e);
+    return rc || c->offset == OFFSET_DELETED ? rc : group_value_encode(value, &v, e);
+}
+
 static int add_change(struct batch_builder *builder, const struct offset_change *c, struct buf *key,
                       struct buf *value, struct err *e)
 {
-    struct offset_value v = {c->offset, c->leader_epoch, text_of(c->metadata), c->commit_ms};
     buf_reset(key);
     buf_reset(value);
-    int rc = group_key_offset(key, text_of(c->group->name), text_of(c->entry->topic), c->entry->partition, e);
-    if (!rc && c->offset >= 0)
-        rc = offset_value_encode(value, &v, e);
+    int rc = c->entry ? encode_offset(c, key, value, e) : encode_group(c, key, value, e);
     if (!rc)
-        rc = batch_builder_add(builder, c->commit_ms, key->data, key->len,
-                               c->offset >= 0 ? value->data : NULL, value->len, NULL, 0, e);
+        rc = batch_builder_add(builder, c->commit_ms >= 0 ? c->commit_ms : clock_wall_ms(), key->data,
+                               key->len, c->offset != OFFSET_DELETED ? value->data : NULL, value->len, NULL,
+                               0, e);
     return rc;
 }
 
@@ -122,7 +148,7 @@ static int append_and_wait(struct broker *b, struct partition *p, uint8_t *data,
     commit_wait_init(&c.wait);
     c.wait.before = take_effect;
     size_t room = append_prepare(&c.append, p, data, bytes, LOG_FROM_COORDINATOR);
-    int rc = disk_reserve(p->disk, room, e);
+    int rc = disk_reserve(p->disk, room, COMMIT_COORDINATOR, e);
     if (!rc)
         rc = group_append(b, &c.append, 1, room, &c.wait.op, e);
     if (rc) {
@@ -142,9 +168,7 @@ static int append_and_wait(struct broker *b, struct partition *p, uint8_t *data,
     return rc;
 }
 
-/* Takes the changes over. `group_gone`: also the tombstone of the group itself. */
-static int commit_changes(struct broker *b, const char *group, struct offset_change *changes, bool group_gone,
-                          struct err *e)
+int offsets_commit_changes(struct broker *b, const char *group, struct offset_change *changes, struct err *e)
 {
     struct batch_options o = {
         .codec = CODEC_NONE, .level = CODEC_LEVEL_DEFAULT, .max_bytes = COMMIT_BATCH_MAX};
@@ -153,14 +177,6 @@ static int commit_changes(struct broker *b, const char *group, struct offset_cha
     size_t bytes;
     struct batch_builder *builder = batch_builder_new(&o, e);
     int rc = builder ? offsets_build(builder, changes, e) : e->code;
-    if (!rc && group_gone) {
-        struct buf key;
-        buf_init(&key, 64 << 10);
-        rc = group_key_group(&key, text_of(group), e);
-        if (!rc)
-            rc = batch_builder_add(builder, clock_wall_ms(), key.data, key.len, NULL, 0, NULL, 0, e);
-        buf_free(&key);
-    }
     if (!rc)
         rc = batch_builder_finish(builder, &BATCH_NO_PRODUCER, &data, &bytes, e);
     if (!rc)
@@ -180,12 +196,28 @@ int broker_commit_offsets(struct broker *b, const char *group, const struct grou
     int rc = offsets_prepare(b, group, offsets, n, &changes, e);
     if (rc || n == 0)
         return rc;
-    return commit_changes(b, group, changes, false, e);
+    return offsets_commit_changes(b, group, changes, e);
 }
 
 /* ---- deletion ------------------------------------------------------------------------------------------------------- */
 
 typedef bool choose_fn(struct broker *b, const char *topic, const char *arg);
+
+/* Behind the others. */
+static int add_group_tombstone(struct broker *b, const char *group, struct offset_change *changes,
+                               struct err *e)
+{
+    struct offsets *o = b->offsets;
+    pthread_mutex_lock(&o->lock);
+    struct group *g = offsets_group_get(o, text_of(group), e);
+    struct offset_change *c = g ? offsets_change_of(g, NULL, e) : NULL;
+    pthread_mutex_unlock(&o->lock);
+    while (c && changes->next)
+        changes = changes->next;
+    if (c)
+        changes->next = c;
+    return c ? ERR_OK : e->code;
+}
 
 /* Tombstones for those of a group's offsets that are chosen, and with `choose` NULL for all and the group. */
 static int tombstones(struct broker *b, const struct group_info *g, choose_fn *choose, const char *arg,
@@ -200,12 +232,14 @@ static int tombstones(struct broker *b, const struct group_info *g, choose_fn *c
             continue;
         gone[n] = g->offsets[i];
         gone[n].metadata = NULL;
-        gone[n++].offset = -1;
+        gone[n++].offset = OFFSET_DELETED;
     }
     struct offset_change *changes;
     int rc = n ? offsets_prepare(b, g->group, gone, n, &changes, e) : ERR_OK;
+    if (!rc && n && !choose && (rc = add_group_tombstone(b, g->group, changes, e)))
+        offsets_drop(b, changes);
     if (!rc && n)
-        rc = commit_changes(b, g->group, changes, !choose, e);
+        rc = offsets_commit_changes(b, g->group, changes, e);
     mem_free(gone);
     return rc;
 }
@@ -218,6 +252,27 @@ int broker_delete_group(struct broker *b, const char *group, struct err *e)
         return rc;
     rc = tombstones(b, &g, NULL, NULL, e);
     group_info_free(&g);
+    return rc;
+}
+
+int broker_delete_offsets(struct broker *b, const char *group, const struct group_offset *offsets, size_t n,
+                          struct err *e)
+{
+    struct group_offset *gone = mem_calloc(n + 1, sizeof *gone);
+    size_t count = 0;
+    int rc = gone ? ERR_OK : err_nomem(e);
+    for (size_t i = 0; !rc && i < n; i++) {
+        int64_t offset;
+        rc = broker_fetch_offset(b, group, offsets[i].topic, offsets[i].partition, &offset, e);
+        if (!rc && offset != OFFSET_DELETED)
+            gone[count++] = (struct group_offset){.topic = offsets[i].topic,
+                                                  .partition = offsets[i].partition,
+                                                  .offset = -1,
+                                                  .leader_epoch = -1};
+    }
+    if (!rc)
+        rc = broker_commit_offsets(b, group, gone, count, e);
+    mem_free(gone);
     return rc;
 }
 

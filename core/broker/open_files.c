@@ -108,10 +108,15 @@ static void evict(struct broker *b, int target)
     partitions_release(&b->topics, list, n);
 }
 
+bool open_files_short(struct broker *b)
+{
+    return atomic_load_explicit(&b->files.count, memory_order_relaxed) >= b->files.max;
+}
+
 void open_files_make_room(struct broker *b)
 {
     struct open_files *f = &b->files;
-    if (atomic_load_explicit(&f->count, memory_order_relaxed) < f->max)
+    if (!open_files_short(b))
         return;
     pthread_mutex_lock(&f->evict);
     if (atomic_load(&f->count) >= f->max) /* else somebody made room meanwhile */

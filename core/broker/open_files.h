@@ -18,6 +18,7 @@ void open_files_used(struct broker *b, struct partition *p);
  * the longest time are closed, which may wait for syncs. Nothing is promised where readers hold all of them.
  */
 void open_files_make_room(struct broker *b);
+bool open_files_short(struct broker *b); /* whether that may have to close some */
 /* After ERR_FILES, which others' files may have brought about: upkeep closes more than the bound asks for. Any thread. */
 void open_files_relieve(struct broker *b);
 

@@ -12,6 +12,7 @@
 #include "broker/open_files.h"
 #include "broker/store.h"
 #include "broker/waiter.h"
+#include "storage/checkpoint.h"
 
 struct log *partition_log(struct partition *p)
 {
@@ -71,16 +72,57 @@ static int open_log(struct broker *b, struct partition *p, const char *dir, cons
         .clean = p->clean || !p->exists,
         .durable_end = durable_end(p, s->synced),
         .open_files = &b->files.count,
+        .parent = &p->disk->names,
+        .page_cache = &b->page_cache,
     };
     int rc = log_open(log, &args, &report, e);
+    if (rc && !p->exists) {
+        p->exists = io_exists(dir); /* its name is not synced, which the next opening must see to */
+        p->clean = false;
+    }
     if (rc)
         return err_wrap(e, "partition %s", name);
     b->recovered_bytes += (uint64_t)report.scanned_bytes;
     b->cut_bytes += (uint64_t)report.cut_bytes;
     log_set_high_watermark(*log, log_end_offset(*log));
+    int32_t epoch = log_latest_epoch(*log);
+    atomic_store(&p->epoch, epoch > 0 ? epoch : 0);
     p->exists = true;
     p->clean = false;
     return ERR_OK;
+}
+
+int partition_epoch(struct partition *p, int32_t *epoch, struct err *e)
+{
+    *epoch = atomic_load(&p->epoch);
+    if (*epoch >= 0)
+        return ERR_OK;
+    struct epoch_entry *list = NULL;
+    size_t n = 0;
+    int rc = ERR_OK;
+    pthread_mutex_lock(&p->lock);
+    if (p->exists && !partition_log(p) && !p->disk->missing) {
+        char *dir = partition_dir(p), *path = dir ? mem_printf("%s/%s", dir, EPOCH_FILE) : NULL;
+        rc = path ? epoch_file_read(path, &list, &n, e) : err_nomem(e);
+        mem_free(path);
+        mem_free(dir);
+    }
+    if (rc == ERR_OK && atomic_load(&p->epoch) < 0) {
+        int32_t last = n > 0 ? list[n - 1].epoch : 0;
+        atomic_store(&p->epoch, last > 0 ? last : 0);
+    }
+    *epoch = atomic_load(&p->epoch);
+    pthread_mutex_unlock(&p->lock);
+    mem_free(list);
+    return rc;
+}
+
+/* What an earlier opening could not sync it cannot be asked for again: it is read, and nothing is built on it before a restart. */
+static void take_out_of_service(struct log *log)
+{
+    struct err why;
+    err_set(&why, ERR_IO, "a sync failed when it was to be opened before");
+    log_fail(log, &why);
 }
 
 int partition_open_locked(struct broker *b, struct partition *p, bool create, struct log **log, struct err *e)
@@ -97,10 +139,15 @@ int partition_open_locked(struct broker *b, struct partition *p, bool create, st
     mem_free(dir);
     if (!rc) {
         p->failed = false;
+        if (p->sync_failed)
+            take_out_of_service(*log);
         atomic_store_explicit(&p->log, *log, memory_order_release);
-    } else if (!p->failed) {
+    } else {
+        disk_suspect_read(p->disk, NULL, e);
+        p->sync_failed |= e->fatal;
+        if (!p->failed)
+            diag_error("broker", "%s", e->text);
         p->failed = true;
-        diag_error("broker", "%s", e->text);
     }
     return rc;
 }

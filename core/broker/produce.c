@@ -8,11 +8,14 @@
 #include "broker/admit.h"
 #include "broker/group.h"
 #include "broker/open_files.h"
+#include "broker/quota.h"
 #include "broker/store.h"
 #include "broker/txn.h"
 
 /* A request is cut into appends of about this much. */
 enum { PIECE_BYTES = 4 << 20 };
+/* Larger ones keep who appends for so long that an event loop should not be it; packed ones are inflated to be looked at. */
+enum { SHORT_BYTES = 2 << 20, SHORT_PACKED_BYTES = 256 << 10 };
 
 struct produce_op {
     struct commit_wait wait; /* first; of an asynchronous one only its op is used */
@@ -21,7 +24,8 @@ struct produce_op {
     struct produce_request *requests;
     size_t n;
     struct append *appends;
-    size_t used; /* appends made */
+    size_t used;   /* appends made */
+    size_t *rooms; /* broker_produce_try: reserved already, for each request; 0: nothing, or it is used */
 };
 
 /* What became of the appends, in their requests; answers the first error. */
@@ -40,6 +44,7 @@ static const struct err *settle(struct produce_op *op)
 
 static void op_free(struct produce_op *op)
 {
+    mem_free(op->rooms);
     mem_free(op->appends);
     mem_free(op);
 }
@@ -64,6 +69,16 @@ struct content {
     int16_t epoch;
 };
 
+/* What its sender wrote wrong is an invalid record: sending it again, as "corrupt" tells a client to, does not help. */
+static int decode_header(const uint8_t *batch, size_t n, struct batch_header *h, struct err *e)
+{
+    int rc = batch_header_decode(batch, n, h, e);
+    if (rc != ERR_CORRUPT)
+        return rc;
+    return e->code = (batch[22] & BATCH_CODEC_MASK) >= CODEC_COUNT ? ERR_UNSUPPORTED_COMPRESSION
+                                                                   : ERR_INVALID_RECORD;
+}
+
 static int check_content(const struct produce_request *r, struct content *c, struct err *e)
 {
     c->producer_id = -1;
@@ -71,11 +86,14 @@ static int check_content(const struct produce_request *r, struct content *c, str
         return err_set(e, ERR_INVALID_RECORD, "nothing to append");
     for (size_t at = 0; at < r->bytes; c->batches++) {
         struct batch_header h;
-        int rc = batch_header_decode((uint8_t *)r->data + at, r->bytes - at, &h, e);
+        int rc = decode_header((uint8_t *)r->data + at, r->bytes - at, &h, e);
         if (rc)
             return rc;
         if (batch_size(&h) > r->bytes - at)
             return err_set(e, ERR_TRUNCATED, "a batch of %zu bytes in %zu", batch_size(&h), r->bytes - at);
+        if (h.base_offset != 0 && !r->built_here)
+            return err_set(e, ERR_INVALID_RECORD, "a producer's batch begins with offset 0, not %lld",
+                           (long long)h.base_offset);
         if (h.attributes & BATCH_CONTROL)
             return err_set(e, ERR_INVALID_RECORD, "control batches are the coordinator's to write");
         if (h.attributes & BATCH_TRANSACTIONAL) {
@@ -118,20 +136,34 @@ static enum log_origin origin_of(const struct produce_request *r, const struct p
 
 /* ---- one request ------------------------------------------------------------------------------------------------- */
 
+/*
+ * A producer sends several batches ahead. When one was refused for want of room those behind it have a gap before them: they are refused for
+ * the same reason, as by Kafka, whose directory is offline then. librdkafka would take the gap for a broker that lost records, and give up.
+ */
+static int gap_of_full_disk(struct disk *d, struct err *e)
+{
+    return atomic_load(&d->full)
+               ? err_set(e, ERR_NO_SPACE, "%s is full: a batch before this one was refused", d->dir)
+               : e->code;
+}
+
 /* The transaction, if there is one, is held while its batch goes into the log, so that it cannot end meanwhile. */
 static int append_piece(struct broker *b, struct append *a, const struct content *c,
                         struct produce_request *r, size_t reserved, struct commit_op *op, struct err *e)
 {
     struct txn *t = NULL;
-    int rc = c->transactional ? txn_hold(b, c->producer_id, c->epoch, r->topic, r->partition, &t, e) : ERR_OK;
+    int rc = c->transactional
+                 ? txn_hold(b, r->transactional_id, c->producer_id, c->epoch, r->topic, r->partition, &t, e)
+                 : ERR_OK;
     if (rc) {
         commit_unreserve(a->item.p->disk->commit, reserved);
+        r->by_coordinator = true;
         return rc;
     }
     rc = group_append(b, a, 1, reserved, op, e);
     if (t)
         txn_let_go(t);
-    return rc;
+    return rc == ERR_OUT_OF_ORDER_SEQUENCE ? gap_of_full_disk(a->item.p->disk, e) : rc;
 }
 
 static void merge_result(struct produce_request *r, const struct append *a, bool first)
@@ -141,6 +173,20 @@ static void merge_result(struct produce_request *r, const struct append *a, bool
     r->appended.last_offset = a->appended.last_offset;
     if (!first)
         r->appended.bytes += a->appended.bytes;
+}
+
+/* Room for the append; what was reserved ahead is it, unless the topic's durability has changed since. */
+static int reserve_room(struct produce_op *op, const struct produce_request *r, struct disk *d, size_t room,
+                        struct err *e)
+{
+    size_t *ahead = op->rooms ? &op->rooms[r - op->requests] : NULL;
+    size_t have = ahead ? *ahead : 0;
+    if (ahead)
+        *ahead = 0;
+    if (ahead && have == room)
+        return ERR_OK;
+    commit_unreserve(d->commit, have);
+    return disk_reserve(d, room, COMMIT_DATA, e);
 }
 
 static int produce_one(struct broker *b, struct produce_op *op, struct produce_request *r,
@@ -154,7 +200,9 @@ static int produce_one(struct broker *b, struct produce_op *op, struct produce_r
         partition_hold(p);
         size_t room = append_prepare(a, p, (uint8_t *)r->data + at, end - at, origin_of(r, p));
         a->owner = r;
-        rc = disk_reserve(p->disk, room, e);
+        a->from_zero = r->txn_joined && c->transactional;
+        a->refused = r->refused;
+        rc = reserve_room(op, r, p->disk, room, e);
         if (!rc)
             rc = append_piece(b, a, c, r, room, &op->wait.op, e);
         if (rc) {
@@ -201,7 +249,7 @@ static int hold_group_txn(struct broker *b, const struct produce_op *op, const s
         if (!c->transactional)
             continue;
         if (!first)
-            rc = txn_hold(b, c->producer_id, c->epoch, r->topic, r->partition, t, e);
+            rc = txn_hold(b, r->transactional_id, c->producer_id, c->epoch, r->topic, r->partition, t, e);
         else if (first->producer_id != c->producer_id || first->epoch != c->epoch)
             rc = err_set(e, ERR_INVALID_RECORD, "batches of two transactions in one group");
         else if (!txn_parts_have(&(*t)->parts, r->topic, r->partition))
@@ -221,7 +269,7 @@ static int append_part(struct broker *b, struct produce_op *op, const struct par
 {
     struct disk *d = part->appends[0].item.p->disk;
     struct txn *t;
-    int rc = disk_reserve(d, part->room, e);
+    int rc = disk_reserve(d, part->room, COMMIT_DATA, e);
     if (rc)
         return rc;
     if ((rc = hold_group_txn(b, op, part, contents, &t, e))) {
@@ -247,6 +295,7 @@ static struct part gather_part(struct produce_op *op, const struct content *cont
         partition_hold(p);
         part.room += append_prepare(a, p, r->data, r->bytes, origin_of(r, p));
         a->owner = r;
+        a->refused = r->refused;
     }
     return part;
 }
@@ -295,6 +344,17 @@ static int take_in(struct broker *b, struct produce_request *r, const struct pro
     return rc ? rc : admit_begin(b, c->p, r, before, &c->admitted, e);
 }
 
+/* Where the log begins that refused something: a producer that lost track looks at it (KIP-360). */
+static void tell_start(struct broker *b, struct produce_request *r, struct partition *p)
+{
+    struct err e;
+    struct log *log;
+    if (r->error.code == ERR_OK || p == NULL || r->by_coordinator ||
+        partition_open(b, p, false, &log, &e) != ERR_OK)
+        return;
+    r->appended.log_start_offset = log != NULL ? log_start_offset(log) : 0;
+}
+
 static void let_go(struct broker *b, struct produce_request *requests, size_t n, struct content *contents)
 {
     for (size_t i = 0; i < n; i++) {
@@ -305,6 +365,52 @@ static void let_go(struct broker *b, struct produce_request *requests, size_t n,
     mem_free(contents);
 }
 
+/*
+ * Whether the append of what is taken in waits for nothing but short locks: its log is open, and nothing that takes long has to be
+ * done to its batches. Of a transaction the coordinator may have to be asked.
+ */
+static bool is_short(const struct produce_request *r, const struct content *c)
+{
+    const struct topic_settings *s = topic_settings(c->p->topic);
+    enum codec codec = r->bytes >= BATCH_HEADER_SIZE ? ((const uint8_t *)r->data)[22] & BATCH_CODEC_MASK : 0;
+    return partition_log(c->p) && !quota_is_set(s) && (s->synced || s->flush_messages == INT64_MAX) &&
+           (s->codec == CODEC_COUNT || s->codec == codec) && !c->transactional &&
+           r->bytes <= (codec == CODEC_NONE ? SHORT_BYTES : SHORT_PACKED_BYTES);
+}
+
+/* What a short append holds before it is made. */
+static int take_in_short(struct broker *b, struct produce_request *r, struct content *c, bool *is_long,
+                         struct err *e)
+{
+    int rc =
+        topic_is_internal(r->topic) ? ERR_INVALID_TOPIC : topic_acquire(b, r->topic, r->partition, &c->p, e);
+    if (!rc)
+        rc = check_content(r, c, e);
+    *is_long |= rc || !is_short(r, c); /* errors are found by the other way, too */
+    return rc;
+}
+
+/* One piece each, all on one disk, so that room is reserved at once. */
+static bool reserve_ahead(struct produce_op *op, const struct content *contents)
+{
+    struct disk *d = op->n > 0 ? contents[0].p->disk : NULL;
+    for (size_t i = 0; i < op->n; i++) {
+        struct append unused;
+        const struct produce_request *r = &op->requests[i];
+        if (contents[i].p->disk != d)
+            return false;
+        op->rooms[i] = append_prepare(&unused, contents[i].p, r->data, r->bytes, LOG_FROM_CLIENT);
+    }
+    return d == NULL || (disk_in_service(d) && commit_try_reserve(d->commit, op->rooms, op->n));
+}
+
+static void begin_request(struct produce_request *r)
+{
+    err_clear(&r->error);
+    r->by_coordinator = false;
+    r->appended = (struct log_appended){.base_offset = -1, .last_offset = -1, .log_start_offset = -1};
+}
+
 static struct produce_op *op_new(struct broker *b, struct produce_request *requests, size_t n, bool atomic,
                                  struct content *contents)
 {
@@ -312,9 +418,7 @@ static struct produce_op *op_new(struct broker *b, struct produce_request *reque
     size_t pieces = 0;
     for (size_t i = 0; i < n; i++) {
         struct err e;
-        err_clear(&requests[i].error);
-        memset(&requests[i].appended, 0, sizeof requests[i].appended);
-        requests[i].appended.base_offset = requests[i].appended.last_offset = -1;
+        begin_request(&requests[i]);
         if (take_in(b, &requests[i], i ? &requests[i - 1] : NULL, &contents[i], &e))
             requests[i].error = e;
         else
@@ -376,6 +480,8 @@ static void produce_append(struct broker *b, struct produce_op *op, bool atomic,
         produce_each(b, op, contents);
     else if (op->n > 0 && all_well(op->requests, op->n, &e))
         produce_group(b, op, contents);
+    for (size_t i = 0; i < op->n; i++)
+        tell_start(b, &op->requests[i], contents[i].p);
     let_go(b, op->requests, op->n, contents);
     flush_staged(b, op);
 }
@@ -397,6 +503,54 @@ void broker_produce_async(struct broker *b, struct produce_request *requests, si
     commit_op_finish(&op->wait.op, NULL);
 }
 
+/* Everything is let go of again if it is not to be done here. */
+static struct produce_op *try_begin(struct broker *b, struct produce_request *requests, size_t n,
+                                    struct content *contents)
+{
+    struct produce_op *op = mem_calloc(1, sizeof *op);
+    bool is_long = !op;
+    for (size_t i = 0; i < n && !is_long; i++) {
+        struct err e;
+        begin_request(&requests[i]);
+        take_in_short(b, &requests[i], &contents[i], &is_long, &e);
+    }
+    if (!is_long) {
+        op->requests = requests;
+        op->n = n;
+        op->rooms = mem_calloc(n + 1, sizeof *op->rooms);
+        op->appends = mem_calloc(n + 1, sizeof *op->appends);
+        if (op->rooms && op->appends && reserve_ahead(op, contents))
+            return op;
+    }
+    let_go(b, requests, n, contents);
+    if (op)
+        op_free(op);
+    return NULL;
+}
+
+bool broker_produce_try(struct broker *b, struct produce_request *requests, size_t n,
+                        void (*done)(void *arg, const struct err *e), void *arg)
+{
+    struct content *contents = open_files_short(b) ? NULL : mem_calloc(n + 1, sizeof *contents);
+    struct produce_op *op = contents ? try_begin(b, requests, n, contents) : NULL;
+    if (!op)
+        return false;
+    commit_op_init(&op->wait.op, async_done);
+    op->wait.op.pushed = true;
+    op->done = done;
+    op->arg = arg;
+    produce_append(b, op, false, contents);
+    commit_op_finish(&op->wait.op, NULL);
+    return true;
+}
+
+void broker_produce_push(struct broker *b)
+{
+    for (size_t i = 0; i < b->disk_count; i++)
+        if (b->disks[i]->commit) /* a missing directory has none */
+            commit_push(b->disks[i]->commit);
+}
+
 int broker_produce(struct broker *b, struct produce_request *requests, size_t n, bool atomic, struct err *e)
 {
     struct content *contents;
@@ -404,6 +558,7 @@ int broker_produce(struct broker *b, struct produce_request *requests, size_t n,
     if (!op)
         return e->code;
     commit_wait_init(&op->wait);
+    op->wait.op.lingers = n > 1 || (n == 1 && !atomic && requests->bytes > PIECE_BYTES);
     produce_append(b, op, atomic, contents);
     struct err unused; /* of the stage: it is in the requests that it concerns */
     commit_wait_for(&op->wait, &unused);

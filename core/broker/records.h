@@ -34,12 +34,24 @@ struct offset_value {
     int32_t leader_epoch;
     struct text metadata;
     int64_t commit_ms;
+    int64_t expire_ms; /* as older clients may ask; -1: none */
+};
+/* Of GroupMetadataValue what says whether a group is in use. */
+struct group_value {
+    struct text protocol_type; /* empty: offsets only, no members ever */
+    int64_t state_ms;          /* when it came into its state; -1: not known */
+    int32_t generation;
+    int32_t members; /* decoding only */
 };
 int group_key_offset(struct buf *out, struct text group, struct text topic, int32_t partition, struct err *e);
 int group_key_group(struct buf *out, struct text group, struct err *e);
 int group_key_decode(const void *data, size_t n, struct group_key *k, struct err *e);
-int offset_value_encode(struct buf *out, const struct offset_value *v, struct err *e);      /* version 3 */
+int offset_value_encode(struct buf *out, const struct offset_value *v,
+                        struct err *e); /* version 3, or 1 if it expires by itself */
 int offset_value_decode(const void *data, size_t n, struct offset_value *v, struct err *e); /* 0 to 4 */
+/* Version 3: a group without members. */
+int group_value_encode(struct buf *out, const struct group_value *v, struct err *e);
+int group_value_decode(const void *data, size_t n, struct group_value *v, struct err *e); /* 0 to 4 */
 
 /* ---- __transaction_state --------------------------------------------------------------------------------------- */
 
@@ -62,6 +74,9 @@ struct txn_value {
     int32_t timeout_ms;
     enum txn_state state;
     int64_t update_ms, start_ms;
+    int64_t previous_id,
+        next_id;            /* of the producer before its epochs were used up, and after the end; -1: none */
+    int16_t client_version; /* transaction version of who changed it last: 2 is KIP-890's */
     /* Decoding: the encoded topics, for txn_value_next; version tells how. */
     struct slice topics;
     int64_t topics_left; /* -1: null */
@@ -72,7 +87,7 @@ struct txn_value {
 int txn_key_encode(struct buf *out, struct text id, struct err *e);
 int txn_key_decode(const void *data, size_t n, struct text *id, struct err *e);
 /*
- * Version 0. `each(arg, i, ...)` names the i-th topic-partition of `n`; partitions of one topic that follow each other
+ * Version 1. `each(arg, i, ...)` names the i-th topic-partition of `n`; partitions of one topic that follow each other
  * share its entry. A state without partitions writes null for TXN_EMPTY, else an empty list.
  */
 int txn_value_encode(struct buf *out, const struct txn_value *v,

@@ -10,6 +10,8 @@
 #include "base/mem.h"
 #include "broker/checkpoint.h"
 #include "broker/each.h"
+#include "broker/removal.h"
+#include "broker/replay.h"
 
 /* ---- directories --------------------------------------------------------------------------------------------------- */
 
@@ -39,13 +41,17 @@ static bool dir_topic_id(const char *dir, struct uuid *id)
     return found;
 }
 
-static int set_aside(const char *dir, struct err *e)
+struct scan {
+    struct disk *d;
+    struct removal *gone; /* directories of deleted partitions */
+    bool set_aside;       /* some of unknown ones were */
+};
+
+static int set_aside(struct scan *s, const char *dir, struct err *e)
 {
-    char *stray = mem_printf("%s-stray", dir);
-    if (!stray)
-        return err_nomem(e);
-    int rc = io_exists(stray) ? err_set(e, ERR_EXISTS, "%s is in the way of setting %s aside", stray, dir)
-                              : io_rename(dir, stray, e);
+    char *stray;
+    int rc = log_stray_dir(dir, &stray, e);
+    s->set_aside = true;
     if (!rc)
         diag_warn("broker", "%s belongs to no known topic; it is now %s", dir, stray);
     mem_free(stray);
@@ -75,8 +81,19 @@ static int found(struct disk *d, struct partition *p, struct err *e)
     return ERR_OK;
 }
 
-static int scan_dir(struct disk *d, const char *dir, const char *topic, int32_t partition, struct err *e)
+/* Under a name that no topic's directory has: file by file it could come back as another one's after a loss of power. */
+static int take_away(struct scan *s, const char *dir, bool renamed, struct err *e)
 {
+    char *path = renamed ? mem_strdup(dir) : NULL;
+    int rc = renamed ? path ? ERR_OK : err_nomem(e) : log_delete_dir(dir, &path, e);
+    if (!rc)
+        removal_push(&s->gone, path);
+    return rc;
+}
+
+static int scan_dir(struct scan *s, const char *dir, const char *topic, int32_t partition, struct err *e)
+{
+    struct disk *d = s->d;
     struct broker *b = d->b;
     struct partition *p = known_partition(b, topic, partition);
     struct uuid id;
@@ -84,13 +101,14 @@ static int scan_dir(struct disk *d, const char *dir, const char *topic, int32_t 
     if (p && (!says || memcmp(&id, &p->topic->id, sizeof id) == 0))
         return found(d, p, e);
     if (says && map_get(b->removed, id.b, sizeof id.b))
-        return io_remove_tree(dir, e);
-    return set_aside(dir, e);
+        return take_away(s, dir, false, e);
+    return set_aside(s, dir, e);
 }
 
 static int scan_name(void *arg, const char *name, struct err *e)
 {
-    struct disk *d = arg;
+    struct scan *s = arg;
+    const struct disk *d = s->d;
     char topic[TOPIC_NAME_MAX + 1];
     int32_t partition;
     int rc = ERR_OK;
@@ -100,72 +118,36 @@ static int scan_name(void *arg, const char *name, struct err *e)
     if (!path)
         return err_nomem(e);
     if (has_suffix(name, "-delete"))
-        rc = io_remove_tree(path, e);
+        rc = take_away(s, path, true, e);
     else if (partition_dir_parse(name, topic, &partition))
-        rc = scan_dir(d, path, topic, partition, e);
+        rc = scan_dir(s, path, topic, partition, e);
     mem_free(path);
     return rc;
 }
 
+/*
+ * New names are durable before anything else is done: a directory that comes back under its old one without its
+ * partition.metadata would be taken for a topic's that was made under that name meanwhile.
+ */
 int recovery_scan(struct disk *d, struct err *e)
 {
-    return io_list(d->logs_dir, scan_name, d, e);
-}
-
-/* ---- journal --------------------------------------------------------------------------------------------------------- */
-
-/* Even if its recovery point was lost: what was compacted is synced, and stands elsewhere in its files by now. */
-static int know_compacted(struct partition *p, struct err *e)
-{
-    int64_t end;
-    char *dir = partition_dir(p);
-    int rc = dir ? log_compacted_end(dir, &end, e) : err_nomem(e);
-    if (!rc && end > p->recovery_point)
-        p->recovery_point = end;
-    mem_free(dir);
+    struct scan s = {.d = d};
+    int rc = io_list(d->logs_dir, scan_name, &s, e);
+    if (!rc && (s.gone || s.set_aside)) /* whoever renamed them may have been killed before a sync */
+        rc = io_sync_dir(d->logs_dir, e);
+    if (rc)
+        removal_forget(s.gone);
+    else
+        removal_run(s.gone);
     return rc;
 }
 
-static int replay_entry(void *arg, const struct journal_entry *en, struct err *e)
-{
-    struct disk *d = arg;
-    struct topic *t = topics_by_id(&d->b->topics, &en->topic_id);
-    bool changed = false;
-    if (!t || en->partition < 0 || en->partition >= t->count)
-        return ERR_OK; /* its topic was deleted */
-    struct partition *p = t->partitions[en->partition];
-    if (p->disk != d)
-        return err_set(
-            e, ERR_CORRUPT,
-            "%s-%d lies in %s, but the journal of %s has unsynced data of it: move it back, it can "
-            "be moved after a clean stop only",
-            t->name, p->index, p->disk->dir, d->dir);
-    int rc = p->journaled_end < 0 ? know_compacted(p, e) : ERR_OK;
-    if (rc)
-        return rc;
-    if (en->next_offset > p->journaled_end)
-        p->journaled_end = en->next_offset;
-    if (en->next_offset <= p->recovery_point)
-        return ERR_OK; /* synced; its segment may even be gone by retention */
-    char *dir = partition_dir(p);
-    rc = dir ? log_restore(dir, en->segment_base, en->position, en->data, en->bytes, &changed, e)
-             : err_nomem(e);
-    mem_free(dir);
-    if (rc)
-        return err_wrap(e, "putting back offset %lld of %s-%d", (long long)en->base_offset, t->name,
-                        p->index);
-    p->exists = true;
-    p->clean = false;
-    atomic_store(&p->journaled, true);
-    if (changed)
-        atomic_fetch_add(&d->b->recovered_bytes, en->bytes);
-    return ERR_OK;
-}
+/* ---- logs ------------------------------------------------------------------------------------------------------------- */
 
 /*
  * Logs are opened, which cuts them, but not flushed: what the journal has given back stays in it until upkeep releases
- * it, so that the time to start does not grow with the number of logs that were written to. A log that cannot be opened
- * stays out of service, and keeps the journal from being released.
+ * it, so that the time to start does not grow with the number of logs that were written to. Of a log that cannot be
+ * opened they are set aside then.
  */
 static int recover_log(struct broker *b, struct partition *p, struct err *e)
 {
@@ -186,7 +168,7 @@ int recovery_run(struct disk *d, struct err *e)
         if (list[i]->disk == d)
             list[i]->clean = d->clean_start;
     partitions_release(&d->b->topics, list, n);
-    return journal_replay(d->journal, replay_entry, d, e);
+    return replay_run(d, e);
 }
 
 int recovery_open(struct broker *b, struct err *e)

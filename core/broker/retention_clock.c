@@ -3,6 +3,14 @@
  */
 #include "broker/retention_clock.h"
 
+void retention_clock_start(struct retention_clock *c, int64_t written_ms, int64_t wall_ms, int64_t boot_ms)
+{
+    if (written_ms <= 0 || wall_ms - written_ms <= CLOCK_OFF_MS)
+        return;
+    c->known = true;
+    c->ahead = written_ms - boot_ms;
+}
+
 int64_t retention_clock_now(struct retention_clock *c, int64_t wall_ms, int64_t boot_ms, int64_t *jumped)
 {
     int64_t ahead = wall_ms - boot_ms;

@@ -11,11 +11,15 @@
 #include "broker/broker.h"
 #include "broker/commit.h"
 #include "broker/disk.h"
+#include "broker/removal.h"
 #include "broker/topic.h"
 #include "storage/journal.h"
 #include "storage/log.h"
+#include "storage/page_cache.h"
 
+struct group_configs;
 struct offsets;
+struct group_writes;
 struct txns;
 struct scrub;
 struct upkeep;
@@ -48,12 +52,14 @@ struct broker {
     struct commit **stages; /* of those that are there */
     bool clean_start;       /* the last stop was clean, in all of them */
 
-    pthread_mutex_t admin;  /* outermost: changes of metadata, one at a time, held over their sync */
-    bool checkpoints_stale; /* they may name deleted topics; under `admin` */
-    bool offsets_stale;     /* groups may have offsets for deleted topics; under `admin` */
+    pthread_mutex_t admin; /* outermost: changes of metadata, one at a time, held over their sync */
+    bool offsets_stale;    /* groups may have offsets for deleted topics; under `admin` */
     struct topics topics;
     struct topic_defaults defaults;
+    struct group_configs *group_configs;
     struct open_files files;
+    struct page_cache page_cache;
+    struct removals removals;
     struct delays delays;
     atomic_uint_fast64_t throttled_ns;
     struct log *meta;                            /* __cluster_metadata-0 */
@@ -64,6 +70,7 @@ struct broker {
     struct log_cleaner *cleaner;
     struct scrub *scrub; /* NULL: turned off */
     struct offsets *offsets;
+    struct group_writes *group_writes;
     struct txns *txns;
 
     atomic_uint_fast64_t append_batches, append_records, append_bytes, fetch_bytes;

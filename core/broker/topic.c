@@ -94,6 +94,7 @@ static struct partition *partition_new(struct topic *t, int32_t index)
     p->topic = t;
     p->index = index;
     p->journaled_end = -1;
+    atomic_init(&p->epoch, -1);
     mutex_init(&p->lock);
     mutex_init(&p->watch_lock);
     return p;

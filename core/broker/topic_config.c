@@ -8,7 +8,7 @@
 #include "broker/topic.h"
 
 /* A batch goes into the journal as part of one record, so this is what the record can take. */
-#define MESSAGE_BYTES_MAX (15 << 20)
+#define MESSAGE_BYTES_MAX (60 << 20)
 #define FOREVER "9223372036854775807"
 
 #define INTO(kind, member) TOPIC_CONFIG_INTO_##kind, offsetof(struct topic_settings, member)
@@ -20,7 +20,8 @@ static const struct topic_config_def defs[] = {
     {"cleanup.policy", TOPIC_CONFIG_LIST, "delete", 0, 0, "delete,compact", "log.cleanup.policy", NULL,
      "What happens to old segments. delete: they go by retention.ms and retention.bytes. compact: of each "
      "key "
-     "the last record stays, and every record must have a key. Both can be had at once.",
+     "the last record stays, and every record must have a key. Both can be had at once; with neither "
+     "(empty) they stay.",
      INTO(CLEANUP, log)},
     {"compression.gzip.level", TOPIC_CONFIG_INT, "-1", -1, 9, NULL, "compression.gzip.level", NULL,
      "Level with compression.type=gzip: 1 to 9, or -1 for the codec's own.", INTO(I32_NOT_0, gzip_level)},
@@ -47,8 +48,11 @@ static const struct topic_config_def defs[] = {
      INTO(IS_FIRST_CHOICE, synced)},
     {"file.delete.delay.ms", TOPIC_CONFIG_LONG, "60000", 0, INT64_MAX, NULL, "log.segment.delete.delay.ms",
      NULL,
-     "How long the files of a segment that retention or delete-records removed stay on disk, renamed to "
-     ".deleted. A start removes them at once.",
+     "How long the files of a segment that retention, delete-records or compaction removed stay on disk, "
+     "renamed to "
+     ".deleted, and the directories of a topic's partitions after it was deleted, renamed to -delete. A "
+     "start removes them "
+     "at once.",
      INTO(I64, log.file_delete_delay_ms)},
     {"flush.messages", TOPIC_CONFIG_LONG, FOREVER, 1, INT64_MAX, NULL, "log.flush.interval.messages", NULL,
      "With durability=page-cache: sync the log after so many records, before they are acknowledged.",
@@ -96,9 +100,10 @@ static const struct topic_config_def defs[] = {
      NULL, "With compact: records stay as they are at least so long after their timestamp.",
      INTO(I64, log.min_compaction_lag_ms)},
     {"min.insync.replicas", TOPIC_CONFIG_INT, "1", 1, INT32_MAX, NULL, "min.insync.replicas", NULL,
-     "How many replicas must have an append before it is acknowledged. The one node is always in sync, so 1 "
-     "is met; more cannot be, and appends are then refused, as Kafka does with acks=all.",
-     INTO(I32, min_insync_replicas)},
+     "How many replicas must have an append before it is acknowledged. There is one, and as in Kafka 4 no "
+     "more than there are "
+     "are asked for: it is kept and told, and changes nothing.",
+     NOWHERE},
     {"preallocate", TOPIC_CONFIG_BOOL, "false", 0, 1, NULL, "log.preallocate", NULL,
      "Reserve a segment's whole space with its first append, if there is so much, instead of in growing "
      "pieces.",

@@ -1,10 +1,12 @@
 /*
  * topic_info: describing topics. Copies for the caller; any thread.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "broker/transactions.h"
 #include "broker/store.h"
 
 void topic_info_free(struct topic_info *t)
@@ -54,6 +56,7 @@ static int describe_partition(struct broker *b, const char *topic, int32_t i, st
         struct segment_info *segments = NULL;
         size_t n = 0;
         rc = log_segments(log, &segments, &n, e);
+        out->failed |= log_failed(log);
         out->log_start_offset = log_start_offset(log);
         out->high_watermark = log_high_watermark(log);
         out->last_stable_offset = log_last_stable_offset(log);
@@ -62,7 +65,22 @@ static int describe_partition(struct broker *b, const char *topic, int32_t i, st
         out->segments = (int32_t)n;
         mem_free(segments);
     }
+    if (partition_epoch(p, &out->leader_epoch, &why))
+        out->leader_epoch = 0; /* its file is broken; the log's opening makes it anew */
     partition_release(&b->topics, p);
+    return rc;
+}
+
+/* The partition, held, and its log; NULL for one that was never written to. */
+static int acquire_log(struct broker *b, const char *topic, int32_t partition, struct partition **p,
+                       struct log **log, struct err *e)
+{
+    int rc = topic_acquire(b, topic, partition, p, e);
+    if (rc)
+        return rc;
+    rc = partition_open(b, *p, false, log, e);
+    if (rc)
+        partition_release(&b->topics, *p);
     return rc;
 }
 
@@ -73,14 +91,88 @@ int broker_segments(struct broker *b, const char *topic, int32_t partition, stru
     struct log *log;
     *list = NULL;
     *n = 0;
-    int rc = topic_acquire(b, topic, partition, &p, e);
+    int rc = acquire_log(b, topic, partition, &p, &log, e);
     if (rc)
         return rc;
-    rc = partition_open(b, p, false, &log, e);
-    if (!rc && log)
+    if (log)
         rc = log_segments(log, list, n, e);
     partition_release(&b->topics, p);
     return rc;
+}
+
+int broker_partition_disk(struct broker *b, const char *topic, int32_t partition, int32_t *disk,
+                          struct err *e)
+{
+    struct partition *p;
+    int rc = topic_acquire(b, topic, partition, &p, e);
+    if (rc)
+        return rc;
+    *disk = p->disk->index;
+    partition_release(&b->topics, p);
+    return ERR_OK;
+}
+
+int broker_producers(struct broker *b, const char *topic, int32_t partition, struct producer_info **list,
+                     size_t *n, struct err *e)
+{
+    struct partition *p;
+    struct log *log;
+    *list = NULL;
+    *n = 0;
+    int rc = acquire_log(b, topic, partition, &p, &log, e);
+    if (rc)
+        return rc;
+    if (log)
+        rc = log_producers(log, list, n, e);
+    partition_release(&b->topics, p);
+    return rc;
+}
+
+/* Under the table's lock. */
+static bool brief_of(const struct topic *t, struct topic_brief *out)
+{
+    if (!t || !atomic_load(&t->visible))
+        return false;
+    snprintf(out->name, sizeof out->name, "%s", t->name);
+    out->id = t->id;
+    out->partitions = t->count;
+    out->internal = t->internal;
+    return true;
+}
+
+int broker_topic_brief(struct broker *b, const char *name, struct topic_brief *out, struct err *e)
+{
+    pthread_rwlock_rdlock(&b->topics.lock);
+    bool found = brief_of(topics_by_name(&b->topics, name), out);
+    pthread_rwlock_unlock(&b->topics.lock);
+    return found ? ERR_OK : err_set(e, ERR_UNKNOWN_TOPIC, "there is no topic \"%.*s\"", TOPIC_NAME_MAX, name);
+}
+
+int broker_topic_by_id(struct broker *b, const struct uuid *id, struct topic_brief *out, struct err *e)
+{
+    char text[UUID_TEXT_SIZE];
+    pthread_rwlock_rdlock(&b->topics.lock);
+    bool found = brief_of(topics_by_id(&b->topics, id), out);
+    pthread_rwlock_unlock(&b->topics.lock);
+    return found ? ERR_OK
+                 : err_set(e, ERR_UNKNOWN_TOPIC_ID, "there is no topic with the id %s", uuid_text(id, text));
+}
+
+uint64_t broker_topics_version(struct broker *b)
+{
+    return atomic_load(&b->topics.changes) + 1;
+}
+
+void broker_each_topic(struct broker *b, void (*fn)(void *arg, const char *name), void *arg)
+{
+    size_t pos = 0, len;
+    const void *key;
+    void *value;
+    pthread_rwlock_rdlock(&b->topics.lock);
+    while (map_next(b->topics.by_name, &pos, &key, &len, &value))
+        if (atomic_load(&((const struct topic *)value)->visible))
+            fn(arg, ((const struct topic *)value)->name);
+    pthread_rwlock_unlock(&b->topics.lock);
 }
 
 int broker_topic_limits(struct broker *b, const char *name, int32_t *partitions, int64_t *max_message_bytes,

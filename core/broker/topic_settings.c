@@ -51,10 +51,12 @@ static int parse_choice(const struct topic_config_def *d, const char *value, int
     return err_set(e, ERR_INVALID_CONFIG, "%s: \"%s\" is not one of %s", d->name, value, d->choices);
 }
 
-/* A bit for each choice that is in the list. */
+/* A bit for each choice that is in the list, which may be empty. */
 static int parse_list(const struct topic_config_def *d, const char *value, int64_t *out, struct err *e)
 {
     *out = 0;
+    if (!*value)
+        return ERR_OK;
     for (const char *c = value;; c++) {
         c += strspn(c, " ");
         size_t n = strcspn(c, ","), trimmed = n;
@@ -213,41 +215,45 @@ const struct topic_config_entry *topic_config_entry_find(const struct topic_conf
     return NULL;
 }
 
-static int describe_setting(const struct topic *t, const struct topic_defaults *defaults,
-                            const struct topic_config_def *d, struct topic_setting *out, struct err *e)
+const char *topic_setting_of_hub(const struct topic_setting *s, enum hub_layer *layer)
 {
-    const struct topic_config_entry *own = topic_config_entry_find(t->config, t->config_count, d->name);
-    const struct topic_config_entry *hub =
-        t->internal ? NULL : topic_config_entry_find(defaults->list, defaults->n, d->name);
-    *out = (struct topic_setting){
-        .def = d,
-        .source = own   ? TOPIC_SETTING_OF_TOPIC
-                  : hub ? TOPIC_SETTING_OF_HUB
-                        : TOPIC_SETTING_DEFAULT,
-        .value = mem_strdup(own   ? own->value
-                            : hub ? hub->value
-                                  : d->default_value),
-        .hub_value = hub ? mem_strdup(hub->value) : NULL,
-    };
-    return out->value && (out->hub_value || !hub) ? ERR_OK : err_nomem(e);
+    for (int i = 0; i < HUB_LAYERS; i++)
+        if (s->hub_values[i]) {
+            *layer = (enum hub_layer)i;
+            return s->hub_values[i];
+        }
+    return NULL;
 }
 
-int broker_topic_settings(struct broker *b, const char *name, struct topic_setting **list, size_t *n,
-                          struct err *e)
+static int describe_setting(const struct topic_config_entry *own, bool internal,
+                            const struct topic_defaults *defaults, const struct topic_config_def *d,
+                            struct topic_setting *out, struct err *e)
+{
+    enum hub_layer unused;
+    *out = (struct topic_setting){.def = d};
+    for (int i = 0; i < HUB_LAYERS && d->hub && !internal; i++) {
+        const struct config_list *l = &defaults->layers[i];
+        const struct topic_config_entry *of_layer = topic_config_entry_find(l->list, l->n, d->hub);
+        if (of_layer && !(out->hub_values[i] = mem_strdup(of_layer->value)))
+            return err_nomem(e);
+    }
+    const char *hub = topic_setting_of_hub(out, &unused);
+    out->source = own ? TOPIC_SETTING_OF_TOPIC : hub ? TOPIC_SETTING_OF_HUB : TOPIC_SETTING_DEFAULT;
+    out->value = mem_strdup(own ? own->value : hub ? hub : d->default_value);
+    return out->value ? ERR_OK : err_nomem(e);
+}
+
+int topic_settings_describe(const struct topic_config_entry *config, size_t config_n, bool internal,
+                            const struct topic_defaults *defaults, struct topic_setting **list, size_t *n,
+                            struct err *e)
 {
     size_t count;
     const struct topic_config_def *defs = topic_config_defs(&count);
     struct topic_setting *all = mem_calloc(count, sizeof *all);
-    if (!all)
-        return err_nomem(e);
-    pthread_rwlock_rdlock(&b->topics.lock);
-    const struct topic *t = topics_by_name(&b->topics, name);
-    int rc = t && atomic_load(&t->visible)
-                 ? ERR_OK
-                 : err_set(e, ERR_UNKNOWN_TOPIC, "there is no topic \"%.*s\"", TOPIC_NAME_MAX, name);
+    int rc = all ? ERR_OK : err_nomem(e);
     for (size_t i = 0; !rc && i < count; i++)
-        rc = describe_setting(t, &b->defaults, &defs[i], &all[i], e);
-    pthread_rwlock_unlock(&b->topics.lock);
+        rc = describe_setting(topic_config_entry_find(config, config_n, defs[i].name), internal, defaults,
+                              &defs[i], &all[i], e);
     if (rc) {
         topic_settings_list_free(all, count);
         return rc;
@@ -257,11 +263,24 @@ int broker_topic_settings(struct broker *b, const char *name, struct topic_setti
     return ERR_OK;
 }
 
+int broker_topic_settings(struct broker *b, const char *name, struct topic_setting **list, size_t *n,
+                          struct err *e)
+{
+    pthread_rwlock_rdlock(&b->topics.lock);
+    const struct topic *t = topics_by_name(&b->topics, name);
+    int rc = t && atomic_load(&t->visible)
+                 ? topic_settings_describe(t->config, t->config_count, t->internal, &b->defaults, list, n, e)
+                 : err_set(e, ERR_UNKNOWN_TOPIC, "there is no topic \"%.*s\"", TOPIC_NAME_MAX, name);
+    pthread_rwlock_unlock(&b->topics.lock);
+    return rc;
+}
+
 void topic_settings_list_free(struct topic_setting *list, size_t n)
 {
     for (size_t i = 0; i < n && list; i++) {
         mem_free(list[i].value);
-        mem_free(list[i].hub_value);
+        for (int k = 0; k < HUB_LAYERS; k++)
+            mem_free(list[i].hub_values[k]);
     }
     mem_free(list);
 }

@@ -53,6 +53,12 @@ void topics_remove(struct topics *t, struct topic *topic)
     map_remove(t->by_name, topic->name, strlen(topic->name));
     map_remove(t->by_id, topic->id.b, sizeof topic->id.b);
     pthread_rwlock_unlock(&t->lock);
+    topics_changed(t);
+}
+
+void topics_changed(struct topics *t)
+{
+    atomic_fetch_add(&t->changes, 1);
 }
 
 struct topic *topics_by_id(struct topics *t, const struct uuid *id)
@@ -87,6 +93,16 @@ int topic_acquire(struct broker *b, const char *topic, int32_t partition, struct
 void partition_hold(struct partition *p)
 {
     atomic_fetch_add(&p->topic->busy, 1);
+}
+
+/* Deletion sets the mark and then waits until nobody holds anything: it sees us, or we see the mark. */
+bool partition_try_hold(struct topics *t, struct partition *p)
+{
+    atomic_fetch_add(&p->topic->busy, 1);
+    if (!atomic_load(&p->topic->deleted))
+        return true;
+    partition_release(t, p);
+    return false;
 }
 
 void partition_release(struct topics *t, struct partition *p)

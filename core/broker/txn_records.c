@@ -56,37 +56,63 @@ static size_t topic_run(each_fn *each, void *arg, size_t i, size_t n)
 
 static int put_topics(struct buf *out, each_fn *each, void *arg, size_t n, struct err *e)
 {
-    int32_t topics = 0;
+    size_t topics = 0;
     for (size_t i = 0; i < n; i += topic_run(each, arg, i, n))
         topics++;
-    int rc = buf_i32(out, topics, e);
+    int rc = buf_uvarint(out, topics + 1, e);
     for (size_t i = 0; !rc && i < n;) {
         struct text topic;
         int32_t p;
         size_t run = topic_run(each, arg, i, n);
         each(arg, i, &topic, &p);
-        if ((rc = text_put(out, topic, e)) || (rc = buf_i32(out, (int32_t)run, e)))
+        if ((rc = text_put_compact(out, topic, e)) || (rc = buf_uvarint(out, run + 1, e)))
             break;
         for (size_t end = i + run; !rc && i < end; i++) {
             each(arg, i, &topic, &p);
             rc = buf_i32(out, p, e);
         }
+        if (!rc)
+            rc = buf_uvarint(out, 0, e);
     }
     return rc;
+}
+
+/* The tagged fields: absent where they have their defaults. */
+enum { TAG_PREVIOUS_ID, TAG_NEXT_ID, TAG_CLIENT_VERSION };
+
+static int put_id(struct buf *out, uint64_t tag, int64_t id, struct err *e)
+{
+    int rc = id < 0 ? ERR_OK : buf_uvarint(out, tag, e);
+    if (rc || id < 0 || (rc = buf_uvarint(out, sizeof id, e)))
+        return rc;
+    return buf_i64(out, id, e);
+}
+
+static int put_tags(struct buf *out, const struct txn_value *v, struct err *e)
+{
+    uint64_t n = (v->previous_id >= 0) + (v->next_id >= 0) + (v->client_version != 0);
+    int rc = buf_uvarint(out, n, e);
+    if (rc || (rc = put_id(out, TAG_PREVIOUS_ID, v->previous_id, e)) ||
+        (rc = put_id(out, TAG_NEXT_ID, v->next_id, e)) || v->client_version == 0)
+        return rc;
+    if ((rc = buf_uvarint(out, TAG_CLIENT_VERSION, e)) ||
+        (rc = buf_uvarint(out, sizeof v->client_version, e)))
+        return rc;
+    return buf_i16(out, v->client_version, e);
 }
 
 int txn_value_encode(struct buf *out, const struct txn_value *v, each_fn *each, void *arg, size_t n,
                      struct err *e)
 {
     int rc;
-    if ((rc = buf_i16(out, 0, e)) || (rc = buf_i64(out, v->producer_id, e)) ||
+    if ((rc = buf_i16(out, 1, e)) || (rc = buf_i64(out, v->producer_id, e)) ||
         (rc = buf_i16(out, v->epoch, e)) || (rc = buf_i32(out, v->timeout_ms, e)) ||
         (rc = buf_u8(out, (uint8_t)v->state, e)))
         return rc;
-    rc = n == 0 && v->state == TXN_EMPTY ? buf_i32(out, -1, e) : put_topics(out, each, arg, n, e);
-    if (rc || (rc = buf_i64(out, v->update_ms, e)))
+    rc = n == 0 && v->state == TXN_EMPTY ? buf_uvarint(out, 0, e) : put_topics(out, each, arg, n, e);
+    if (rc || (rc = buf_i64(out, v->update_ms, e)) || (rc = buf_i64(out, v->start_ms, e)))
         return rc;
-    return buf_i64(out, v->start_ms, e);
+    return put_tags(out, v, e);
 }
 
 /* An array's length: -1 null. Bounded by what is left, as every item takes a byte at least. */
@@ -142,6 +168,36 @@ static int step(struct txn_value *v, struct slice *s, struct text *topic, int32_
     return ERR_OK;
 }
 
+static int get_tag(struct slice *s, struct txn_value *v, struct err *e)
+{
+    uint64_t tag, n;
+    const uint8_t *p;
+    int rc;
+    if ((rc = slice_uvarint(s, &tag, e)) || (rc = slice_uvarint(s, &n, e)) ||
+        (rc = slice_bytes(s, (size_t)n, &p, e)))
+        return rc;
+    size_t size = tag == TAG_CLIENT_VERSION ? sizeof v->client_version : sizeof v->next_id;
+    if (tag > TAG_CLIENT_VERSION)
+        return ERR_OK; /* of two-phase commits (KIP-939), which we have not */
+    if (n != size)
+        return err_set(e, ERR_CORRUPT, "a transaction's tagged field %llu has %llu bytes",
+                       (unsigned long long)tag, (unsigned long long)n);
+    if (tag == TAG_CLIENT_VERSION)
+        v->client_version = (int16_t)be16(p);
+    else
+        *(tag == TAG_PREVIOUS_ID ? &v->previous_id : &v->next_id) = (int64_t)be64(p);
+    return ERR_OK;
+}
+
+static int get_tags(struct slice *s, struct txn_value *v, struct err *e)
+{
+    uint64_t n;
+    int rc = slice_uvarint(s, &n, e);
+    for (uint64_t i = 0; !rc && i < n; i++)
+        rc = get_tag(s, v, e);
+    return rc;
+}
+
 int txn_value_decode(const void *data, size_t n, struct txn_value *v, struct err *e)
 {
     struct slice s = slice_of(data, n);
@@ -152,7 +208,7 @@ int txn_value_decode(const void *data, size_t n, struct txn_value *v, struct err
         return rc;
     if (version < 0 || version > 1)
         return err_set(e, ERR_UNSUPPORTED, "a transaction record's value has version %d", version);
-    *v = (struct txn_value){.flexible = version == 1};
+    *v = (struct txn_value){.flexible = version == 1, .previous_id = -1, .next_id = -1};
     if ((rc = slice_i64(&s, &v->producer_id, e)) || (rc = slice_i16(&s, &v->epoch, e)) ||
         (rc = slice_i32(&s, &v->timeout_ms, e)) || (rc = slice_u8(&s, &state, e)) ||
         (rc = get_count(&s, v->flexible, &v->topics_left, e)))
@@ -170,7 +226,7 @@ int txn_value_decode(const void *data, size_t n, struct txn_value *v, struct err
         return rc;
     if ((rc = slice_i64(&s, &v->update_ms, e)) || (rc = slice_i64(&s, &v->start_ms, e)))
         return rc;
-    return v->flexible ? skip_tags(&s, e) : ERR_OK;
+    return v->flexible ? get_tags(&s, v, e) : ERR_OK;
 }
 
 int txn_value_next(struct txn_value *v, struct text *topic, int32_t *partition, struct err *e)

@@ -9,8 +9,8 @@
  *
  * A start that reads a Prepare state goes on with 3. From 1 to the end of 4 the transaction is `ending`: everybody else gets
  * CONCURRENT_TRANSACTIONS, as the next transaction's data must not be in a log when a marker of this one is written anew. A
- * marker that cannot be written leaves the Prepare state: upkeep tries again, or the next start if its directory is out of
- * service. Where everything lies in the main directory none of this is used: one group, one sync.
+ * marker that cannot be written leaves the Prepare state, and no other is kept back by it: upkeep tries again, or the next start
+ * if its directory or its log is out of service. Where everything lies in the main directory none of this is used: one group, one sync.
  *
  * Runs in the caller's thread, which waits without any lock.
  */
@@ -114,29 +114,49 @@ static int await_data(struct broker *b, const struct txn_parts *parts, struct er
 static int check_prepare(struct txn_work *w, struct err *e)
 {
     txn_plan_state(w, w->commit ? TXN_PREPARE_COMMIT : TXN_PREPARE_ABORT);
-    if (w->fence && w->next.epoch < INT16_MAX)
-        w->next.epoch++;
+    if (w->bump) {
+        w->last_epoch = w->t->epoch;
+        w->next.epoch = txn_epoch_after(w->t);
+        w->next.next_id = w->t->epoch >= TXN_EPOCH_LAST ? w->fresh_id : -1;
+    }
     return txn_parts_copy(&w->t->parts, &w->parts, e);
 }
 
 static int check_complete(struct txn_work *w, struct err *e)
 {
     (void)e;
-    bool commit = w->t->state == TXN_PREPARE_COMMIT;
+    const struct txn *t = w->t;
+    bool commit = t->state == TXN_PREPARE_COMMIT;
+    w->client_version = t->client_version;
     txn_plan_state(w, commit ? TXN_COMPLETE_COMMIT : TXN_COMPLETE_ABORT);
+    if (t->next_id >= 0) {
+        w->next.previous_id = t->producer_id;
+        w->next.producer_id = t->next_id;
+        w->next.epoch = 0;
+    }
     w->finish = true;
     w->marker_commit = commit;
     return ERR_OK;
 }
 
-static int write_state(struct broker *b, struct txn *t, txn_check *check, bool commit, bool fence,
+/* How it ends. */
+struct ending {
+    bool commit;
+    bool bump;        /* the producer's epoch is left behind, */
+    int64_t fresh_id; /* and if none is left, so is its id, for this one; -1: not */
+    int16_t version;  /* of transactions, of who ends it */
+};
+
+static int write_state(struct broker *b, struct txn *t, txn_check *check, const struct ending *how,
                        struct err *e)
 {
     struct txn_work *w = txn_work_new(b, t, check, e);
     if (!w)
         return e->code;
-    w->commit = commit;
-    w->fence = fence;
+    w->commit = how->commit;
+    w->bump = how->bump;
+    w->fresh_id = how->fresh_id;
+    w->client_version = how->version;
     return txn_work_run(w, e);
 }
 
@@ -152,7 +172,7 @@ struct markers {
     struct commit_wait wait;
     struct txn_parts left; /* of those that could not be written */
     struct err why;
-    bool out_of_service; /* all that is left waits for a restart */
+    bool out_of_service; /* all that is left is of disks or logs that wait for a restart */
 };
 
 static int leave(struct markers *m, const char *topic, int32_t partition, bool out_of_service)
@@ -162,45 +182,85 @@ static int leave(struct markers *m, const char *topic, int32_t partition, bool o
     return txn_parts_add(&m->left, text_of(topic), partition, &e);
 }
 
-/* The group of one disk. Its partitions are held by the appends from `first` on. */
-static int append_on(struct markers *m, struct disk *d, size_t first, struct err *e)
+/* Appends [from, to) as one group. Their partitions are of the disk `d`, and held. */
+static int append_on(struct markers *m, struct disk *d, size_t from, size_t to, struct err *e)
 {
-    size_t n = m->n - first, room = 0;
-    for (size_t i = first; i < m->n; i++)
+    size_t room = 0;
+    for (size_t i = from; i < to; i++)
         room += m->appends[i].journal ? MARKER_BYTES + COMMIT_ENTRY_OVERHEAD : 0;
-    int rc = n ? disk_reserve(d, room, e) : ERR_OK;
-    if (!rc && n)
-        rc = group_append(m->b, &m->appends[first], n, room, &m->wait.op, e);
+    int rc = from < to ? disk_reserve(d, room, COMMIT_COORDINATOR, e) : ERR_OK;
+    if (!rc && from < to)
+        rc = group_append(m->b, &m->appends[from], to - from, room, &m->wait.op, e);
     return rc;
 }
 
-static int mark_disk(struct markers *m, struct disk *d)
+static void prepare(struct markers *m, size_t i, struct partition *p)
 {
-    size_t first = m->n;
-    int rc = ERR_OK;
+    uint8_t *at = m->bytes + i * MARKER_BYTES;
+    memcpy(at, m->marker.data, m->marker.len);
+    append_prepare(&m->appends[i], p, at, m->marker.len, LOG_FROM_COORDINATOR);
+}
+
+/* The appends of what lies on this disk, whose partitions they hold. */
+static void gather(struct markers *m, const struct disk *d)
+{
     for (size_t i = 0; i < m->t->parts.n; i++) {
         const struct txn_part *part = &m->t->parts.list[i];
         struct partition *p;
         struct err gone;
         if (topic_acquire(m->b, part->topic, part->partition, &p, &gone))
             continue; /* a topic that was deleted meanwhile needs no marker */
-        if (p->disk != d) {
+        if (p->disk == d)
+            prepare(m, m->n++, p);
+        else
             partition_release(&m->b->topics, p);
-            continue;
-        }
-        uint8_t *at = m->bytes + m->n * MARKER_BYTES;
-        memcpy(at, m->marker.data, m->marker.len);
-        append_prepare(&m->appends[m->n++], p, at, m->marker.len, LOG_FROM_COORDINATOR);
     }
-    if (!append_on(m, d, first, &m->why))
-        return ERR_OK;
-    for (size_t i = m->n; i > first; i--) {
-        struct partition *p = m->appends[i - 1].item.p;
-        if (leave(m, p->topic->name, p->index, !disk_in_service(d)))
+}
+
+/* A log that is out of service keeps the markers from no other of its disk: each is tried alone. */
+static int mark_alone(struct markers *m, struct disk *d, size_t first)
+{
+    int rc = ERR_OK;
+    bool several = m->n - first > 1;
+    for (size_t i = first; i < m->n; i++) {
+        struct partition *p = m->appends[i].item.p;
+        if (several && disk_in_service(d)) {
+            prepare(m, i, p);
+            if (append_on(m, d, i, i + 1, &m->why) == ERR_OK)
+                continue;
+        }
+        if (leave(m, p->topic->name, p->index, !disk_in_service(d) || m->why.code == ERR_LOG_FAILED))
             rc = ERR_NO_MEMORY;
+        m->appends[i].item.p = NULL; /* nothing was staged of it */
         partition_release(&m->b->topics, p);
     }
-    m->n = first;
+    return rc;
+}
+
+static int mark_disk(struct markers *m, struct disk *d)
+{
+    size_t first = m->n;
+    gather(m, d);
+    return append_on(m, d, first, m->n, &m->why) ? mark_alone(m, d, first) : ERR_OK;
+}
+
+/* flush.messages of page-cache topics. One that cannot be flushed is out of service, and its marker perhaps lost. */
+static int flush_markers(struct markers *m)
+{
+    int rc = ERR_OK;
+    for (size_t i = 0; i < m->n; i++) {
+        struct partition *p = m->appends[i].item.p;
+        struct err why;
+        if (!m->appends[i].flush)
+            continue;
+        partition_hold(p);
+        if (group_flush(m->b, &m->appends[i], 1, &why)) {
+            m->why = why;
+            if (leave(m, p->topic->name, p->index, true))
+                rc = ERR_NO_MEMORY;
+        }
+        partition_release(&m->b->topics, p);
+    }
     return rc;
 }
 
@@ -232,6 +292,8 @@ static int write_markers(struct markers *m, struct err *e)
     commit_wait_init(&m->wait);
     for (size_t i = 0; !rc && i < m->b->disk_count; i++)
         rc = mark_disk(m, m->b->disks[i]);
+    if (flush_markers(m))
+        rc = ERR_NO_MEMORY;
     struct err failed;
     if (commit_wait_for(&m->wait, &failed)) {
         m->why = failed;
@@ -265,7 +327,7 @@ static int finish(struct broker *b, struct txn *t, struct err *e)
     if (!rc && m.left.n)
         rc = keep_left(&m, e);
     else if (!rc)
-        rc = write_state(b, t, check_complete, false, false, e);
+        rc = write_state(b, t, check_complete, &(struct ending){.fresh_id = -1}, e);
     if (rc) { /* what waits for a restart is not tried before */
         bool hopeless = m.out_of_service || !disk_in_service(b->disks[0]);
         int64_t again = hopeless ? INT64_MAX : clock_mono_ms() + TXN_RETRY_MS;
@@ -296,12 +358,12 @@ int txn_finish(struct broker *b, struct txn *t, struct err *e)
 /* ---- all of it ---------------------------------------------------------------------------------------------------------- */
 
 /* `ending` is set. ERR_OK when it is decided; what then goes wrong is said and tried again. */
-static int decide_and_finish(struct broker *b, struct txn *t, bool commit, bool fence, struct err *e)
+static int decide_and_finish(struct broker *b, struct txn *t, const struct ending *how, struct err *e)
 {
     struct err why;
-    int rc = commit ? await_data(b, &t->parts, e) : ERR_OK;
+    int rc = how->commit ? await_data(b, &t->parts, e) : ERR_OK;
     if (!rc)
-        rc = write_state(b, t, check_prepare, commit, fence, e);
+        rc = write_state(b, t, check_prepare, how, e);
     if (!rc && finish(b, t, &why))
         diag_error("broker", "%s", why.text);
     set_ending(t, false);
@@ -312,25 +374,33 @@ int txn_end_spread(struct txn_work *w, struct err *e)
 {
     struct broker *b = w->b;
     struct txn *t = w->t;
-    bool commit = w->commit;
+    struct ending how = {w->commit, w->bump, w->fresh_id, w->client_version};
     pthread_mutex_lock(&t->lock);
     int rc = w->check(w, e);
     bool nothing = w->nothing;
     if (!rc && !nothing)
         t->ending = true;
+    if (!rc && w->out_producer_id) {
+        *w->out_producer_id = nothing ? t->producer_id : w->next.producer_id;
+        *w->out_epoch = nothing ? t->epoch : w->next.epoch;
+    }
     pthread_mutex_unlock(&t->lock);
-    txn_work_free(w);
-    return rc || nothing ? rc : decide_and_finish(b, t, commit, false, e);
+    if (!rc && !nothing)
+        rc = decide_and_finish(b, t, &how, e);
+    txn_work_free(w); /* which keeps the transaction */
+    return rc;
 }
 
-int txn_fence_spread(struct broker *b, struct txn *t, struct err *e)
+int txn_fence_spread(struct broker *b, struct txn *t, int32_t epoch, int64_t now, struct err *e)
 {
     pthread_mutex_lock(&t->lock);
-    bool open = t->state == TXN_ONGOING && !t->ending;
+    bool open = t->state == TXN_ONGOING && !t->ending && (epoch < 0 || t->epoch == epoch) &&
+                atomic_load(&t->deadline) <= now;
     if (open)
         t->ending = true;
     pthread_mutex_unlock(&t->lock);
-    return open ? decide_and_finish(b, t, false, true, e) : ERR_OK;
+    struct ending how = {.bump = true, .fresh_id = -1, .version = TXN_VERSION_2};
+    return open ? decide_and_finish(b, t, &how, e) : ERR_OK;
 }
 
 /* Which parts of the group are in a log that will have to be marked. */
@@ -355,12 +425,14 @@ int txn_commit_all_spread(struct broker *b, struct txn *t, int64_t producer_id, 
     }
     int rc = broker_txn_add_partitions(b, t->id, producer_id, epoch, parts, n, e);
     mem_free(parts);
+    for (size_t i = 0; rc && i < n; i++)
+        requests[i].error = *e;
     if (rc)
         return rc;
     if ((rc = broker_produce(b, requests, n, true, e))) {
         /* Sequences of what was appended are used up: the producer must come anew, with another epoch. */
         if (any_appended(requests, n))
-            txn_fence_spread(b, t, &ignored);
+            txn_fence_spread(b, t, epoch, INT64_MAX, &ignored);
         else
             broker_txn_end(b, t->id, producer_id, epoch, false, &ignored);
         return rc;

@@ -17,19 +17,24 @@ int txns_open(struct broker *b, struct err *e)
     if (!ts)
         return err_nomem(e);
     mutex_init(&ts->lock);
+    ts->next_check = clock_mono_ms() + b->o.txn_id_check_ms;
     ts->by_id = map_new();
     ts->by_producer = map_new();
     b->txns = ts;
     return ts->by_id && ts->by_producer ? ERR_OK : err_nomem(e);
 }
 
-static void txn_free(void *p)
+void txn_free(struct txn *t)
 {
-    struct txn *t = p;
     pthread_mutex_destroy(&t->lock);
     txn_parts_free(&t->parts);
     mem_free(t->id);
     mem_free(t);
+}
+
+static void value_free(void *p)
+{
+    txn_free(p);
 }
 
 void txns_close(struct broker *b)
@@ -47,7 +52,7 @@ void txns_close(struct broker *b)
     if (ts->by_producer)
         map_free(ts->by_producer, NULL);
     if (ts->by_id)
-        map_free(ts->by_id, txn_free);
+        map_free(ts->by_id, value_free);
     pthread_mutex_destroy(&ts->lock);
     mem_free(ts);
     b->txns = NULL;
@@ -57,6 +62,8 @@ struct txn *txn_find(struct broker *b, const char *id)
 {
     pthread_mutex_lock(&b->txns->lock);
     struct txn *t = map_get(b->txns->by_id, id, strlen(id));
+    if (t)
+        txn_ref(t);
     pthread_mutex_unlock(&b->txns->lock);
     return t;
 }
@@ -65,8 +72,21 @@ struct txn *txn_find_producer(struct broker *b, int64_t producer_id)
 {
     pthread_mutex_lock(&b->txns->lock);
     struct txn *t = map_get(b->txns->by_producer, &producer_id, sizeof producer_id);
+    if (t)
+        txn_ref(t);
     pthread_mutex_unlock(&b->txns->lock);
     return t;
+}
+
+struct txn *txn_ref(struct txn *t)
+{
+    atomic_fetch_add(&t->users, 1);
+    return t;
+}
+
+void txn_put(struct txn *t)
+{
+    atomic_fetch_sub(&t->users, 1);
 }
 
 static struct txn *txn_new(struct text id)
@@ -77,8 +97,8 @@ static struct txn *txn_new(struct text id)
         return NULL;
     }
     mutex_init(&t->lock);
-    t->producer_id = -1;
-    t->epoch = -1;
+    t->producer_id = t->previous_id = t->next_id = -1;
+    t->epoch = t->last_epoch = -1;
     t->start_ms = -1;
     t->state = TXN_EMPTY;
     atomic_init(&t->deadline, INT64_MAX);
@@ -96,6 +116,8 @@ int txn_get(struct broker *b, struct text id, struct txn **t, struct err *e)
         if (rc && *t)
             txn_free(*t);
     }
+    if (!rc)
+        txn_ref(*t);
     pthread_mutex_unlock(&b->txns->lock);
     return rc;
 }
@@ -109,25 +131,30 @@ int txn_map_producer(struct broker *b, struct txn *t, int64_t producer_id, struc
     return rc;
 }
 
-int txn_hold(struct broker *b, int64_t producer_id, int16_t epoch, const char *topic, int32_t partition,
-             struct txn **out, struct err *e)
+int txn_hold(struct broker *b, const char *id, int64_t producer_id, int16_t epoch, const char *topic,
+             int32_t partition, struct txn **out, struct err *e)
 {
-    struct txn *t = txn_find_producer(b, producer_id);
+    struct txn *t = id ? txn_find(b, id) : txn_find_producer(b, producer_id);
+    if (!t && id)
+        return err_set(e, ERR_INVALID_PRODUCER_MAPPING, "there is no transactional id \"%s\"", id);
     if (!t)
         return err_set(e, ERR_INVALID_TXN_STATE, "producer %lld has no transaction", (long long)producer_id);
     pthread_mutex_lock(&t->lock);
-    int rc = ERR_OK;
-    if (t->producer_id != producer_id || t->epoch != epoch)
+    int rc = txn_check_ended(t, e); /* first: its end may bring another producer id */
+    if (rc)
+        ; /* later */
+    else if (id && t->producer_id != producer_id)
+        rc = err_set(e, ERR_INVALID_PRODUCER_MAPPING, "transactional id %s does not belong to producer %lld",
+                     id, (long long)producer_id);
+    else if (t->producer_id != producer_id || t->epoch != epoch)
         rc = err_set(e, ERR_INVALID_PRODUCER_EPOCH,
                      "producer %lld of transactional id %s has epoch %d, not %d", (long long)producer_id,
                      t->id, t->epoch, epoch);
-    else if (t->ending)
-        rc = txn_check_ended(t, e);
     else if (t->state != TXN_ONGOING || !txn_parts_have(&t->parts, topic, partition))
         rc = err_set(e, ERR_INVALID_TXN_STATE, "%s-%d is not part of a transaction of %s", topic, partition,
                      t->id);
     if (rc)
-        pthread_mutex_unlock(&t->lock);
+        txn_let_go(t);
     else
         *out = t;
     return rc;
@@ -136,6 +163,7 @@ int txn_hold(struct broker *b, int64_t producer_id, int16_t epoch, const char *t
 void txn_let_go(struct txn *t)
 {
     pthread_mutex_unlock(&t->lock);
+    txn_put(t);
 }
 
 /* ---- loading ------------------------------------------------------------------------------------------------------- */
@@ -150,13 +178,21 @@ static int restore(struct broker *b, struct txn *t, struct txn_value *v, struct 
     t->epoch = v->epoch;
     t->timeout_ms = v->timeout_ms;
     t->state = v->state;
-    t->update_ms = v->update_ms;
+    /* Of commits that changed nothing else not each was written: it may have been used until then. */
+    t->update_ms = v->update_ms + (v->state == TXN_COMPLETE_COMMIT ? TXN_STATE_REFRESH_MS : 0);
     t->start_ms = v->start_ms;
     t->written_ms = v->update_ms;
+    t->previous_id = v->previous_id;
+    t->next_id = v->next_id;
+    t->client_version = v->client_version;
     while (!(rc = txn_value_next(v, &topic, &partition, e)))
         if ((rc = txn_parts_add(&t->parts, topic, partition, e)))
             break;
-    return rc == ERR_END ? txn_map_producer(b, t, t->producer_id, e) : rc;
+    if (rc != ERR_END)
+        return rc;
+    if (t->next_id >= 0 && (rc = txn_map_producer(b, t, t->next_id, e)))
+        return rc;
+    return t->producer_id < 0 ? ERR_OK : txn_map_producer(b, t, t->producer_id, e);
 }
 
 struct load {
@@ -176,17 +212,21 @@ static int load_record(void *arg, const struct batch_header *h, const struct rec
     int rc = txn_key_decode(r->key, (size_t)r->key_len, &id, e);
     if (rc)
         return rc;
-    if (!r->value) { /* forgotten by Kafka; here it only starts anew */
-        v = (struct txn_value){
-            .producer_id = -1, .epoch = -1, .state = TXN_EMPTY, .topics_left = -1, .start_ms = -1};
-        pthread_mutex_lock(&l->b->txns->lock);
-        t = map_get(l->b->txns->by_id, id.p, id.n);
-        pthread_mutex_unlock(&l->b->txns->lock);
-        return t ? restore(l->b, t, &v, e) : ERR_OK;
-    }
-    if ((rc = txn_value_decode(r->value, (size_t)r->value_len, &v, e)) || (rc = txn_get(l->b, id, &t, e)))
+    if (!r->value) /* forgotten; txns_sweep takes it out, unless it comes again */
+        v = (struct txn_value){.producer_id = -1,
+                               .epoch = -1,
+                               .state = TXN_EMPTY,
+                               .topics_left = -1,
+                               .start_ms = -1,
+                               .previous_id = -1,
+                               .next_id = -1};
+    else if ((rc = txn_value_decode(r->value, (size_t)r->value_len, &v, e)))
         return rc;
-    return restore(l->b, t, &v, e);
+    if ((rc = txn_get(l->b, id, &t, e)))
+        return rc;
+    rc = restore(l->b, t, &v, e);
+    txn_put(t);
+    return rc;
 }
 
 static int load_batch(void *arg, const uint8_t *data, const struct batch_header *h, struct err *e)
@@ -227,7 +267,7 @@ int txns_load(struct broker *b, struct err *e)
     void *value;
     while (!rc && map_next(b->txns->by_id, &pos, &key, &len, &value))
         rc = resume(b, value, e);
-    return rc;
+    return rc ? rc : txns_sweep(b, e);
 }
 
 /* ---- after an unclean stop ------------------------------------------------------------------------------------------ */
@@ -235,11 +275,14 @@ int txns_load(struct broker *b, struct err *e)
 /* An open transaction in the log that its coordinator does not know: possible only with durability=page-cache. */
 static bool is_unknown(struct broker *b, const struct partition *p, const struct producer_info *info)
 {
-    struct txn *t = info->txn_first_offset < 0 ? NULL : txn_find_producer(b, info->id);
     if (info->txn_first_offset < 0)
         return false;
-    return !t || (t->state != TXN_ONGOING && !txn_is_prepared(t->state)) || t->producer_id != info->id ||
-           !txn_parts_have(&t->parts, p->topic->name, p->index);
+    struct txn *t = txn_find_producer(b, info->id);
+    bool known = t && (t->state == TXN_ONGOING || txn_is_prepared(t->state)) && t->producer_id == info->id &&
+                 txn_parts_have(&t->parts, p->topic->name, p->index);
+    if (t)
+        txn_put(t);
+    return !known;
 }
 
 static int abort_in_log(struct broker *b, struct partition *p, const struct producer_info *info,
@@ -254,12 +297,14 @@ static int abort_in_log(struct broker *b, struct partition *p, const struct prod
     partition_hold(p);
     size_t room = rc ? 0 : append_prepare(&a, p, marker.data, marker.len, LOG_FROM_COORDINATOR);
     if (!rc && room)
-        rc = disk_reserve(p->disk, room, e);
+        rc = disk_reserve(p->disk, room, COMMIT_COORDINATOR, e);
     if (!rc)
         rc = group_append(b, &a, 1, room, &wait.op, e);
     if (rc)
         partition_release(&b->topics, p);
-    struct err sync;
+    struct err sync, flush;
+    if (!rc && group_flush(b, &a, 1, &flush)) /* the log is out of service; the others start */
+        diag_error("broker", "%s", flush.text);
     int waited = commit_wait_for(&wait, rc ? &sync : e);
     buf_free(&marker);
     if (!rc && !waited)
@@ -279,8 +324,8 @@ int txns_abort_unknown(struct broker *b, struct err *e)
     for (size_t i = 0; !rc && i < n; i++) {
         struct producer_info *producers = NULL;
         size_t count = 0;
-        if (!partition_log(list[i]))
-            continue;
+        if (!partition_log(list[i]) || log_failed(partition_log(list[i])))
+            continue; /* another start does it */
         rc = log_producers(partition_log(list[i]), &producers, &count, e);
         for (size_t k = 0; !rc && k < count; k++)
             if (is_unknown(b, list[i], &producers[k]))
@@ -289,64 +334,4 @@ int txns_abort_unknown(struct broker *b, struct err *e)
     }
     partitions_release(&b->topics, list, n);
     return rc;
-}
-
-/* ---- listing -------------------------------------------------------------------------------------------------------- */
-
-void txn_infos_free(struct txn_info *list, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        mem_free(list[i].transactional_id);
-    mem_free(list);
-}
-
-static int by_id(const void *a, const void *b)
-{
-    const struct txn_info *x = a, *y = b;
-    return strcmp(x->transactional_id, y->transactional_id);
-}
-
-static int describe(struct txn *t, struct txn_info *out, struct err *e)
-{
-    pthread_mutex_lock(&t->lock);
-    *out = (struct txn_info){
-        .transactional_id = mem_strdup(t->id),
-        .producer_id = t->producer_id,
-        .epoch = t->epoch,
-        .state = txn_state_name(t->state),
-        .timeout_ms = t->timeout_ms,
-        .start_ms = t->state == TXN_ONGOING ? t->start_ms : -1,
-    };
-    pthread_mutex_unlock(&t->lock);
-    return out->transactional_id ? ERR_OK : err_nomem(e);
-}
-
-int broker_txns(struct broker *b, struct txn_info **list, size_t *n, struct err *e)
-{
-    struct txns *ts = b->txns;
-    size_t pos = 0, len, count = 0;
-    const void *key;
-    void *value;
-    int rc = ERR_OK;
-    *n = 0;
-    *list = NULL;
-    pthread_mutex_lock(&ts->lock);
-    struct txn **all = mem_calloc(map_count(ts->by_id) + 1, sizeof(struct txn *));
-    while (all && map_next(ts->by_id, &pos, &key, &len, &value))
-        all[count++] = value;
-    pthread_mutex_unlock(&ts->lock);
-    struct txn_info *out = mem_calloc(count + 1, sizeof *out);
-    if (!all || !out)
-        rc = err_nomem(e);
-    for (size_t i = 0; !rc && i < count; i++)
-        rc = describe(all[i], &out[(*n)++], e);
-    mem_free(all);
-    if (rc) {
-        txn_infos_free(out, *n);
-        *n = 0;
-        return rc;
-    }
-    qsort(out, *n, sizeof *out, by_id);
-    *list = out;
-    return ERR_OK;
 }

@@ -21,7 +21,7 @@ struct txn_work *txn_work_new(struct broker *b, struct txn *t, txn_check *check,
         return NULL;
     }
     w->b = b;
-    w->t = t;
+    w->t = txn_ref(t);
     w->check = check;
     w->fresh_id = -1;
     return w;
@@ -75,6 +75,7 @@ void txn_work_free(struct txn_work *w)
     txn_parts_free(&w->parts);
     mem_free(w->marker_bytes);
     mem_free(w->appends);
+    txn_put(w->t);
     mem_free(w);
 }
 
@@ -139,8 +140,8 @@ static int build_state(struct txn_work *w, uint8_t **data, size_t *bytes, struct
     if (!rc)
         rc = txn_value_encode(&value, &w->next, each_part, &w->parts, n, e);
     if (!rc)
-        rc = batch_builder_add(w->state_batch, w->next.update_ms, key.data, key.len, value.data, value.len,
-                               NULL, 0, e);
+        rc = batch_builder_add(w->state_batch, w->next.update_ms, key.data, key.len,
+                               w->forget ? NULL : value.data, value.len, NULL, 0, e);
     if (!rc)
         rc = batch_builder_finish(w->state_batch, &BATCH_NO_PRODUCER, data, bytes, e);
     buf_free(&value);
@@ -236,6 +237,14 @@ static int build(struct txn_work *w, struct err *e)
 
 /* ---- running ------------------------------------------------------------------------------------------------------- */
 
+static void tell_producer(const struct txn_work *w)
+{
+    if (!w->out_producer_id)
+        return;
+    *w->out_producer_id = w->t->producer_id;
+    *w->out_epoch = w->t->epoch;
+}
+
 /* The change in memory, at the moment of staging. Cannot fail. */
 static void take_effect(struct txn_work *w)
 {
@@ -243,11 +252,12 @@ static void take_effect(struct txn_work *w)
     bool open = w->next.state == TXN_ONGOING;
     bool was_open = t->state == TXN_ONGOING;
     t->producer_id = w->next.producer_id;
+    t->previous_id = w->next.previous_id;
+    t->next_id = w->next.next_id;
     t->epoch = w->next.epoch;
-    if (w->out_producer_id) { /* now: while this one waits for its sync, another may go on from here */
-        *w->out_producer_id = t->producer_id;
-        *w->out_epoch = t->epoch;
-    }
+    t->last_epoch = w->last_epoch;
+    t->client_version = w->next.client_version;
+    tell_producer(w); /* now: while this one waits for its sync, another may go on from here */
     t->timeout_ms = w->next.timeout_ms;
     t->state = w->next.state;
     t->update_ms = w->next.update_ms;
@@ -264,6 +274,7 @@ static void take_effect(struct txn_work *w)
         while (*last)
             last = &(*last)->next;
         *last = w->changes;
+        offsets_pend(w->b, w->changes);
         w->changes = NULL;
     } else if ((w->markers || w->finish) && w->marker_commit) {
         w->apply = t->offsets;
@@ -323,7 +334,7 @@ static int lock_with_room(struct txn_work *w, size_t *reserved, struct err *e)
     for (;;) {
         pthread_mutex_lock(&w->t->lock);
         txn_parts_free(&w->parts);
-        w->nothing = w->markers = w->write_state = w->finish = false;
+        w->nothing = w->markers = w->write_state = w->finish = w->forget = false;
         int rc = w->check(w, e);
         size_t need = rc || w->nothing ? 0 : room_for(w);
         if (!rc && need <= *reserved)
@@ -331,7 +342,8 @@ static int lock_with_room(struct txn_work *w, size_t *reserved, struct err *e)
         pthread_mutex_unlock(&w->t->lock);
         commit_unreserve(w->b->disks[0]->commit, *reserved);
         *reserved = 0;
-        if (rc || (rc = disk_reserve(w->b->disks[0], need, e)))
+        if (rc ||
+            (rc = disk_reserve(w->b->disks[0], need, w->request_count ? COMMIT_DATA : COMMIT_COORDINATOR, e)))
             return rc;
         *reserved = need;
     }
@@ -356,10 +368,12 @@ int txn_work_run(struct txn_work *w, struct err *e)
     else
         commit_wait_init(&w->wait);
     w->wait.before = work_durable;
-    if (w->nothing)
+    if (w->nothing) {
         commit_unreserve(w->b->disks[0]->commit, reserved);
-    else
+        tell_producer(w);
+    } else {
         rc = append(w, reserved, e);
+    }
     pthread_mutex_unlock(&w->t->lock);
     end_admission(w);
     struct err sync, flush;

@@ -6,16 +6,28 @@
 
 #include "base/clock.h"
 #include "base/diag.h"
+#include "base/io.h"
 #include "base/mem.h"
 #include "base/thread.h"
+#include "broker/aside.h"
 #include "broker/checkpoint.h"
 #include "broker/each.h"
 #include "broker/open_files.h"
+#include "broker/removal.h"
 #include "broker/retention_clock.h"
 #include "broker/txn.h"
 
 #define RETRY_MS 60000
 #define SPACE_CHECK_MS 10000
+/* From so many logs on that must be flushed, the file system is synced first. */
+enum { MANY_HOLDERS = 256 };
+
+/*
+ * In files of full size. From the first number on they are given back at once, before that when they are old. Up to the
+ * second one appends go on meanwhile; so much is read again after a kill.
+ */
+#define JOURNAL_FILES_RELEASE 2u
+#define JOURNAL_FILES_LIMIT 16u
 
 struct upkeep {
     pthread_t thread;
@@ -49,11 +61,30 @@ static bool holds_journal(struct partition *p)
     return log ? atomic_load(&p->journaled) && unflushed(log) : partition_unsynced(p);
 }
 
+/* Will another try do? */
+static bool may_pass(const struct err *e)
+{
+    return e->code == ERR_FILES || e->code == ERR_NO_MEMORY || e->code == ERR_NO_SPACE;
+}
+
+/* What the journal has of a log that is out of service, or cannot be opened, is going to be set aside. */
 static int flush_for_release(struct broker *b, struct partition *p, struct err *e)
 {
     struct log *log;
+    p->unflushable = false;
     int rc = partition_open(b, p, false, &log, e);
-    return !rc && log && unflushed(log) ? partition_flush(p, e) : rc;
+    if (rc)
+        p->unflushable = !may_pass(e);
+    else if (log && unflushed(log) && (rc = partition_flush(p, e)))
+        p->unflushable = log_failed(log);
+    return p->unflushable ? ERR_OK : rc;
+}
+
+static int write_ahead(struct broker *b, struct partition *p, struct err *e)
+{
+    (void)b;
+    struct log *log = partition_log(p);
+    return log ? log_write_ahead(log, e) : ERR_OK;
 }
 
 /* Those of the disk that must be flushed come first in the list; how many. */
@@ -70,7 +101,11 @@ static size_t choose_holders(const struct disk *d, struct partition **list, size
     return chosen;
 }
 
-/* Thousands of logs are flushed by several threads, so that this keeps up with the appends and the journal stays small. */
+/*
+ * Thousands of logs are flushed by several threads, after one sync of the file system that leaves their own little to do and
+ * takes along what new logs write before it, so that this keeps up with the appends and the journal stays small. For few logs it
+ * would cost more, as it waits for other programs' data, too.
+ */
 int upkeep_release_journal(struct disk *d, struct err *e)
 {
     struct partition **list;
@@ -79,11 +114,43 @@ int upkeep_release_journal(struct disk *d, struct err *e)
     int rc = topics_all(&d->b->topics, &list, &n, e);
     if (rc)
         return rc;
-    rc = partitions_each_of(d->b, list, choose_holders(d, list, n), flush_for_release, e);
+    size_t chosen = choose_holders(d, list, n);
+    page_cache_share(&d->b->page_cache, chosen);
+    if (chosen >= MANY_HOLDERS) {
+        struct err unused; /* the flush does again what was not done */
+        partitions_each_of(d->b, list, chosen, write_ahead, &unused);
+        io_sync_fs(d->logs_dir);
+    }
+    rc = partitions_each_of(d->b, list, chosen, flush_for_release, e);
+    if (!rc && !disk_in_service(d)) /* since just now: nothing more is written to it */
+        rc = disk_refusal(d, e);
+    if (!rc)
+        rc = asides_add(d, list, chosen, seal, e);
+    asides_judge(d, list, n); /* before the recovery points are written, which are not below what it sees */
     partitions_release(&d->b->topics, list, n);
     if (!rc)
         rc = checkpoint_recovery(d, e);
+    if (!rc)
+        rc = asides_drop(d, e);
     return rc ? rc : journal_release(d->journal, seal, e);
+}
+
+/* How long appends may outrun the flushes. Without threads nobody would give anything back while they wait. */
+static void limit_journal(struct disk *d, bool on)
+{
+    bool threads = !d->b->o.no_threads;
+    commit_limit_journal(d->commit, on && threads ? JOURNAL_FILES_LIMIT * journal_file_bytes(d->journal) : 0);
+}
+
+/* Each release flushes every log that was written to, so that files are given back some at a time. */
+static int64_t release_due(struct disk *d, int64_t now)
+{
+    if (!d->sealed_since)
+        d->sealed_since = now;
+    if (journal_sealed_bytes(d->journal) >= JOURNAL_FILES_RELEASE * journal_file_bytes(d->journal))
+        return d->next_release;
+    int64_t at = d->sealed_since + d->b->o.journal_release_ms;
+    return at > d->next_release ? at : d->next_release;
 }
 
 static int64_t release(struct disk *d, int64_t now)
@@ -92,14 +159,18 @@ static int64_t release(struct disk *d, int64_t now)
     uint64_t seal = commit_sealed(d->commit);
     if (seal <= d->released)
         return INT64_MAX;
-    if (now < d->next_release)
-        return d->next_release;
-    if (upkeep_release_journal(d, &e)) {
+    int64_t due = release_due(d, now);
+    if (now < due)
+        return due;
+    int rc = upkeep_release_journal(d, &e);
+    limit_journal(d, !rc); /* what cannot be given back is not waited for */
+    if (rc) {
         diag_error("broker", "the journal of %s cannot be released: %s", d->dir, e.text);
         return d->next_release = now + RETRY_MS;
     }
     d->released = seal;
-    return INT64_MAX;
+    d->sealed_since = 0;
+    return INT64_MAX; /* what was sealed meanwhile has rung */
 }
 
 static int64_t release_all(struct broker *b, int64_t now)
@@ -113,7 +184,7 @@ static int64_t release_all(struct broker *b, int64_t now)
 
 /* ---- room -------------------------------------------------------------------------------------------------------- */
 
-/* Every ten seconds while something is appended or room is short; an idle hub is not woken for it. */
+/* Every ten seconds while something is appended or room is short, and once more; an idle hub is not woken for it. */
 static int64_t look_at_room(struct broker *b, struct upkeep *u, int64_t now)
 {
     bool short_of_room = false;
@@ -122,6 +193,8 @@ static int64_t look_at_room(struct broker *b, struct upkeep *u, int64_t now)
     for (size_t i = 0; i < b->disk_count; i++) {
         struct disk *d = b->disks[i];
         disk_space_check(d, now);
+        if (d->journal)
+            journal_trim(d->journal);
         pthread_mutex_lock(&d->lock);
         short_of_room = short_of_room || d->space.low || atomic_load(&d->full);
         pthread_mutex_unlock(&d->lock);
@@ -179,9 +252,10 @@ static void retain_one(struct broker *b, struct partition *p, int64_t now_wall, 
     if (!has_retention(p))
         return;
     int rc = log_apply_retention(log, now_wall, below, &deleted, &e);
-    if (rc)
+    if (rc) {
         diag_warn("broker", "retention of %s: %s", log_name(log), e.text);
-    else if (deleted)
+        disk_suspect(p->disk, &e);
+    } else if (deleted)
         diag_info("broker", "%s: retention deleted %d segments", log_name(log), deleted);
 }
 
@@ -227,10 +301,9 @@ static void prepare_retention(struct broker *b, struct partition **list, size_t 
     }
 }
 
-/* By what old data is deleted. */
-static int64_t retention_now(struct upkeep *u)
+int64_t upkeep_wall(struct broker *b)
 {
-    int64_t jumped, now = retention_clock_now(&u->clock, clock_wall_ms(), clock_boot_ms(), &jumped);
+    int64_t jumped, now = retention_clock_now(&b->upkeep->clock, clock_wall_ms(), clock_boot_ms(), &jumped);
     if (jumped)
         diag_warn(
             "broker",
@@ -240,10 +313,26 @@ static int64_t retention_now(struct upkeep *u)
     return now;
 }
 
+/* Jumps are told from here on. */
+static void start_clock(struct broker *b, struct upkeep *u)
+{
+    int64_t written = 0, wall = clock_wall_ms(), jumped;
+    for (size_t i = 0; i < b->disk_count; i++)
+        written = b->disks[i]->written_ms > written ? b->disks[i]->written_ms : written;
+    retention_clock_start(&u->clock, written, wall, clock_boot_ms());
+    retention_clock_now(&u->clock, wall, clock_boot_ms(), &jumped);
+    if (jumped)
+        diag_info(
+            "broker",
+            "nothing was written for %lld s before this start, by the wall clock; in case that is wrong "
+            "retention goes by the time of then for an hour",
+            (long long)(jumped / 1000));
+}
+
 static void retention_pass(struct broker *b, struct partition **list, size_t n)
 {
     struct err e;
-    int64_t now_wall = retention_now(b->upkeep);
+    int64_t now_wall = upkeep_wall(b);
     int64_t *below = mem_calloc(n + 1, sizeof *below);
     if (!below) {
         diag_warn("broker", "retention is put off: out of memory");
@@ -282,6 +371,7 @@ int64_t upkeep_round(struct broker *b, int64_t now)
     struct err e;
     size_t n;
     int64_t next = earlier(earlier(release_all(b, now), txns_expire(b, now)), look_at_room(b, u, now));
+    next = earlier(next, earlier(offsets_expire(b, now), txns_forget_idle(b, now)));
     if (topics_all(&b->topics, &list, &n, &e))
         return earlier(next, now + RETRY_MS);
     next = earlier(next, flush_pass(list, n, now));
@@ -290,7 +380,9 @@ int64_t upkeep_round(struct broker *b, int64_t now)
         u->next_retention = now + b->o.retention_check_ms;
     }
     next = earlier(next, open_files_sweep(b, list, n, now));
-    next = earlier(next, removal_pass(list, n, clock_mono_ms()));
+    int64_t mono = clock_mono_ms(); /* what is above takes its time */
+    next = earlier(next, removal_pass(list, n, mono > now ? mono : now));
+    next = earlier(next, removals_round(b, mono > now ? mono : now));
     partitions_release(&b->topics, list, n);
     return earlier(next, u->next_retention);
 }
@@ -349,6 +441,13 @@ static void on_sealed(void *arg)
     upkeep_poke(arg, 0);
 }
 
+static void set_limits(struct broker *b, bool on)
+{
+    for (size_t i = 0; i < b->disk_count; i++)
+        if (b->disks[i]->commit)
+            limit_journal(b->disks[i], on);
+}
+
 int upkeep_start(struct broker *b, struct err *e)
 {
     struct upkeep *u = mem_calloc(1, sizeof *u);
@@ -358,13 +457,14 @@ int upkeep_start(struct broker *b, struct err *e)
     cond_init(&u->cond);
     atomic_init(&u->wake_at, INT64_MAX);
     u->next_retention = clock_mono_ms() + b->o.retention_check_ms;
-    retention_now(u); /* jumps are told from here on */
+    start_clock(b, u);
     u->next_space = u->space_due = clock_mono_ms() + SPACE_CHECK_MS;
-    /* The first round releases what recovery left in the journal, and what was sealed before it is told of. */
+    /* The first round looks at what recovery left in the journal, and at what was sealed before it is told of. */
     b->upkeep = u;
     for (size_t i = 0; i < b->disk_count; i++)
         if (b->disks[i]->commit)
             commit_on_sealed(b->disks[i]->commit, on_sealed, b);
+    set_limits(b, true);
     int rc = b->o.no_threads ? ERR_OK : thread_start(&u->thread, "leat-upkeep", run, b, e);
     u->started = !rc && !b->o.no_threads;
     return rc; /* freed with the broker: the commit stage may be ringing */
@@ -380,4 +480,5 @@ void upkeep_stop(struct broker *b)
     pthread_cond_signal(&u->cond);
     pthread_mutex_unlock(&u->lock);
     pthread_join(u->thread, NULL);
+    set_limits(b, false);
 }

@@ -14,6 +14,9 @@ void upkeep_stop(struct broker *b);
 /* Does what is due at `now` (clock_mono_ms); answers when the next is. The thread's, or who steps the broker. */
 int64_t upkeep_round(struct broker *b, int64_t now);
 
+/* The wall clock by which old things are deleted (retention_clock.h). Only within a round. */
+int64_t upkeep_wall(struct broker *b);
+
 /* Something is due at `at_ms` (clock_mono_ms). Any thread; takes only a leaf lock, and none if it is awake by then. */
 void upkeep_poke(struct broker *b, int64_t at_ms);
 

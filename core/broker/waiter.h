@@ -12,8 +12,9 @@ struct partition;
 struct watch {
     struct waiter *waiter;
     struct partition *p; /* its topic's memory is kept */
-    struct watch *next_here;
+    struct watch *next_here, *before_here;
     struct watch *next_of_waiter;
+    bool reserved; /* in the waiter's own room */
 };
 
 #endif

@@ -44,13 +44,6 @@ static inline int disks_open_again(struct disks *d)
     return broker_open(&d->f.b, &o, &d->f.e);
 }
 
-static inline void copy_tree(const char *from, const char *to)
-{
-    char *command = mem_printf("cp -r %s %s", from, to);
-    assert_int_equal(system(command), 0);
-    mem_free(command);
-}
-
 /* What was written stays, what was in memory is gone: the files are put back as they were before the stop. */
 static inline void disks_kill(struct disks *d)
 {
@@ -58,7 +51,7 @@ static inline void disks_kill(struct disks *d)
     const char *dirs[2] = {d->f.dir, d->second};
     struct err e;
     for (int i = 0; i < 2; i++)
-        copy_tree(dirs[i], saved[i]);
+        testkit_copy_running(dirs[i], saved[i]);
     broker_close(d->f.b, &e);
     d->f.b = NULL;
     for (int i = 0; i < 2; i++) {
@@ -120,6 +113,13 @@ static inline int32_t disk_of(struct fixture *f, const char *topic, int32_t part
 static inline bool failed(struct fixture *f, const char *topic, int32_t partition)
 {
     return partition_of(f, topic, partition).failed;
+}
+
+/* One record to a partition of "t". */
+static inline int try_produce(struct fixture *f, int32_t partition, const char *prefix, int i)
+{
+    struct produce_request r = make_request(f, "t", partition, prefix, i, 1, BATCH_NO_PRODUCER);
+    return broker_produce(f->b, &r, 1, false, &f->e);
 }
 
 #endif

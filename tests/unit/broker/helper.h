@@ -6,6 +6,8 @@
 
 #include "tests/lib/testkit.h"
 
+#include <dirent.h>
+
 #include "base/clock.h"
 #include "base/mem.h"
 #include "broker/broker.h"
@@ -69,6 +71,23 @@ static inline int teardown(void **state)
     return 0;
 }
 
+/* How many names below `data`/logs begin and end so. */
+static inline int logs_named(const char *data, const char *begin, const char *end)
+{
+    char *logs = mem_printf("%s/logs", data);
+    DIR *d = opendir(logs);
+    int n = 0;
+    assert_non_null(d);
+    for (const struct dirent *x; (x = readdir(d));) {
+        size_t len = strlen(x->d_name), tail = strlen(end);
+        n += strncmp(x->d_name, begin, strlen(begin)) == 0 && len >= tail &&
+             strcmp(x->d_name + len - tail, end) == 0;
+    }
+    closedir(d);
+    mem_free(logs);
+    return n;
+}
+
 static inline void create(struct fixture *f, const char *topic, int32_t partitions)
 {
     assert_ok(broker_create_topic(f->b, topic, partitions, NULL, 0, NULL, &f->e), &f->e);
@@ -78,7 +97,7 @@ static inline void create(struct fixture *f, const char *topic, int32_t partitio
 static inline int try_add_batch(struct fixture *f, const char *prefix, int first, int n,
                                 struct batch_producer p, size_t *bytes)
 {
-    struct batch_options o = {.level = CODEC_LEVEL_DEFAULT, .max_bytes = 8 << 20};
+    struct batch_options o = {.level = CODEC_LEVEL_DEFAULT, .max_bytes = 60 << 20};
     struct batch_builder *builder = batch_builder_new(&o, &f->e);
     static char key[1 << 16];
     uint8_t *data;

@@ -1,146 +1,19 @@
 /*
- * The cleaner in the broker: what it cleans and when, its checkpoint, what a kill leaves, logs that cannot be cleaned, and
- * that nobody has to wait for it.
+ * The cleaner in the broker: what it cleans and when, its checkpoint, what a kill leaves, logs that cannot be cleaned.
+ * That nobody has to wait for it, and several threads of it: test_cleaner_threads.
  */
-#include "tests/unit/broker/helper.h"
+#include "tests/unit/broker/cleaner.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/io.h"
-#include "base/thread.h"
-
-enum { KEYS = 7, VALUE = 60000 };
-
-static const struct topic_config_entry compacted[] = {{"cleanup.policy", "compact"},
-                                                      {"segment.bytes", "1048576"}};
-
-static struct broker_options options(struct fixture *f)
-{
-    return (struct broker_options){.data_dir = f->dir,
-                                   .journal_file_bytes = 64 << 20,
-                                   .cleaner_backoff_ms = 1,
-                                   .offsets_partitions = 1,
-                                   .txn_partitions = 1,
-                                   .offsets_segment_bytes = 1 << 20,
-                                   .txn_segment_bytes = 1 << 20};
-}
-
-static void reopen(struct fixture *f, const struct broker_options *o)
-{
-    if (f->b)
-        fixture_close(f);
-    assert_ok(broker_open(&f->b, o, &f->e), &f->e);
-}
-
-/* A broker without threads: the cleaner works in broker_step. */
-static void reopen_stepped(struct fixture *f)
-{
-    struct broker_options o = options(f);
-    o.no_threads = true;
-    reopen(f, &o);
-}
-
-static int try_put(struct fixture *f, const char *topic, int key, int n, bool built_here)
-{
-    static _Thread_local char value[VALUE];
-    char name[32];
-    struct batch_options o = {.level = CODEC_LEVEL_DEFAULT};
-    struct batch_producer none = BATCH_NO_PRODUCER;
-    struct batch_builder *b = batch_builder_new(&o, &f->e);
-    struct produce_request r = {.topic = topic, .built_here = built_here};
-    uint8_t *data;
-    size_t key_len = (size_t)snprintf(name, sizeof name, "k%d", key);
-    snprintf(value, sizeof value, "%d", n);
-    assert_ok(batch_builder_add(b, clock_wall_ms(), key < 0 ? NULL : name, key_len, n < 0 ? NULL : value,
-                                VALUE, NULL, 0, &f->e),
-              &f->e);
-    assert_ok(batch_builder_finish(b, &none, &data, &r.bytes, &f->e), &f->e);
-    r.data = data;
-    int rc = broker_produce(f->b, &r, 1, false, &f->e);
-    batch_builder_free(b);
-    return rc;
-}
-
-/* Records 0 .. n-1, key i modulo KEYS, value i. */
-static void put_many(struct fixture *f, const char *topic, int n)
-{
-    for (int i = 0; i < n; i++)
-        assert_ok(try_put(f, topic, i % KEYS, i, false), &f->e);
-}
-
-struct seen {
-    int count, last[KEYS]; /* of values; -1: none, -2: a tombstone */
-};
-
-static struct seen read_back(struct fixture *f, const char *topic)
-{
-    struct seen s = {0};
-    struct buf data;
-    int64_t at, ts;
-    buf_init(&data, 256 << 20);
-    memset(s.last, 0xff, sizeof s.last);
-    assert_ok(broker_list_offset(f->b, topic, 0, -2, READ_COMMITTED, &at, &ts, &f->e), &f->e);
-    for (;;) {
-        struct log_range r;
-        assert_ok(broker_locate(f->b, topic, 0, at, 1 << 20, READ_COMMITTED, &r, &f->e), &f->e);
-        buf_reset(&data);
-        assert_ok(buf_reserve(&data, r.bytes + 1, &f->e), &f->e);
-        assert_ok(log_range_read(&r, 0, data.data, r.bytes, &f->e), &f->e);
-        for (size_t i = 0; i < r.bytes;) {
-            struct batch_iter it;
-            struct record rec;
-            assert_ok(batch_iter_init(&it, data.data + i, r.bytes - i, NULL, &f->e), &f->e);
-            while (batch_iter_next(&it, &rec, &f->e) == ERR_OK) {
-                s.count++;
-                s.last[rec.key[1] - '0'] = rec.value ? atoi((const char *)rec.value) : -2;
-            }
-            i += batch_size(&it.header);
-        }
-        bool end = r.bytes == 0;
-        at = r.next_offset;
-        log_range_release(&r);
-        if (end)
-            break;
-    }
-    buf_free(&data);
-    return s;
-}
-
-static void expect_last(const struct seen *s, int n)
-{
-    for (int i = n - KEYS; i < n; i++)
-        assert_int_equal(s->last[i % KEYS], i);
-}
-
-static struct broker_stats stats(struct fixture *f)
-{
-    struct broker_stats s;
-    broker_stats(f->b, &s);
-    return s;
-}
-
-static void step(struct fixture *f, int64_t ms)
-{
-    static int64_t passed;
-    passed += ms;
-    broker_step(f->b, clock_mono_ms() + passed);
-}
+#include "broker/fsck.h"
 
 /* ---- what and when -------------------------------------------------------------------------------------------------- */
-
-static void wait_for_passes(struct fixture *f, uint64_t n)
-{
-    struct waiter *w = waiter_new(f->b, &f->e);
-    while (stats(f).cleaner_passes < n)
-        waiter_wait(w, 5);
-    waiter_free(w);
-}
 
 static void test_the_thread_cleans(void **state)
 {
@@ -442,29 +315,6 @@ static void test_full_disk(void **state)
     expect_last(&s, 60);
 }
 
-/* A pass that would take days at its rate holds up neither the deletion of its topic nor the stop. */
-static void test_nobody_waits(void **state)
-{
-    struct fixture *f = *state;
-    struct broker_options o = options(f);
-    o.cleaner_io_bytes_per_second = 1;
-    reopen(f, &o);
-    for (int round = 0; round < 2; round++) {
-        assert_ok(broker_create_topic(f->b, "t", 1, compacted, 2, NULL, &f->e), &f->e);
-        put_many(f, "t", 60);
-        struct waiter *w = waiter_new(f->b, &f->e);
-        while (stats(f).cleaner_memory == 0) /* it is at work */
-            waiter_wait(w, 5);
-        waiter_free(w);
-        if (round == 0)
-            assert_ok(broker_delete_topic(f->b, "t", &f->e), &f->e);
-    }
-    reopen(f, &o);
-    struct seen s = read_back(f, "t");
-    expect_last(&s, 60);
-    assert_int_equal(s.count, 60);
-}
-
 /* A topic that is made anew under a deleted one's name starts dirty, after a kill too. */
 static void test_made_anew(void **state)
 {
@@ -484,90 +334,38 @@ static void test_made_anew(void **state)
     assert_true(read_back(f, "t").count < 30);
 }
 
-/* ---- beside everything else ----------------------------------------------------------------------------------------- */
-
-struct worker {
-    struct broker *b;
-    const char *topic;
-    atomic_bool *done;
-    const char *failure; /* cmocka's assertions belong to the main thread */
-};
-
-static void *append_some(void *arg)
+static int see_finding(void *arg, const struct check_finding *f, struct err *e)
 {
-    struct worker *w = arg;
-    struct fixture f = {.b = w->b};
-    for (int i = 0; i < 150 && !w->failure; i++) {
-        int rc = try_put(&f, w->topic, i % KEYS, i, i % 2);
-        if (rc && rc != ERR_UNKNOWN_TOPIC) /* deleted meanwhile */
-            w->failure = err_name(rc);
-    }
-    return NULL;
+    (void)arg, (void)e;
+    if (check_kind_severity(f->kind) != CHECK_NOTE)
+        fail_msg("%s: %s: %s", check_kind_name(f->kind), f->path, f->text);
+    return ERR_OK;
 }
 
-static void *make_and_delete(void *arg)
-{
-    struct worker *w = arg;
-    struct err e;
-    while (!atomic_load(w->done) && !w->failure) {
-        if (broker_create_topic(w->b, w->topic, 1, compacted, 2, NULL, &e)) {
-            w->failure = "create";
-            break;
-        }
-        struct worker appends = {.b = w->b, .topic = w->topic, .done = w->done};
-        append_some(&appends);
-        w->failure = appends.failure;
-        if (broker_delete_topic(w->b, w->topic, &e))
-            w->failure = "delete";
-    }
-    return NULL;
-}
-
-static void *read_some(void *arg)
-{
-    struct worker *w = arg;
-    struct err e;
-    int64_t at = 0, next = 0;
-    while (!atomic_load(w->done) && !w->failure) {
-        struct log_range r;
-        int rc = broker_locate(w->b, w->topic, 0, at, 100000, READ_COMMITTED, &r, &e);
-        if (rc) {
-            w->failure = err_name(rc);
-            break;
-        }
-        next = r.next_offset;
-        if (r.bytes && next <= at)
-            w->failure = "backwards";
-        at = r.bytes ? next : 0;
-        log_range_release(&r);
-    }
-    return NULL;
-}
-
-static void test_beside_everything(void **state)
+/* A snapshot of the producers knows of batches that a compaction took since: that is no damage. */
+static void test_fsck_after_cleaning(void **state)
 {
     struct fixture *f = *state;
-    struct broker_options o = options(f);
-    atomic_bool done = false;
-    o.retention_check_ms = 2;
-    reopen(f, &o);
+    struct batch_producer p[2] = {{.base_sequence = 0}, {.base_sequence = 0}};
+    reopen_stepped(f);
     assert_ok(broker_create_topic(f->b, "t", 1, compacted, 2, NULL, &f->e), &f->e);
-    struct worker workers[] = {
-        {f->b, "t", &done, NULL}, {f->b, "gone", &done, NULL}, {f->b, "t", &done, NULL}};
-    pthread_t threads[3];
-    assert_ok(thread_start(&threads[0], "append", append_some, &workers[0], &f->e), &f->e);
-    assert_ok(thread_start(&threads[1], "admin", make_and_delete, &workers[1], &f->e), &f->e);
-    assert_ok(thread_start(&threads[2], "read", read_some, &workers[2], &f->e), &f->e);
-    pthread_join(threads[0], NULL);
-    wait_for_passes(f, 2);
-    atomic_store(&done, true);
-    for (int i = 1; i < 3; i++)
-        pthread_join(threads[i], NULL);
-    for (int i = 0; i < 3; i++)
-        if (workers[i].failure)
-            fail_msg("thread %d: %s", i, workers[i].failure);
-    struct seen s = read_back(f, "t");
-    expect_last(&s, 150);
+    for (int i = 0; i < 2; i++)
+        assert_ok(broker_init_producer(f->b, NULL, 60000, &p[i].id, &p[i].epoch, &f->e), &f->e);
+    assert_ok(try_put_of(f, "t", 0, 0, false, &p[0]), &f->e);
+    p[0].base_sequence++;
+    assert_ok(try_put_of(f, "t", 1, 1, false, &p[0]), &f->e);
+    assert_ok(try_put_of(f, "t", 1, 2, false, &p[1]), &f->e);
+    for (int i = 0; i < 40; i++)
+        assert_ok(try_put(f, "t", 2, i, false), &f->e);
+    p[0].base_sequence++;
+    assert_ok(try_put_of(f, "t", 3, 3, false, &p[0]), &f->e);
+    step(f, 10);
+    assert_int_equal(stats(f).cleaner_passes, 1);
+    fixture_close(f);
+    struct fsck_report r;
+    struct fsck_options o = {.data_dir = f->dir, .records = true, .found = see_finding};
+    assert_ok(broker_fsck(&o, &r, &f->e), &f->e);
+    reopen_stepped(f);
 }
 
 int main(void)
@@ -585,9 +383,8 @@ int main(void)
         T(test_killed_without_recovery_points),
         T(test_uncleanable),
         T(test_full_disk),
-        T(test_nobody_waits),
         T(test_made_anew),
-        T(test_beside_everything),
+        T(test_fsck_after_cleaning),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

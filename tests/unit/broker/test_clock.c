@@ -3,6 +3,9 @@
  */
 #include "tests/unit/broker/helper.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include "base/diag.h"
 #include "broker/retention_clock.h"
 
@@ -37,6 +40,33 @@ static void test_what_is_believed(void **state)
     }
 }
 
+/* What a start finds: when something was written last before it. */
+static void test_what_a_start_believes(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t written, now, an_hour_later;
+    } starts[] = {
+        {0, 50 * DAY, 50 * DAY + HOUR},                /* a new directory */
+        {50 * DAY - 1000, 50 * DAY, 50 * DAY + HOUR},  /* a restart */
+        {49 * DAY, 50 * DAY, 50 * DAY + HOUR},         /* a day later */
+        {49 * DAY - 1, 49 * DAY - 1, 50 * DAY + HOUR}, /* more: held for an hour */
+        {DAY, DAY, 50 * DAY + HOUR},
+        {60 * DAY, 50 * DAY, 50 * DAY + HOUR}, /* the clock was ahead then, or is behind now: things stay */
+    };
+    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
+        struct retention_clock c = {0};
+        int64_t jumped;
+        retention_clock_start(&c, starts[i].written, 50 * DAY, 7000);
+        assert_int_equal(retention_clock_now(&c, 50 * DAY, 7000, &jumped), starts[i].now);
+        assert_int_equal(jumped > 0, starts[i].now < 50 * DAY);
+        int64_t held = retention_clock_now(&c, 50 * DAY + HOUR - 1, 7000 + HOUR - 1, &jumped);
+        assert_int_equal(held, starts[i].now + HOUR - 1);
+        assert_int_equal(retention_clock_now(&c, 50 * DAY + HOUR, 7000 + HOUR, &jumped),
+                         starts[i].an_hour_later);
+    }
+}
+
 static int64_t start_of(struct fixture *f)
 {
     int64_t offset, ts;
@@ -51,7 +81,23 @@ static void reopen(struct fixture *f)
     assert_ok(broker_open(&f->b, &o, &f->e), &f->e);
 }
 
-/* Set a year ahead and back between two looks of retention: nothing is gone. From a start on it is the time that counts. */
+/* Stopped, and started when the checkpoints seem to have been written just now. */
+static void reopen_soon(struct fixture *f)
+{
+    char *path = mem_printf("%s/logs/recovery-point-offset-checkpoint", f->dir);
+    int64_t now = clock_wall_ms();
+    struct timespec t = {.tv_sec = now / 1000}, times[2] = {t, t};
+    struct broker_options o = {.data_dir = f->dir, .journal_file_bytes = 1 << 20, .no_threads = true};
+    fixture_close(f);
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+    assert_ok(broker_open(&f->b, &o, &f->e), &f->e);
+    mem_free(path);
+}
+
+/*
+ * Set a year ahead and back between two looks of retention: nothing is gone. From a start on it is the time that counts, but
+ * not at once where nothing seems to have been written for long.
+ */
 static void test_broker(void **state)
 {
     struct fixture *f = *state;
@@ -78,6 +124,9 @@ static void test_broker(void **state)
     assert_int_equal(offset, 3);
     clock_shift_wall(2 * DAY);
     reopen(f);
+    broker_step(f->b, later += HOUR);
+    assert_int_equal(start_of(f), 0);
+    reopen_soon(f);
     broker_step(f->b, later += HOUR);
     /* What has a timestamp from the future holds the rest, as in Kafka. */
     assert_int_equal(start_of(f), 3);
@@ -110,6 +159,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_believed),
+        cmocka_unit_test(test_what_a_start_believes),
         cmocka_unit_test_setup_teardown(test_broker, setup, teardown),
         cmocka_unit_test_setup_teardown(test_producers, setup, teardown),
     };

@@ -5,8 +5,13 @@
 #include "tests/unit/broker/helper.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "base/io_watch.h"
+#include "broker/store.h"
+#include "broker/upkeep.h"
 
 enum { PARTITIONS = 150 };
 
@@ -108,6 +113,59 @@ static void test_release(void **state)
     }
 }
 
+/* ---- new logs, of which the file system's sync takes everything along ---- */
+
+struct small_files {
+    int made, replaced, synced;
+};
+
+static void count_small(void *arg, struct io_event *ev)
+{
+    struct small_files *s = arg;
+    char link[64], path[512];
+    if (!ev->done)
+        return;
+    if (ev->op == IO_OP_OPEN && strstr(ev->path, "/new-") && strstr(ev->path, "/leader-epoch-checkpoint"))
+        s->made += (ev->flags & O_EXCL) != 0;
+    if (ev->op == IO_OP_RENAME && strstr(ev->to, "/new-"))
+        s->replaced++;
+    if (ev->op != IO_OP_SYNC)
+        return;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", ev->fd);
+    ssize_t n = readlink(link, path, sizeof path - 1);
+    path[n > 0 ? n : 0] = '\0';
+    s->synced += strstr(path, "/new-") && strstr(path, "/leader-epoch-checkpoint");
+}
+
+static void test_many_new_logs(void **state)
+{
+    enum { NEW = 300 };
+    struct fixture *f = *state;
+    struct small_files s = {0};
+    struct broker_options o = {.data_dir = f->dir, .no_threads = true};
+    fixture_close(f);
+    assert_ok(broker_open(&f->b, &o, &f->e), &f->e);
+    create(f, "new", NEW);
+    for (int i = 0; i < NEW; i++)
+        produce(f, "new", i, "v", i, 1);
+    io_watch(count_small, &s);
+    assert_ok(upkeep_release_journal(f->b->disks[0], &f->e), &f->e);
+    assert_int_equal(s.made, NEW);
+    assert_int_equal(s.synced, NEW);
+    assert_int_equal(s.replaced, 0);
+    for (int i = 0; i < NEW; i++)
+        produce(f, "new", i, "v", i, 1);
+    assert_ok(upkeep_release_journal(f->b->disks[0], &f->e), &f->e);
+    io_watch(NULL, NULL);
+    assert_int_equal(s.made + s.synced, 2 * NEW); /* written once */
+    fixture_restart(f);
+    for (int i = 0; i < NEW; i++) {
+        char want[64];
+        snprintf(want, sizeof want, "v%d,v%d", i, i);
+        expect_all(f, "new", i, READ_COMMITTED, want);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -115,6 +173,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_killed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_sync_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(test_release, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_many_new_logs, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,10 +8,14 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
 #include "base/io_watch.h"
+#include "broker/commit_internal.h"
+#include "broker/store.h"
+#include "broker/upkeep.h"
 
 enum { WRITERS = 12 };
 
@@ -69,18 +73,21 @@ static void test_a_lone_writer_writes_itself(void **state)
 
 /* ---- many writers ------------------------------------------------------------------------------------------------- */
 
+struct crowd;
+
+struct member {
+    struct crowd *c;
+    int i;
+};
+
 struct crowd {
     struct fixture f[WRITERS]; /* own buffers, one broker */
+    struct member members[WRITERS];
     pthread_t threads[WRITERS];
     int results[WRITERS];
     struct broker *b;
     uint64_t before; /* appends */
     bool fail;
-};
-
-struct member {
-    struct crowd *c;
-    int i;
 };
 
 static void *produce_one(void *arg)
@@ -92,11 +99,19 @@ static void *produce_one(void *arg)
     return NULL;
 }
 
-/* In the first one's write: until all the others have staged. */
+static void start_member(struct crowd *c, int i)
+{
+    c->members[i] = (struct member){c, i};
+    assert_int_equal(pthread_create(&c->threads[i], NULL, produce_one, &c->members[i]), 0);
+}
+
+/* In the first one's write: the others start only now, so that none is in its round, and it waits until they have staged. */
 static void gather(void *arg)
 {
     struct crowd *c = arg;
     struct broker_stats s;
+    for (int i = 1; i < WRITERS; i++)
+        start_member(c, i);
     do {
         sched_yield();
         broker_stats(c->b, &s);
@@ -107,7 +122,6 @@ static void gather(void *arg)
 
 static void run_crowd(struct fixture *f, struct crowd *c, struct seen *s)
 {
-    struct member members[WRITERS];
     struct broker_stats before;
     create(f, "t", WRITERS);
     for (int i = 0; i < WRITERS; i++)
@@ -121,9 +135,8 @@ static void run_crowd(struct fixture *f, struct crowd *c, struct seen *s)
     for (int i = 0; i < WRITERS; i++) {
         c->f[i].b = f->b;
         buf_init(&c->f[i].batch, 1 << 20);
-        members[i] = (struct member){c, i};
-        assert_int_equal(pthread_create(&c->threads[i], NULL, produce_one, &members[i]), 0);
     }
+    start_member(c, 0);
     for (int i = 0; i < WRITERS; i++) {
         pthread_join(c->threads[i], NULL);
         buf_free(&c->f[i].batch);
@@ -268,7 +281,7 @@ static void test_order_without_a_thread(void **state)
 
 /* ---- room --------------------------------------------------------------------------------------------------------- */
 
-enum { LARGE_RECORDS = 90, LARGE_BATCHES = 25 };
+enum { LARGE_RECORDS = 90, LARGE_BATCHES = 60 }; /* 54 MB */
 
 /* Far more than the stage takes at once: whoever waits for room must get it, if need be by its own work. */
 static void *produce_large(void *arg)
@@ -323,6 +336,299 @@ static void test_room_for_one_without_a_thread(void **state)
 {
     open_without_threads(*state);
     check_room(*state, 1);
+}
+
+/* ---- those who are on their way ------------------------------------------------------------------------------------ */
+
+static struct commit *stage_of(struct fixture *f)
+{
+    return f->b->disks[0]->commit;
+}
+
+/* Until what is asked for under the stage's lock holds. */
+static void await(struct commit *c, bool (*holds)(const struct commit *c))
+{
+    bool there = false;
+    while (!there) {
+        sched_yield();
+        pthread_mutex_lock(&c->lock);
+        there = holds(c);
+        pthread_mutex_unlock(&c->lock);
+    }
+}
+
+static bool somebody_guards(const struct commit *c)
+{
+    return c->guard;
+}
+
+static bool somebody_waits_for_room(const struct commit *c)
+{
+    return c->room_first;
+}
+
+static void begin_member(struct fixture *f, struct crowd *c, struct member *m, int i)
+{
+    memset(&c->f[i], 0, sizeof c->f[i]);
+    c->f[i].b = f->b;
+    buf_init(&c->f[i].batch, 1 << 20);
+    *m = (struct member){c, i};
+    assert_int_equal(pthread_create(&c->threads[i], NULL, produce_one, m), 0);
+}
+
+static void end_member(struct crowd *c, int i)
+{
+    pthread_join(c->threads[i], NULL);
+    assert_ok(c->results[i], &c->f[i].e);
+    buf_free(&c->f[i].batch);
+}
+
+#define AN_HOUR_NS INT64_C(3600000000000)
+
+/* Nothing is written while one that has room may still stage; what ends that is that it gives its room back. */
+static void test_a_round_waits_for_who_is_coming(void **state)
+{
+    struct fixture *f = *state;
+    static struct crowd c;
+    struct member m;
+    struct seen s = {.n = 0};
+    create(f, "t", 1);
+    produce(f, "t", 0, "first", 0, 1);
+    stage_of(f)->gather_least_ns = AN_HOUR_NS;
+    assert_ok(commit_reserve(stage_of(f), 1000, COMMIT_DATA, &f->e), &f->e);
+    io_watch(note_write, &s);
+    begin_member(f, &c, &m, 0);
+    await(stage_of(f), somebody_guards);
+    assert_int_equal(s.n, 0);
+    commit_unreserve(stage_of(f), 1000);
+    end_member(&c, 0);
+    io_watch(NULL, NULL);
+    assert_int_equal(s.n, 1);
+    expect_all(f, "t", 0, READ_COMMITTED, "first0,v0");
+}
+
+static uint64_t records_written(struct fixture *f)
+{
+    struct broker_stats s;
+    broker_stats(f->b, &s);
+    return s.syncs;
+}
+
+/* Who finds no room waits as well, instead of writing what is there so far. */
+static void test_who_waits_for_room_begins_no_small_round(void **state)
+{
+    struct fixture *f = *state;
+    static struct crowd c;
+    struct member m[2];
+    struct commit *stage = stage_of(f);
+    create(f, "t", 2);
+    produce(f, "t", 0, "first", 0, 1);
+    produce(f, "t", 1, "first", 0, 1);
+    struct produce_request one = make_request(f, "t", 0, "v", 0, 1, BATCH_NO_PRODUCER);
+    size_t rest =
+        stage->soft - (one.bytes + COMMIT_ENTRY_OVERHEAD) * 3 / 2; /* leaves room for one of the two */
+    stage->gather_least_ns = AN_HOUR_NS;
+    assert_ok(commit_reserve(stage, rest, COMMIT_DATA, &f->e), &f->e);
+    uint64_t written = records_written(f);
+    begin_member(f, &c, &m[0], 0);
+    await(stage, somebody_guards);
+    begin_member(f, &c, &m[1], 1);
+    await(stage, somebody_waits_for_room);
+    assert_int_equal(records_written(f), written);
+    commit_unreserve(stage, rest);
+    end_member(&c, 0);
+    end_member(&c, 1);
+    expect_all(f, "t", 0, READ_COMMITTED, "first0,v0");
+    expect_all(f, "t", 1, READ_COMMITTED, "first0,v1");
+}
+
+/* One that is held up holds nobody up for long. */
+static void test_who_does_not_come_is_not_waited_for(void **state)
+{
+    struct fixture *f = *state;
+    create(f, "t", 1);
+    assert_ok(commit_reserve(stage_of(f), 1000, COMMIT_DATA, &f->e), &f->e);
+    for (int i = 0; i < 3; i++)
+        produce(f, "t", 0, "v", i, 1);
+    commit_unreserve(stage_of(f), 1000);
+    expect_all(f, "t", 0, READ_COMMITTED, "v0,v1,v2");
+}
+
+/* Enough is enough: a round with many appends begins whoever is coming. */
+static void test_a_large_group_waits_for_nobody(void **state)
+{
+    struct fixture *f = *state;
+    struct produce_request r[30];
+    size_t ends[31] = {0};
+    create(f, "t", 30);
+    stage_of(f)->gather_least_ns = AN_HOUR_NS;
+    assert_ok(commit_reserve(stage_of(f), 1000, COMMIT_DATA, &f->e), &f->e);
+    buf_reset(&f->batch);
+    for (int i = 0; i < 30; i++)
+        ends[i + 1] = ends[i] + add_batch(f, "v", i, 1, BATCH_NO_PRODUCER);
+    for (int i = 0; i < 30; i++)
+        r[i] = (struct produce_request){
+            .topic = "t", .partition = i, .data = f->batch.data + ends[i], .bytes = ends[i + 1] - ends[i]};
+    assert_ok(broker_produce(f->b, r, 30, true, &f->e), &f->e);
+    commit_unreserve(stage_of(f), 1000);
+}
+
+/* ---- the journal's limit ------------------------------------------------------------------------------------------- */
+
+/* Data waits until files were given back, and what the coordinators write does not, whoever was there first. */
+static void test_data_waits_for_the_journal(void **state)
+{
+    struct fixture *f = *state;
+    static struct crowd c;
+    struct member m;
+    struct broker_options o = {
+        .data_dir = f->dir, .journal_file_bytes = 1 << 20, .journal_release_ms = INT32_MAX};
+    struct group_offset offset = {.topic = "t", .partition = 0, .offset = 1, .leader_epoch = -1};
+    fixture_close(f);
+    assert_ok(broker_open(&f->b, &o, &f->e), &f->e);
+    create(f, "t", 1);
+    f->key_bytes = 60000;
+    for (int i = 0; journal_sealed_bytes(f->b->disks[0]->journal) == 0; i++)
+        produce(f, "t", 0, "v", i, 1);
+    commit_limit_journal(stage_of(f), 1);
+    begin_member(f, &c, &m, 0);
+    await(stage_of(f), somebody_waits_for_room);
+    assert_ok(broker_commit_offsets(f->b, "g", &offset, 1, &f->e), &f->e);
+    await(stage_of(f), somebody_waits_for_room); /* still */
+    assert_ok(upkeep_release_journal(f->b->disks[0], &f->e), &f->e);
+    commit_limit_journal(stage_of(f), 1);
+    end_member(&c, 0);
+}
+
+/* ---- which of the journal's files are done with -------------------------------------------------------------------- */
+
+/* Two large appends, of which the second one's place is the next file, and one that waits: all while the first round is written. */
+struct ending {
+    struct fixture own[2];
+    struct produce_request r[2];
+    struct crowd *crowd;
+    struct member *waits;
+    struct fixture *f;
+    atomic_bool begun;
+    _Atomic(int64_t) too_early; /* commit_sealed when nothing of the second round was completed */
+    sem_t done;
+};
+
+static struct journal *journal_of(struct fixture *f)
+{
+    return f->b->disks[0]->journal;
+}
+
+/* The round completes so slowly that the next one has ended the file meanwhile. */
+static void complete_slowly(void *arg, const struct err *e)
+{
+    struct ending *x = arg;
+    assert_int_equal(e->code, ERR_OK);
+    while (journal_sealed(journal_of(x->f)) == 0)
+        sched_yield();
+    sem_post(&x->done);
+}
+
+static void look_at_sealed(void *arg, const struct err *e)
+{
+    struct ending *x = arg;
+    assert_int_equal(e->code, ERR_OK);
+    int64_t unseen = -1;
+    atomic_compare_exchange_strong(&x->too_early, &unseen, (int64_t)commit_sealed(stage_of(x->f)));
+    sem_post(&x->done);
+}
+
+static void begin_ending(void *arg, struct io_event *ev)
+{
+    struct ending *x = arg;
+    struct broker_stats before, s;
+    if (ev->op != IO_OP_WRITE || ev->done || !is_journal(ev->fd) || atomic_exchange(&x->begun, true))
+        return;
+    broker_stats(x->f->b, &before);
+    for (int i = 0; i < 2; i++)
+        broker_produce_async(x->f->b, &x->r[i], 1, false, look_at_sealed, x);
+    begin_member(x->f, x->crowd, x->waits, 0);
+    do {
+        sched_yield();
+        broker_stats(x->f->b, &s);
+    } while (s.append_batches < before.append_batches + 3);
+}
+
+/* Its end may belong to a round of which nothing is completed yet: giving it back then would lose that in a crash. */
+static void test_a_file_counts_when_all_in_it_is_completed(void **state)
+{
+    struct fixture *f = *state;
+    static struct crowd c;
+    struct member m;
+    struct broker_options o = {.data_dir = f->dir,
+                               .journal_file_bytes = 4 << 20,
+                               .journal_release_ms = INT32_MAX,
+                               .direct_bytes = 1 << 30};
+    struct ending x = {.f = f, .crowd = &c, .waits = &m, .too_early = -1};
+    sem_init(&x.done, 0, 0);
+    fixture_close(f);
+    assert_ok(broker_open(&f->b, &o, &f->e), &f->e);
+    create(f, "t", 3);
+    produce(f, "t", 0, "first", 0, 1);
+    for (int i = 0; i < 2; i++) {
+        x.own[i] = (struct fixture){.b = f->b, .key_bytes = 60000};
+        buf_init(&x.own[i].batch, 8 << 20);
+        for (int k = 0; k < 4 + i; k++)
+            add_batch(&x.own[i], "large", k * 10, 10, BATCH_NO_PRODUCER);
+        x.r[i] = (struct produce_request){
+            .topic = "t", .partition = 1 + i, .data = x.own[i].batch.data, .bytes = x.own[i].batch.len};
+    }
+    struct produce_request slow = make_request(f, "t", 0, "slow", 0, 1, BATCH_NO_PRODUCER);
+    io_watch(begin_ending, &x);
+    broker_produce_async(f->b, &slow, 1, false, complete_slowly, &x);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(sem_wait(&x.done), 0);
+    end_member(&c, 0);
+    assert_int_equal(x.too_early, 0);
+    while (commit_sealed(stage_of(f)) != 1)
+        sched_yield();
+    fixture_close(f);
+    io_watch(NULL, NULL);
+    for (int i = 0; i < 2; i++)
+        buf_free(&x.own[i].batch);
+    sem_destroy(&x.done);
+}
+
+/* ---- those that are pushed ----------------------------------------------------------------------------------------- */
+
+static void ring_when_done(void *arg, const struct err *e)
+{
+    assert_int_equal(e->code, ERR_OK);
+    sem_post(arg);
+}
+
+static void test_what_is_pushed_together_shares_a_sync(void **state)
+{
+    struct fixture *f = *state;
+    struct seen s = {.n = 0};
+    struct produce_request r[3];
+    struct fixture own[3] = {0};
+    sem_t done;
+    sem_init(&done, 0, 0);
+    create(f, "t", 1);
+    produce(f, "t", 0, "a", 0, 1); /* the first one also makes files */
+    io_watch(note_write, &s);
+    for (int i = 0; i < 3; i++) {
+        own[i].b = f->b;
+        buf_init(&own[i].batch, 1 << 20);
+        r[i] = make_request(&own[i], "t", 0, "v", i, 1, BATCH_NO_PRODUCER);
+        assert_true(broker_produce_try(f->b, &r[i], 1, ring_when_done, &done));
+    }
+    broker_produce_push(f->b);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(sem_wait(&done), 0);
+    io_watch(NULL, NULL);
+    assert_int_equal(s.n, 1);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(r[i].appended.base_offset, 1 + i);
+        buf_free(&own[i].batch);
+    }
+    sem_destroy(&done);
 }
 
 /* ---- without threads ---------------------------------------------------------------------------------------------- */
@@ -413,6 +719,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_room_with_a_thread, setup, teardown),
         cmocka_unit_test_setup_teardown(test_room_without_a_thread, setup, teardown),
         cmocka_unit_test_setup_teardown(test_room_for_one_without_a_thread, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_round_waits_for_who_is_coming, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_who_waits_for_room_begins_no_small_round, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_who_does_not_come_is_not_waited_for, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_large_group_waits_for_nobody, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_data_waits_for_the_journal, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_file_counts_when_all_in_it_is_completed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_is_pushed_together_shares_a_sync, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unwaited_appends, setup, teardown),
         cmocka_unit_test_setup_teardown(test_steps_of_upkeep, setup, teardown),
     };

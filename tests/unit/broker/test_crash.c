@@ -7,12 +7,15 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/diag.h"
+#include "base/io.h"
 
-enum { ROUNDS = 30, PARTS = 3, MAX_TXNS = 100000 };
+/* LIFE: transactions of a child, so few that a journal that nobody flushed has all of them. */
+enum { ROUNDS = 30, PARTS = 3, LIFE = 200, MAX_TXNS = 100000 };
 
 /* Transaction k writes "k" into every one of these. */
 static const struct {
@@ -50,7 +53,7 @@ static void child_writes(struct fixture *f, int first, int out)
     int16_t epoch;
     if (try_open(f) || broker_init_producer(f->b, "x", 60000, &id, &epoch, &f->e))
         _exit(1);
-    for (int k = first;; k++) {
+    for (int k = first; k < first + LIFE; k++) {
         if (one_txn(f, id, epoch, k - first, k)) {
             fprintf(stderr, "%s\n", f->e.text);
             _exit(2);
@@ -58,6 +61,8 @@ static void child_writes(struct fixture *f, int first, int out)
         if (write(out, &k, sizeof k) != sizeof k)
             _exit(3);
     }
+    for (;;) /* who kills it is late */
+        pause();
 }
 
 /* Runs a child until some time after its first acknowledgement. Returns the last transaction that it told. */
@@ -172,11 +177,63 @@ static void test_only_the_journal_survives(void **state)
     assert_true(verify(f, acked, next) >= next);
 }
 
+/* A process that makes a topic, writes to it and perhaps deletes it again is killed. */
+static void make_topic_and_die(struct fixture *f, bool delete_it)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        fixture_open(f);
+        create(f, "t", 1);
+        produce(f, "t", 0, "v", 0, 1);
+        if (delete_it)
+            assert_ok(broker_delete_topic(f->b, "t", &f->e), &f->e);
+        _exit(0);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+/* Does the start say so? */
+static bool start_says(struct fixture *f, const char *what)
+{
+    testkit_hear();
+    int rc = try_open(f);
+    char *text = testkit_heard();
+    assert_ok(rc, &f->e);
+    bool says = strstr(text, what) != NULL;
+    free(text);
+    return says;
+}
+
+/* The metadata ends at a whole record, so nothing else shows that there was one more. */
+static void test_a_topic_that_the_metadata_lost_is_told_of(void **state)
+{
+    static const char what[] = "the journal has 1 appends to partitions that the metadata does not know";
+    struct fixture *f = *state;
+    struct stat before;
+    struct err e;
+    char *metadata = mem_printf("%s/logs/__cluster_metadata-0/00000000000000000000.log", f->dir);
+    char *lost = mem_printf("%s/logs/t-0", f->dir);
+    fixture_close(f);
+    make_topic_and_die(f, true);
+    assert_false(start_says(f, what));
+    fixture_close(f);
+    assert_int_equal(stat(metadata, &before), 0);
+    make_topic_and_die(f, false);
+    assert_int_equal(truncate(metadata, before.st_size), 0);
+    assert_ok(io_remove_tree(lost, &e), &e);
+    assert_true(start_says(f, what));
+    mem_free(metadata);
+    mem_free(lost);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_killed_at_random, setup, teardown),
         cmocka_unit_test_setup_teardown(test_only_the_journal_survives, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_topic_that_the_metadata_lost_is_told_of, setup, teardown),
     };
     diag_setup(DIAG_ERROR, DIAG_TEXT);
     return cmocka_run_group_tests(tests, NULL, NULL);

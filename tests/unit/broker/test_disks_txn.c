@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "base/diag.h"
+#include "broker/store.h"
+#include "broker/transactions.h"
 #include "broker/txn.h"
 #include "tests/lib/power.h"
 
@@ -19,11 +21,16 @@ struct sender {
     int32_t sequence[2];
 };
 
-static struct sender init(struct fixture *f)
+static struct sender init_for(struct fixture *f, int32_t timeout_ms)
 {
     struct sender s = {0};
-    assert_ok(broker_init_producer(f->b, "x", 60000, &s.producer, &s.epoch, &f->e), &f->e);
+    assert_ok(broker_init_producer(f->b, "x", timeout_ms, &s.producer, &s.epoch, &f->e), &f->e);
     return s;
+}
+
+static struct sender init(struct fixture *f)
+{
+    return init_for(f, 60000);
 }
 
 static int join_both(struct fixture *f, const struct sender *s)
@@ -83,6 +90,24 @@ static void await_both(struct flying *fl)
     sem_destroy(&fl->done);
 }
 
+/* A transaction in both that has sent "a0" to each. */
+static struct sender begin_both(struct fixture *f)
+{
+    struct sender s = init(f);
+    assert_ok(join_both(f, &s), &f->e);
+    assert_ok(send_both(f, &s, "a", 0), &f->e);
+    return s;
+}
+
+/* "t" in both directories of a broker whose every step is the test's. */
+static void make_stepped(struct disks *d)
+{
+    fixture_close(&d->f);
+    d->no_threads = true;
+    assert_ok(disks_open_again(d), &d->f.e);
+    create(&d->f, "t", 2);
+}
+
 static int commit_both(struct fixture *f, struct sender *s, const char *prefix, int i)
 {
     struct produce_request r[2];
@@ -118,9 +143,7 @@ static void test_commit_and_abort(void **state)
     struct disks *d = *state;
     struct fixture *f = &d->f;
     create(f, "t", 2);
-    struct sender s = init(f);
-    assert_ok(join_both(f, &s), &f->e);
-    assert_ok(send_both(f, &s, "a", 0), &f->e);
+    struct sender s = begin_both(f);
     expect_both(f, READ_COMMITTED, "");
     assert_ok(end(f, &s, true), &f->e);
     assert_ok(end(f, &s, true), &f->e); /* asked again */
@@ -171,17 +194,63 @@ static void test_timeout(void **state)
 {
     struct disks *d = *state;
     struct fixture *f = &d->f;
-    fixture_close(f);
-    d->no_threads = true;
-    assert_ok(disks_open_again(d), &f->e);
-    create(f, "t", 2);
-    struct sender s = init(f);
-    assert_ok(join_both(f, &s), &f->e);
-    assert_ok(send_both(f, &s, "a", 0), &f->e);
+    make_stepped(d);
+    struct sender s = begin_both(f);
     broker_step(f->b, clock_mono_ms() + 120000);
     assert_string_equal(state_of(f), "CompleteAbort");
     expect_both(f, READ_COMMITTED, "<A>");
     assert_code(end(f, &s, true), ERR_PRODUCER_FENCED, &f->e);
+}
+
+static int end_bumped(struct fixture *f, struct sender *s, bool commit)
+{
+    s->sequence[0] = s->sequence[1] = 0;
+    return broker_txn_end_bumped(f->b, "x", s->producer, s->epoch, commit, &s->producer, &s->epoch, &f->e);
+}
+
+/* Of version 2 (KIP-890): the markers have the next epoch, and the last epoch's another producer id, whatever happens in between. */
+static void test_version_2(void **state)
+{
+    struct disks *d = *state;
+    struct fixture *f = &d->f;
+    create(f, "t", 2);
+    struct sender s = begin_both(f), first = s;
+    assert_ok(end_bumped(f, &s, true), &f->e);
+    assert_int_equal(s.epoch, 1);
+    struct sender again = first;
+    assert_ok(end_bumped(f, &again, true), &f->e);
+    assert_int_equal(again.epoch, 1);
+    assert_code(send_both(f, &first, "late", 0), ERR_INVALID_PRODUCER_EPOCH, &f->e);
+    struct txn *t = txn_find(f->b, "x");
+    s.epoch = t->epoch = TXN_EPOCH_LAST;
+    txn_put(t);
+    assert_ok(join_both(f, &s), &f->e);
+    assert_ok(send_both(f, &s, "b", 0), &f->e);
+    char *journal = mem_printf("%s/journal/", d->second);
+    fault_arm_at(FAULT_WRITE, journal, 1, EIO, true); /* the markers there */
+    struct sender last = s;
+    assert_ok(end_bumped(f, &s, true), &f->e);
+    fault_disarm();
+    mem_free(journal);
+    assert_string_equal(state_of(f), "PrepareCommit");
+    assert_int_equal(s.epoch, 0);
+    assert_int_not_equal(s.producer, last.producer);
+    assert_code(join_both(f, &s), ERR_CONCURRENT_TRANSACTIONS, &f->e); /* not: unknown */
+    disks_kill(d);
+    assert_ok(disks_open_again(d), &f->e);
+    assert_string_equal(state_of(f), "CompleteCommit");
+    again = last;
+    assert_ok(end_bumped(f, &again, true), &f->e);
+    assert_int_equal(again.producer, s.producer);
+    assert_int_equal(again.epoch, 0);
+    assert_ok(join_both(f, &s), &f->e);
+    assert_ok(send_both(f, &s, "c", 0), &f->e);
+    assert_ok(end_bumped(f, &s, false), &f->e);
+    assert_int_equal(s.epoch, 1);
+    int32_t main_disk = disk_of(f, "t", 0) == 0 ? 0 : 1;
+    expect_all(f, "t", main_disk, READ_COMMITTED,
+               "a0,<C>,b0,<C>,<C>,<A>"); /* a start writes those of a prepared one anew */
+    expect_all(f, "t", 1 - main_disk, READ_COMMITTED, "a0,<C>,b0,<C>,<A>");
 }
 
 /* ---- a disk fails, or is full, after the decision ---------------------------------------------------------------------- */
@@ -192,9 +261,7 @@ static void test_disk_fails_at_the_markers(void **state)
     struct fixture *f = &d->f;
     create(f, "t", 2);
     int32_t bad = disk_of(f, "t", 0) == 1 ? 0 : 1;
-    struct sender s = init(f);
-    assert_ok(join_both(f, &s), &f->e);
-    assert_ok(send_both(f, &s, "a", 0), &f->e);
+    struct sender s = begin_both(f);
     char *journal = mem_printf("%s/journal/", d->second);
     fault_arm_at(FAULT_WRITE, journal, 1, EIO, true);
     assert_ok(end(f, &s, true), &f->e); /* decided, and the data is durable */
@@ -216,14 +283,9 @@ static void test_full_at_the_markers(void **state)
 {
     struct disks *d = *state;
     struct fixture *f = &d->f;
-    fixture_close(f);
-    d->no_threads = true;
-    assert_ok(disks_open_again(d), &f->e);
-    create(f, "t", 2);
+    make_stepped(d);
     int32_t full = disk_of(f, "t", 0) == 1 ? 0 : 1;
-    struct sender s = init(f);
-    assert_ok(join_both(f, &s), &f->e);
-    assert_ok(send_both(f, &s, "a", 0), &f->e);
+    struct sender s = begin_both(f);
     char *logs = mem_printf("%s/logs/", d->second);
     fault_arm_at(FAULT_WRITE, logs, 1, ENOSPC, true);
     assert_ok(end(f, &s, true), &f->e);
@@ -236,6 +298,40 @@ static void test_full_at_the_markers(void **state)
     expect_all(f, "t", full, READ_COMMITTED, "a0,<C>");
     expect_all(f, "t", 1 - full, READ_COMMITTED, "a0,<C>"); /* not a second marker */
     mem_free(logs);
+}
+
+/* A log that fails by itself keeps the markers from no other partition of its disk. */
+static void test_one_log_fails_at_the_markers(void **state)
+{
+    struct disks *d = *state;
+    struct fixture *f = &d->f;
+    struct err why;
+    struct partition *p;
+    create(f, "t", 2);
+    create(f, "main", 1);
+    assert_int_equal(disk_of(f, "main", 0), 0);
+    struct sender s = init(f);
+    struct txn_partition part = {"main", 0};
+    struct batch_producer by = {s.producer, s.epoch, 0, true};
+    assert_ok(join_both(f, &s), &f->e);
+    assert_ok(broker_txn_add_partitions(f->b, "x", s.producer, s.epoch, &part, 1, &f->e), &f->e);
+    assert_ok(send_both(f, &s, "a", 0), &f->e);
+    struct produce_request r = make_request(f, "main", 0, "m", 0, 1, by);
+    assert_ok(broker_produce(f->b, &r, 1, false, &f->e), &f->e);
+    assert_ok(topic_acquire(f->b, "main", 0, &p, &f->e), &f->e);
+    err_set(&why, ERR_IO, "so that it fails");
+    log_fail(partition_log(p), &why);
+    partition_release(&f->b->topics, p);
+    assert_ok(end(f, &s, true), &f->e);
+    assert_string_equal(state_of(f), "PrepareCommit");
+    expect_both(f, READ_COMMITTED, "a0,<C>");
+    expect_all(f, "main", 0, READ_COMMITTED, "");
+    assert_code(join_both(f, &s), ERR_CONCURRENT_TRANSACTIONS, &f->e);
+    disks_kill(d);
+    assert_ok(disks_open_again(d), &f->e);
+    assert_string_equal(state_of(f), "CompleteCommit");
+    expect_all(f, "main", 0, READ_COMMITTED, "m0,<C>");
+    expect_both(f, READ_COMMITTED, "a0,<C>,<C>"); /* a start writes those of a prepared one anew */
 }
 
 static void open_one(struct fixture *f, const char *id, const char *topic)
@@ -265,15 +361,10 @@ static void test_one_that_cannot_end_keeps_no_other(void **state)
     struct disks *d = *state;
     struct fixture *f = &d->f;
     char id[16];
-    fixture_close(f);
-    d->no_threads = true;
-    assert_ok(disks_open_again(d), &f->e);
-    create(f, "t", 2);
+    make_stepped(d);
     create(f, "main", 1);
     assert_int_equal(disk_of(f, "main", 0), 0);
-    struct sender s = init(f);
-    assert_ok(join_both(f, &s), &f->e);
-    assert_ok(send_both(f, &s, "a", 0), &f->e);
+    struct sender s = begin_both(f);
     char *logs = mem_printf("%s/logs/", d->second);
     fault_arm_at(FAULT_WRITE, logs, 1, ENOSPC, true);
     assert_ok(end(f, &s, true), &f->e);
@@ -298,10 +389,7 @@ static void test_overdue_while_it_ends(void **state)
 {
     struct disks *d = *state;
     struct fixture *f = &d->f;
-    fixture_close(f);
-    d->no_threads = true;
-    assert_ok(disks_open_again(d), &f->e);
-    create(f, "t", 2);
+    make_stepped(d);
     struct sender s = init(f);
     assert_ok(join_both(f, &s), &f->e);
     struct txn *t = txn_find(f->b, "x");
@@ -311,6 +399,25 @@ static void test_overdue_while_it_ends(void **state)
     t->ending = false;
     broker_step(f->b, clock_mono_ms() + 240000);
     assert_string_equal(state_of(f), "CompleteAbort");
+}
+
+/* Found overdue, or in its way, was another one that has ended since: the next transaction is left alone. */
+static void test_not_the_next_one(void **state)
+{
+    struct disks *d = *state;
+    struct fixture *f = &d->f;
+    make_stepped(d);
+    struct sender s = begin_both(f);
+    struct txn *t = txn_find(f->b, "x");
+    int64_t deadline = atomic_load(&t->deadline);
+    assert_ok(txn_fence_spread(f->b, t, -1, deadline - 1, &f->e), &f->e);
+    assert_ok(txn_fence_spread(f->b, t, s.epoch + 1, INT64_MAX, &f->e), &f->e);
+    assert_string_equal(state_of(f), "Ongoing");
+    assert_ok(end(f, &s, true), &f->e);
+    assert_ok(join_both(f, &s), &f->e);
+    assert_ok(txn_fence_spread(f->b, t, s.epoch, atomic_load(&t->deadline), &f->e), &f->e);
+    assert_string_equal(state_of(f), "CompleteAbort");
+    assert_code(end(f, &s, true), ERR_PRODUCER_FENCED, &f->e);
 }
 
 /* A whole transaction whose data does not fit on one disk: nothing of it is shown, its sequences are not used twice. */
@@ -338,6 +445,45 @@ static void test_data_refused(void **state)
         buf_free(&out);
     }
     mem_free(logs);
+}
+
+/* Markers of page-cache topics count for flush.messages, and nobody holds the topic when the end is answered. */
+static void test_page_cache_topic_takes_part(void **state)
+{
+    static const struct topic_config_entry config[] = {{"durability", "page-cache"}, {"flush.messages", "1"}};
+    static const struct txn_partition parts[] = {{"t", 0}, {"t", 1}, {"loose", 0}, {"loose", 1}};
+    struct disks *d = *state;
+    struct fixture *f = &d->f;
+    create(f, "t", 2);
+    assert_ok(broker_create_topic(f->b, "loose", 2, config, 2, NULL, &f->e), &f->e);
+    struct sender s = init(f);
+    assert_ok(broker_txn_add_partitions(f->b, "x", s.producer, s.epoch, parts, 4, &f->e), &f->e);
+    assert_ok(send_both(f, &s, "a", 0), &f->e);
+    assert_ok(end(f, &s, true), &f->e);
+    for (int32_t i = 0; i < 2; i++) {
+        struct partition *p;
+        assert_ok(topic_acquire(f->b, "loose", i, &p, &f->e), &f->e);
+        assert_int_equal(log_end_offset(partition_log(p)), 1);
+        assert_int_equal(log_recovery_point(partition_log(p)), 1);
+        partition_release(&f->b->topics, p);
+    }
+    assert_ok(broker_delete_topic(f->b, "loose", &f->e), &f->e);
+}
+
+/* Every request says so. */
+static void test_fenced_producer_is_told(void **state)
+{
+    struct disks *d = *state;
+    struct fixture *f = &d->f;
+    struct produce_request r[2];
+    create(f, "t", 2);
+    struct sender s = init(f);
+    init(f);
+    make_both(f, &s, "a", 0, r);
+    assert_code(broker_txn_commit_all(f->b, "x", s.producer, s.epoch, r, 2, &f->e), ERR_PRODUCER_FENCED,
+                &f->e);
+    for (int i = 0; i < 2; i++)
+        assert_code(r[i].error.code, ERR_PRODUCER_FENCED, &r[i].error);
 }
 
 /* ---- power ---------------------------------------------------------------------------------------------------------------- */
@@ -383,7 +529,7 @@ static int open_below(struct fixture *f, const char *root, bool threads)
 
 static void work(struct fixture *f, struct cutter *c)
 {
-    struct sender s = init(f);
+    struct sender s = init_for(f, 900000); /* what a slow machine takes is no timeout */
     struct flying flying;
     for (int round = 0; round < ROUNDS; round++) {
         atomic_fetch_add(&c->begun, 1);
@@ -493,12 +639,17 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_commit_and_abort, disks_setup, disks_teardown),
         cmocka_unit_test_setup_teardown(test_offsets, disks_setup, disks_teardown),
+        cmocka_unit_test_setup_teardown(test_version_2, disks_setup, disks_teardown),
         cmocka_unit_test_setup_teardown(test_timeout, disks_setup, disks_teardown),
         cmocka_unit_test_setup_teardown(test_disk_fails_at_the_markers, disks_setup, disks_teardown),
+        cmocka_unit_test_setup_teardown(test_one_log_fails_at_the_markers, disks_setup, disks_teardown),
         cmocka_unit_test_setup_teardown(test_full_at_the_markers, disks_setup, disks_teardown),
         cmocka_unit_test_setup_teardown(test_one_that_cannot_end_keeps_no_other, disks_setup, disks_teardown),
         cmocka_unit_test_setup_teardown(test_overdue_while_it_ends, disks_setup, disks_teardown),
+        cmocka_unit_test_setup_teardown(test_not_the_next_one, disks_setup, disks_teardown),
         cmocka_unit_test_setup_teardown(test_data_refused, disks_setup, disks_teardown),
+        cmocka_unit_test_setup_teardown(test_page_cache_topic_takes_part, disks_setup, disks_teardown),
+        cmocka_unit_test_setup_teardown(test_fenced_producer_is_told, disks_setup, disks_teardown),
         cmocka_unit_test(test_kill_anywhere),
         cmocka_unit_test(test_power_loss_anywhere),
     };

@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <jansson.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/io.h"
@@ -285,6 +286,37 @@ static void verifying_compares_the_files(void **state)
     buf_free(&o.text);
 }
 
+/* A slash at the end, as shells put it there, changes nothing. */
+static void a_slash_at_the_end(void **state)
+{
+    struct fixture *f = *state;
+    struct output o;
+    char path[600];
+    int lines[2];
+    fill(f);
+    fixture_close(f);
+    for (int slash = 0; slash < 2; slash++) {
+        struct dump_options d = options(&o, false);
+        snprintf(path, sizeof path, "%s/journal%s", f->dir, slash ? "//" : "");
+        assert_ok(dump_path(&d, path, &o.report, &f->e), &f->e);
+        lines[slash] = o.lines;
+        buf_free(&o.text);
+    }
+    assert_true(lines[0] > 0);
+    assert_int_equal(lines[1], lines[0]);
+    snprintf(path, sizeof path, "%s/logs/t-0/00000000000000000000.log", f->dir);
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(truncate(path, st.st_size - 5), 0); /* of a log that was stopped cleanly */
+    snprintf(path, sizeof path, "%s/logs/t-0/", f->dir);
+    struct dump_options d = options(&o, false);
+    d.verify = true;
+    assert_ok(dump_path(&d, path, &o.report, &f->e), &f->e);
+    assert_true(o.report.problems > 0);
+    expect_in(text_of_output(&o), "torn-tail");
+    buf_free(&o.text);
+}
+
 static void offsets_and_names(void **state)
 {
     struct fixture *f = *state;
@@ -336,6 +368,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(everything_in_a_directory_is_shown, setup, teardown),
         cmocka_unit_test_setup_teardown(damage_is_told_and_passed_over, setup, teardown),
         cmocka_unit_test_setup_teardown(verifying_compares_the_files, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_slash_at_the_end, setup, teardown),
         cmocka_unit_test_setup_teardown(offsets_and_names, setup, teardown),
         cmocka_unit_test_setup_teardown(without_memory_it_ends, setup, teardown),
     };

@@ -2,93 +2,14 @@
  * fsck: a directory with everything in it is without findings; then each structure is damaged in turn, and the finding
  * must name the kind, the file and the place. Repairs leave a directory that opens and has no errors.
  */
-#include "tests/unit/broker/helper.h"
+#include "tests/unit/broker/fsck.h"
 
 #include <dirent.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/diag.h"
-#include "base/io.h"
-#include "broker/fsck.h"
 
 #define T0 "logs/t-0/00000000000000000000"
-
-struct seen {
-    struct fsck_report report;
-    int counts[CHECK_KIND_COUNT];
-    struct check_finding last[CHECK_KIND_COUNT];
-    char path[CHECK_KIND_COUNT][512], text[CHECK_KIND_COUNT][256];
-};
-
-static int see(void *arg, const struct check_finding *f, struct err *e)
-{
-    struct seen *s = arg;
-    (void)e;
-    s->counts[f->kind]++;
-    s->last[f->kind] = *f;
-    snprintf(s->path[f->kind], sizeof s->path[0], "%s", f->path);
-    snprintf(s->text[f->kind], sizeof s->text[0], "%s", f->text);
-    return ERR_OK;
-}
-
-static void run_fsck(struct fixture *f, struct seen *s)
-{
-    struct fsck_options o = {.data_dir = f->dir, .records = true, .found = see, .arg = s};
-    memset(s, 0, sizeof *s);
-    assert_ok(broker_fsck(&o, &s->report, &f->e), &f->e);
-}
-
-/* Exactly these kinds were found, with CHECK_KIND_COUNT at the end. */
-static void expect(struct fixture *f, struct seen *s, const enum check_kind *kinds)
-{
-    run_fsck(f, s);
-    bool wanted[CHECK_KIND_COUNT] = {false};
-    for (; *kinds != CHECK_KIND_COUNT; kinds++)
-        wanted[*kinds] = true;
-    for (int k = 0; k < CHECK_KIND_COUNT; k++)
-        if (wanted[k] != (s->counts[k] > 0))
-            fail_msg("%s was%s found: %s: %s", check_kind_name((enum check_kind)k), wanted[k] ? " not" : "",
-                     s->path[k], s->text[k]);
-}
-#define EXPECT(f, s, ...) expect(f, s, (const enum check_kind[]){__VA_ARGS__, CHECK_KIND_COUNT})
-
-static char *path_of(const struct fixture *f, const char *name)
-{
-    static char path[1024];
-    snprintf(path, sizeof path, "%s/%s", f->dir, name);
-    return path;
-}
-
-static void flip(struct fixture *f, const char *name, long at, int bits)
-{
-    FILE *file = fopen(path_of(f, name), "r+");
-    assert_non_null(file);
-    assert_int_equal(fseek(file, at, at < 0 ? SEEK_END : SEEK_SET), 0);
-    int c = fgetc(file);
-    assert_int_equal(fseek(file, at, at < 0 ? SEEK_END : SEEK_SET), 0);
-    assert_int_equal(fputc(c ^ bits, file), c ^ bits);
-    assert_int_equal(fclose(file), 0);
-}
-
-static void put_file(struct fixture *f, const char *name, const char *text)
-{
-    FILE *file = fopen(path_of(f, name), "w");
-    assert_non_null(file);
-    assert_true(fputs(text, file) >= 0);
-    assert_int_equal(fclose(file), 0);
-}
-
-static long size_of(const struct fixture *f, const char *name)
-{
-    struct stat st;
-    return stat(path_of(f, name), &st) == 0 ? (long)st.st_size : -1;
-}
-
-static void remove_name(struct fixture *f, const char *name)
-{
-    assert_ok(io_remove_tree(path_of(f, name), &f->e), &f->e);
-}
 
 /* ---- the directory that is damaged ---- */
 
@@ -140,13 +61,6 @@ static int teardown_filled(void **state)
 }
 
 /* What the tests begin with is kept beside and brought back. */
-static void copy_tree(const char *from, const char *to)
-{
-    char command[2200];
-    snprintf(command, sizeof command, "rm -rf '%s' && cp -a '%s' '%s'", to, from, to);
-    assert_int_equal(system(command), 0);
-}
-
 static void keep(struct fixture *f)
 {
     char copy[1024];
@@ -429,24 +343,15 @@ static void an_unclean_end_is_no_error(void **state)
 
 /* ---- repairs ---- */
 
-static int see_step(void *arg, enum check_repair kind, const char *text, struct err *e)
-{
-    int *steps = arg;
-    (void)e;
-    (void)kind;
-    assert_true(text[0]);
-    (*steps)++;
-    return ERR_OK;
-}
-
-static int mend(struct fixture *f, enum check_repair kind, bool segments, bool dry_run, uint64_t *left)
+/* Two kinds at once. */
+static void mend_both(struct fixture *f, enum check_repair one, enum check_repair other, bool segments)
 {
     int steps = 0;
+    uint64_t left;
     struct fsck_repair_options o = {
-        .data_dir = f->dir, .segments = segments, .dry_run = dry_run, .step = see_step, .arg = &steps};
-    o.kinds[kind] = !segments;
-    assert_ok(broker_fsck_repair(&o, left, &f->e), &f->e);
-    return steps;
+        .data_dir = f->dir, .segments = segments, .step = see_step, .arg = &steps};
+    o.kinds[one] = o.kinds[other] = true;
+    assert_ok(broker_fsck_repair(&o, &left, &f->e), &f->e);
 }
 
 /* Values that can be read, from both sides of what is gone. */
@@ -520,6 +425,82 @@ static void the_end_is_mended(void **state)
     forget(f);
 }
 
+/* Damage before a torn end in one segment. */
+static void damage_and_the_end_are_mended(void **state)
+{
+    struct fixture *f = *state;
+    static struct seen s;
+    const char *log = "logs/other-1/00000000000000000000.log";
+    fixture_open(f);
+    for (int i = 0; i < 2; i++)
+        produce(f, "other", 1, "x", i, 1);
+    fixture_close(f);
+    keep(f);
+    for (int segments = 0; segments < 2; segments++) {
+        flip(f, log, 65, 1);
+        assert_int_equal(truncate(path_of(f, log), size_of(f, log) - 3), 0);
+        run_fsck(f, &s);
+        assert_int_equal(s.counts[CHECK_DAMAGED_BATCH], 1);
+        assert_int_equal(s.counts[CHECK_TORN_TAIL], 1);
+        mend_both(f, REPAIR_DAMAGE, REPAIR_TAIL, segments);
+        fixture_open(f);
+        assert_int_equal(produce(f, "other", 1, "n", 0, 1), 5);
+        fixture_close(f);
+        run_fsck(f, &s);
+        assert_int_equal(s.report.findings[CHECK_ERROR], 0);
+        restore(f);
+    }
+    forget(f);
+}
+
+/* A bit in the last batch's offset, which is outside of its checksum: the log seems to end far behind. */
+static void the_last_offset_is_mended(void **state)
+{
+    struct fixture *f = *state;
+    static struct seen s;
+    const char *log = "logs/other-1/00000000000000000000.log";
+    struct buf out;
+    uint64_t left;
+    fixture_open(f);
+    long second = size_of(f, log);
+    produce(f, "other", 1, "x", 0, 2);
+    fixture_close(f);
+    flip(f, log, second + 5, 16);
+    run_fsck(f, &s);
+    assert_int_equal(s.counts[CHECK_WRONG_OFFSET], 1);
+    assert_string_equal(s.path[CHECK_WRONG_OFFSET], path_of(f, log));
+    assert_int_equal(s.last[CHECK_WRONG_OFFSET].byte, second);
+    assert_true(mend(f, REPAIR_DAMAGE, false, false, &left) >= 1);
+    run_fsck(f, &s);
+    assert_int_equal(s.report.findings[CHECK_ERROR] + s.report.findings[CHECK_WARNING], 0);
+    fixture_open(f);
+    assert_int_equal(produce(f, "other", 1, "n", 0, 1), 5);
+    read_all(f, "other", 1, 0, READ_COMMITTED, &out);
+    assert_string_equal((char *)out.data, "o0,o1,o2,x0,x1,n0");
+    buf_free(&out);
+}
+
+/* With the journal the recovery points go aside; the log that lost its end must go on behind it all the same. */
+static void the_end_is_mended_with_the_journal(void **state)
+{
+    struct fixture *f = *state;
+    const char *log = "logs/other-1/00000000000000000000.log";
+    keep(f);
+    for (int how = 0; how < 3; how++) { /* as above */
+        flip(f, "journal/00000000.journal", 20, 1);
+        if (how < 2)
+            flip(f, log, -3, 1);
+        else
+            assert_int_equal(truncate(path_of(f, log), size_of(f, log) - 3), 0);
+        mend_both(f, REPAIR_JOURNAL, how < 2 ? REPAIR_DAMAGE : REPAIR_TAIL, how == 1);
+        fixture_open(f);
+        assert_int_equal(produce(f, "other", 1, "n", 0, 1), 3);
+        fixture_close(f);
+        restore(f);
+    }
+    forget(f);
+}
+
 static void derived_files_are_mended(void **state)
 {
     struct fixture *f = *state;
@@ -577,7 +558,7 @@ static void a_damaged_journal_is_set_aside(void **state)
         produce(f, "t", 0, "j", i, 1);
     char copy[1024];
     snprintf(copy, sizeof copy, "%s.killed", f->dir);
-    copy_tree(f->dir, copy); /* as kill -9 would leave it */
+    testkit_copy_running(f->dir, copy); /* as kill -9 would leave it */
     fixture_close(f);
     copy_tree(copy, f->dir);
     assert_ok(io_remove_tree(copy, &f->e), &f->e);
@@ -672,6 +653,44 @@ static void every_finding_is_explained(void **state)
     mem_free(page);
 }
 
+struct told {
+    uint64_t last, total;
+    int times;
+};
+
+static int note_progress(void *arg, const char *partition, uint64_t bytes, uint64_t total, struct err *e)
+{
+    struct told *t = arg;
+    (void)e;
+    assert_non_null(strrchr(partition, '-'));
+    assert_true(bytes > t->last && bytes <= total);
+    assert_true(t->times == 0 || total == t->total);
+    t->last = bytes;
+    t->total = total;
+    t->times++;
+    return ERR_OK;
+}
+
+static int see_nothing(void *arg, const struct check_finding *f, struct err *e)
+{
+    (void)arg, (void)f, (void)e;
+    return ERR_OK;
+}
+
+/* How much there is, is known from the start, of many small segments, too; leftovers, which are not read, do not count. */
+static void progress_tells_how_much_is_left(void **state)
+{
+    struct fixture *f = *state;
+    struct told t = {0};
+    struct fsck_report r;
+    struct fsck_options o = {.data_dir = f->dir, .found = see_nothing, .progress = note_progress, .arg = &t};
+    assert_int_equal(mkdir(path_of(f, "logs/x-0.00000000000000000000000000000000-delete"), 0700), 0);
+    put_file(f, "logs/x-0.00000000000000000000000000000000-delete/00000000000000000000.log", "not read");
+    assert_ok(broker_fsck(&o, &r, &f->e), &f->e);
+    assert_int_equal(t.times, 2);
+    assert_int_equal(t.total, r.bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -687,9 +706,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_unclean_end_is_no_error, setup_filled, teardown_filled),
         cmocka_unit_test_setup_teardown(damage_is_mended, setup_filled, teardown_filled),
         cmocka_unit_test_setup_teardown(the_end_is_mended, setup_filled, teardown_filled),
+        cmocka_unit_test_setup_teardown(damage_and_the_end_are_mended, setup_filled, teardown_filled),
+        cmocka_unit_test_setup_teardown(the_last_offset_is_mended, setup_filled, teardown_filled),
+        cmocka_unit_test_setup_teardown(the_end_is_mended_with_the_journal, setup_filled, teardown_filled),
         cmocka_unit_test_setup_teardown(derived_files_are_mended, setup_filled, teardown_filled),
         cmocka_unit_test_setup_teardown(several_directories, setup, teardown),
         cmocka_unit_test_setup_teardown(a_damaged_journal_is_set_aside, setup_filled, teardown_filled),
+        cmocka_unit_test_setup_teardown(progress_tells_how_much_is_left, setup_filled, teardown_filled),
     };
     return cmocka_run_group_tests_name("fsck", tests, NULL, NULL);
 }

@@ -1,14 +1,20 @@
 /*
- * No room for a further journal file: appends are refused and leave no trace, until there is room again.
+ * No room for a further journal file: appends are refused and leave no trace, until there is room again. And a journal that is
+ * not given back as fast as it is written: appends wait, unless waiting could not help.
  */
 #include "tests/unit/broker/helper.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 #include "base/diag.h"
 #include "base/fault.h"
+#include "base/io_watch.h"
+#include "broker/commit_internal.h"
+#include "broker/store.h"
 
 /* One record to each of "a" and "b", or many. */
 static int try_produce_many(struct fixture *f, int value, int records)
@@ -149,12 +155,94 @@ static void test_writers_meet_a_full_disk(void **state)
     assert_int_equal(end_of(f, "a"), 2 + 4 * accepted);
 }
 
+/* ---- flushing falls behind ---------------------------------------------------------------------------------------- */
+
+enum { FILE_BYTES = 1 << 20, FILES_LIMIT = 16, BATCHES = 200 }; /* the limit of upkeep.c */
+
+static uint64_t waiting_bytes(struct fixture *f)
+{
+    return journal_sealed_bytes(f->b->disks[0]->journal);
+}
+
+static void write_much(struct fixture *f, const char *topic)
+{
+    f->key_bytes = 60000;
+    for (int i = 0; i < BATCHES; i++) /* 36 MB */
+        produce(f, topic, 0, "v", 3 * i, 3);
+}
+
+static bool somebody_waits(struct commit *c)
+{
+    pthread_mutex_lock(&c->lock);
+    bool waits = c->room_first;
+    pthread_mutex_unlock(&c->lock);
+    return waits;
+}
+
+struct slow {
+    struct fixture *f;
+    atomic_int syncs;
+    uint64_t waiting; /* bytes of the journal, when an append waited */
+};
+
+/* The first sync of the segment goes on once an append waits for it. */
+static void sync_late(void *arg, struct io_event *ev)
+{
+    struct slow *s = arg;
+    char link[64], path[512];
+    if (ev->op != IO_OP_SYNC || ev->done)
+        return;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", ev->fd);
+    ssize_t n = readlink(link, path, sizeof path - 1);
+    path[n > 0 ? n : 0] = '\0';
+    if (!strstr(path, "/a-0/0") || atomic_fetch_add(&s->syncs, 1) > 0)
+        return;
+    while (!somebody_waits(s->f->b->disks[0]->commit))
+        sched_yield();
+    s->waiting = waiting_bytes(s->f);
+}
+
+static void test_appends_wait_for_the_flushes(void **state)
+{
+    struct fixture *f = *state;
+    struct slow s = {.f = f};
+    create(f, "a", 1);
+    io_watch(sync_late, &s);
+    write_much(f, "a");
+    fixture_close(f); /* the watch is ended when no thread is left */
+    io_watch(NULL, NULL);
+    assert_true(s.waiting >= FILES_LIMIT * FILE_BYTES);
+    assert_true(s.waiting <= (FILES_LIMIT + 1) * FILE_BYTES);
+    fixture_open(f);
+    assert_int_equal(end_of(f, "a"), 3 * BATCHES);
+}
+
+/* Where the journal cannot be given back it grows, and the topics go on. */
+static void test_nobody_waits_for_what_cannot_be(void **state)
+{
+    struct fixture *f = *state;
+    create(f, "a", 1);
+    create(f, "bad", 1);
+    produce(f, "bad", 0, "v", 0, 1);
+    fault_arm_at(FAULT_SYNC, "/bad-0/", 1, EIO, true);
+    fault_arm_at(FAULT_META, ".aside", 1, EIO, true); /* nor set aside */
+    write_much(f, "a");
+    fault_disarm();
+    assert_true(waiting_bytes(f) > FILES_LIMIT * FILE_BYTES);
+    assert_int_not_equal(broker_close(f->b, &f->e), ERR_OK); /* says that not all is well */
+    fixture_open(f);
+    assert_int_equal(end_of(f, "a"), 3 * BATCHES);
+    assert_int_equal(end_of(f, "bad"), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_refused_until_there_is_room, setup, teardown),
         cmocka_unit_test_setup_teardown(test_record_larger_than_any_file, setup, teardown),
         cmocka_unit_test_setup_teardown(test_writers_meet_a_full_disk, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_appends_wait_for_the_flushes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_nobody_waits_for_what_cannot_be, setup, teardown),
     };
     diag_setup(DIAG_OFF, DIAG_TEXT);
     return cmocka_run_group_tests(tests, NULL, NULL);

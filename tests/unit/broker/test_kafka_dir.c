@@ -12,15 +12,21 @@
 
 #include "base/diag.h"
 #include "base/io.h"
+#include "broker/fsck.h"
+#include "broker/group_config.h"
 #include "broker/kafka_dir.h"
 #include "broker/meta_image.h"
+#include "broker/walk.h"
 
 #define RECORDED "tests/data/segments/log-dir-files"
+#define SESSION "consumer.session.timeout.ms"
+#define HEARTBEAT "consumer.heartbeat.interval.ms"
 
 struct sides {
     char source[600], target[600];
     int notes, findings;
-    char note[400];
+    char note[400];      /* the last one */
+    bool broker_setting; /* was told of */
 };
 
 static int take_note(void *arg, const char *text, struct err *e)
@@ -29,6 +35,7 @@ static int take_note(void *arg, const char *text, struct err *e)
     (void)e;
     s->notes++;
     snprintf(s->note, sizeof s->note, "%s", text);
+    s->broker_setting |= strstr(text, "log.retention.ms=-1 of Kafka's brokers") != NULL;
     return ERR_OK;
 }
 
@@ -77,10 +84,34 @@ static void fill(struct fixture *f)
     transaction(f, 2, false);
     transaction(f, 4, true);
     assert_ok(broker_commit_offsets(f->b, "g", &offset, 1, &f->e), &f->e);
+    static const struct config_change own[] = {{HEARTBEAT, CONFIG_SET, "6000"},
+                                               {SESSION, CONFIG_SET, "50000"}},
+                                      no_more = {SESSION, CONFIG_DELETE, NULL};
+    static const struct group_bounds bounds = {{45000, 5000}, {60000, 15000}, {45000, 5000}};
+    assert_ok(broker_change_group(f->b, "g", own, 2, false, false, &bounds, &f->e), &f->e);
+    assert_ok(broker_change_group(f->b, "gone", own, 2, false, false, &bounds, &f->e), &f->e);
+    assert_ok(broker_change_group(f->b, "gone", own, 0, true, false, &bounds, &f->e), &f->e);
+    assert_ok(broker_change_group(f->b, "g", &no_more, 1, false, false, &bounds, &f->e), &f->e);
+}
+
+static void check_groups(struct fixture *f)
+{
+    const char *const *names;
+    size_t n;
+    struct arena a;
+    struct group_timing t = broker_group_timing(f->b, "g");
+    assert_int_equal(t.heartbeat_ms, 6000);
+    assert_int_equal(t.session_ms, -1);
+    arena_init(&a, 1 << 16, NULL);
+    assert_ok(broker_groups_set(f->b, &a, &names, &n, &f->e), &f->e);
+    assert_int_equal(n, 1);
+    assert_string_equal(names[0], "g");
+    arena_free(&a);
 }
 
 static void check_filled(struct fixture *f)
 {
+    check_groups(f);
     struct topic_info t;
     int64_t offset;
     expect_all(f, "t", 0, READ_COMMITTED, "v0,v1,v2");
@@ -163,6 +194,81 @@ static void an_import_has_everything(void **state)
         assert_code(import(&s, &r, &f->e), ERR_EXISTS, &f->e);
         remove_sides(&s);
     }
+}
+
+static int no_such_finding(void *arg, const struct check_finding *f, struct err *e)
+{
+    (void)arg, (void)e;
+    if (f->kind == CHECK_BAD_INDEX || f->kind == CHECK_BAD_TIME_INDEX || f->kind == CHECK_MISSING_SEGMENT)
+        fail_msg("%s: %s: %s", check_kind_name(f->kind), f->path, f->text);
+    return ERR_OK;
+}
+
+/* Retention that Kafka's brokers gave stays behind: who imports is told what the hub will do. */
+static void an_import_tells_of_defaults(void **state)
+{
+    struct fixture *f = *state;
+    struct sides s;
+    struct kafka_copy_report r;
+    static const struct config_change change = {"log.retention.ms", CONFIG_SET, "-1"};
+    assert_ok(broker_change_hub(f->b, HUB_CLUSTER, &change, 1, false, false, &f->e), &f->e);
+    create(f, "forever", 1);
+    produce(f, "forever", 0, "v", 0, 1);
+    make_source(f, &s, false);
+    assert_ok(import(&s, &r, &f->e), &f->e);
+    assert_true(s.broker_setting);
+    assert_non_null(strstr(s.note, "1 topics have no retention.ms of their own"));
+    remove_sides(&s);
+    fixture_open(f);
+}
+
+/* Entries of an index as Kafka of before 0.11 wrote them on a follower are none of ours; fsck does not complain of what was imported. */
+static void indexes_of_old_are_made_anew(void **state)
+{
+    struct fixture *f = *state;
+    struct sides s;
+    struct kafka_copy_report r;
+    struct fsck_report report;
+    static const struct topic_config_entry config[] = {{"index.interval.bytes", "4096"}};
+    assert_ok(broker_create_topic(f->b, "old", 1, config, 1, NULL, &f->e), &f->e);
+    f->key_bytes = 3000;
+    for (int i = 0; i < 20; i++)
+        produce(f, "old", 0, "v", i, 1);
+    f->key_bytes = 0;
+    make_source(f, &s, false);
+    run_command(
+        "printf '\\177' | dd of=%s/old-0/00000000000000000000.index bs=1 seek=3 conv=notrunc status=none",
+        s.source);
+    assert_ok(import(&s, &r, &f->e), &f->e);
+    struct fsck_options o = {.data_dir = s.target, .records = true, .found = no_such_finding};
+    assert_ok(broker_fsck(&o, &report, &f->e), &f->e);
+    remove_sides(&s);
+    fixture_open(f);
+}
+
+/* A topic that was compacted once and is no more: between its segments offsets may be missing. */
+static void gaps_of_a_former_compaction_are_taken(void **state)
+{
+    struct fixture *f = *state, there;
+    struct sides s;
+    struct kafka_copy_report r;
+    struct fsck_report report;
+    static const struct topic_config_entry config[] = {{"segment.bytes", "1048576"}};
+    assert_ok(broker_create_topic(f->b, "old", 1, config, 1, NULL, &f->e), &f->e);
+    f->key_bytes = 60000;
+    for (int i = 0; i < 40; i++)
+        produce(f, "old", 0, "v", i, 1);
+    f->key_bytes = 0;
+    make_source(f, &s, false);
+    run_command("cd %s/old-0 && second=$(ls *.log | sed -n 2p) && rm ${second%%.log}.*", s.source);
+    assert_ok(import(&s, &r, &f->e), &f->e);
+    struct fsck_options o = {.data_dir = s.target, .records = true, .found = no_such_finding};
+    assert_ok(broker_fsck(&o, &report, &f->e), &f->e);
+    open_target(f, &s, &there);
+    assert_int_equal(produce(&there, "old", 0, "n", 0, 1), 40);
+    assert_ok(broker_close(there.b, &f->e), &f->e);
+    remove_sides(&s);
+    fixture_open(f);
 }
 
 static void damage_and_gaps_forbid_an_import(void **state)
@@ -297,6 +403,94 @@ static int no_bad(void *arg, const char *path, int64_t byte, int64_t offset, con
     return ERR_CORRUPT;
 }
 
+struct leaders {
+    int32_t node, top_epoch;
+    int partitions;
+};
+
+static int see_partition(void *arg, const struct batch_header *h, const struct record *rec, struct err *e)
+{
+    struct leaders *l = arg;
+    struct meta_record r;
+    (void)h;
+    assert_ok(meta_decode(rec->value, (size_t)rec->value_len, &r, e), e);
+    if (r.kind == META_PARTITION) {
+        assert_int_equal(r.node, l->node);
+        l->top_epoch = r.leader_epoch > l->top_epoch ? r.leader_epoch : l->top_epoch;
+        l->partitions++;
+    }
+    return ERR_OK;
+}
+
+/* Every partition in a file of metadata is led by the node, in epochs up to this one. */
+static void expect_leaders(const char *path, int32_t node, int32_t top_epoch, struct err *e)
+{
+    struct leaders l = {.node = node};
+    struct batch_header h;
+    struct buf scratch;
+    size_t n;
+    char *data;
+    assert_ok(io_read_file(path, 1 << 20, &data, &n, e), e);
+    buf_init(&scratch, 1 << 20);
+    for (size_t at = 0; at < n; at += batch_size(&h)) {
+        assert_ok(batch_check(data + at, n - at, &h, e), e);
+        if (!(h.attributes & BATCH_CONTROL))
+            assert_ok(walk_records((uint8_t *)data + at, &h, &scratch, see_partition, &l, e), e);
+    }
+    assert_true(l.partitions > 2);
+    assert_int_equal(l.top_epoch, top_epoch);
+    buf_free(&scratch);
+    mem_free(data);
+}
+
+/* Of which node.id the directory is that was formatted. */
+static void an_export_is_for_the_node_of_the_directory(void **state)
+{
+    struct fixture *f = *state;
+    struct sides s = {.notes = 0};
+    struct kafka_copy_report r;
+    char path[700];
+    snprintf(s.target, sizeof s.target, "%s.target", f->dir);
+    snprintf(path, sizeof path, "%s/bootstrap.checkpoint", s.target);
+    fill(f);
+    fixture_close(f);
+    for (int32_t node = 0; node < 3; node++) {
+        assert_int_equal(mkdir(s.target, 0755), 0);
+        run_command("cp " RECORDED "/bootstrap.checkpoint %s/ && sed s/node.id=1/node.id=%d/ " RECORDED
+                    "/meta.properties >%s/meta.properties",
+                    s.target, node, s.target);
+        assert_ok(export_to(f, &s, &r), &f->e);
+        expect_leaders(path, node, 0, &f->e);
+        run_command("rm -rf %s", s.target);
+    }
+    assert_int_equal(mkdir(s.target, 0755), 0);
+    run_command("sed s/node.id=1/node.id=one/ " RECORDED "/meta.properties >%s/meta.properties", s.target);
+    assert_code(export_to(f, &s, &r), ERR_INVALID, &f->e);
+    assert_non_null(strstr(f->e.text, "node.id=one"));
+    run_command("rm -rf %s", s.target);
+    fixture_open(f);
+}
+
+/* Committed offsets carry them: a client would take a lower one of its partition for old. */
+static void an_export_goes_on_with_the_leader_epochs(void **state)
+{
+    struct fixture *f = *state;
+    struct sides s = {.notes = 0};
+    struct kafka_copy_report r;
+    char path[700];
+    snprintf(s.target, sizeof s.target, "%s.target", f->dir);
+    snprintf(path, sizeof path, "%s/bootstrap.checkpoint", s.target);
+    fill(f);
+    fixture_close(f);
+    run_command("printf '0\\n2\\n0 0\\n57 2\\n' >%s/logs/t-0/leader-epoch-checkpoint", f->dir);
+    assert_int_equal(mkdir(s.target, 0755), 0);
+    run_command("cp " RECORDED "/meta.properties " RECORDED "/bootstrap.checkpoint %s/", s.target);
+    assert_ok(export_to(f, &s, &r), &f->e);
+    expect_leaders(path, 1, 57, &f->e);
+    run_command("rm -rf %s", s.target);
+    fixture_open(f);
+}
+
 static void an_export_adds_topics_to_the_bootstrap_records(void **state)
 {
     struct fixture *f = *state;
@@ -322,6 +516,12 @@ static void an_export_adds_topics_to_the_bootstrap_records(void **state)
     assert_int_equal(t->config_count, 1);
     assert_string_equal(t->config[0].value, "123");
     assert_null(meta_image_topic(&image, "gone"));
+    const struct meta_group *g = map_get(image.groups, "g", 1);
+    assert_non_null(g);
+    assert_int_equal(map_count(image.groups), 1);
+    assert_int_equal(g->config_count, 1);
+    assert_string_equal(g->config[0].name, HEARTBEAT);
+    assert_string_equal(g->config[0].value, "6000");
     assert_true(image.next_producer_id > 0);
     meta_image_free(&image);
     run_command("cmp %s/logs/t-1/00000000000000000000.log %s/t-1/00000000000000000000.log", f->dir, s.target);
@@ -336,9 +536,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(an_import_has_everything, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_import_tells_of_defaults, setup, teardown),
+        cmocka_unit_test_setup_teardown(indexes_of_old_are_made_anew, setup, teardown),
+        cmocka_unit_test_setup_teardown(gaps_of_a_former_compaction_are_taken, setup, teardown),
         cmocka_unit_test_setup_teardown(damage_and_gaps_forbid_an_import, setup, teardown),
         cmocka_unit_test_setup_teardown(a_broker_at_work_is_noticed, setup, teardown),
         cmocka_unit_test_setup_teardown(an_import_that_fails_is_no_directory, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_export_is_for_the_node_of_the_directory, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_export_goes_on_with_the_leader_epochs, setup, teardown),
         cmocka_unit_test_setup_teardown(an_export_adds_topics_to_the_bootstrap_records, setup, teardown),
     };
     diag_setup(DIAG_OFF, DIAG_TEXT);

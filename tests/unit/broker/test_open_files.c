@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/diag.h"
+#include "base/io.h"
 
 enum { MANY = 120, BOUND = 24 };
 
@@ -79,12 +80,10 @@ static void test_low_limit(void **state)
     append_to_all(f, 0);
     append_to_all(f, 1);
     /* As after a kill: another broker finds the directory in the middle of its use. */
-    char command[1200];
-    snprintf(command, sizeof command, "cp -r %s %s-copy", f->dir, f->dir);
-    assert_int_equal(system(command), 0);
     struct fixture copy = {0};
     char path[600];
     snprintf(path, sizeof path, "%s-copy", f->dir);
+    testkit_copy_running(f->dir, path);
     copy.dir = path;
     buf_init(&copy.batch, 64 << 20);
     reopen(&copy, 0);
@@ -93,8 +92,7 @@ static void test_low_limit(void **state)
     fixture_close(&copy);
     buf_free(&copy.batch);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
-    snprintf(command, sizeof command, "rm -r %s-copy", f->dir);
-    assert_int_equal(system(command), 0);
+    assert_ok(io_remove_tree(path, &f->e), &f->e);
 }
 
 static void test_idle_logs_close_their_files(void **state)

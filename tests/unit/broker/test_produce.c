@@ -95,7 +95,7 @@ static void test_group_twice_in_one_partition(void **state)
     expect_all(f, "t", 0, READ_UNCOMMITTED, "x0,y0");
 }
 
-/* More than a journal record takes: cut into pieces, all of it stored. */
+/* Larger than an append should be: cut into pieces, all of it stored. */
 static void test_large_append(void **state)
 {
     struct fixture *f = *state;
@@ -109,11 +109,12 @@ static void test_large_append(void **state)
         batches++;
     }
     struct produce_request r = {.topic = "big", .data = f->batch.data, .bytes = f->batch.len};
+    struct produce_request group[3] = {r, r, r}; /* as one: more than a journal record takes */
+    assert_code(broker_produce(f->b, group, 3, true, &f->e), ERR_TOO_LARGE, &f->e);
     assert_ok(broker_produce(f->b, &r, 1, false, &f->e), &f->e);
     assert_int_equal(r.appended.base_offset, 0);
     assert_int_equal(r.appended.last_offset, batches * 20000 - 1);
     assert_int_equal(r.appended.bytes, f->batch.len);
-    assert_code(broker_produce(f->b, &r, 1, true, &f->e), ERR_TOO_LARGE, &f->e);
 }
 
 struct many {

@@ -99,7 +99,7 @@ static void test_ranges(void **state)
         {"cleanup.policy", "compact,delete", true},
         {"cleanup.policy", "delete, compact", true},
         {"cleanup.policy", "delete,delete", false},
-        {"cleanup.policy", "", false},
+        {"cleanup.policy", "", true},
         {"cleanup.policy", "compact,", false},
         {"delete.retention.ms", "-1", false},
         {"max.compaction.lag.ms", "0", false},
@@ -211,6 +211,129 @@ static void test_hub_defaults(void **state)
     expect_setting(f, "old", "retention.ms", "604800000", TOPIC_SETTING_DEFAULT);
 }
 
+/* ---- changes at run time ---- */
+
+static int change_hub(struct fixture *f, enum hub_layer layer, const char *name, enum config_op op,
+                      const char *value)
+{
+    const struct config_change c = {name, op, value};
+    return broker_change_hub(f->b, layer, &c, 1, false, false, &f->e);
+}
+
+static void expect_layer(struct fixture *f, enum hub_layer layer, const char *text)
+{
+    struct topic_config_entry *list;
+    size_t n;
+    char seen[512] = "";
+    assert_ok(broker_hub_settings(f->b, layer, &list, &n, &f->e), &f->e);
+    for (size_t i = 0; i < n; i++)
+        snprintf(seen + strlen(seen), sizeof seen - strlen(seen), "%s=%s ", list[i].name, list[i].value);
+    broker_hub_settings_free(list, n);
+    assert_string_equal(seen, text);
+}
+
+/* A node's own counts before the cluster's, and that before the file's; topics that are there go by it at once, and after a restart. */
+static void test_hub_settings_change(void **state)
+{
+    struct fixture *f = *state;
+    const struct topic_config_entry file[] = {{"max.message.bytes", "2000"}};
+    const struct topic_config_entry own = {"retention.ms", "1"};
+    fixture_close(f);
+    assert_ok(open_with(f, file, 1, 3), &f->e);
+    create(f, "t", 1);
+    assert_ok(broker_create_topic(f->b, "own", 1, &own, 1, NULL, &f->e), &f->e);
+    f->key_bytes = 4000;
+    struct produce_request r = make_request(f, "t", 0, "v", 0, 1, BATCH_NO_PRODUCER);
+    assert_code(broker_produce(f->b, &r, 1, false, &f->e), ERR_TOO_LARGE, &f->e);
+    assert_ok(change_hub(f, HUB_CLUSTER, "message.max.bytes", CONFIG_SET, "9000"), &f->e);
+    assert_ok(broker_produce(f->b, &r, 1, false, &f->e), &f->e);
+    assert_ok(change_hub(f, HUB_NODE, "message.max.bytes", CONFIG_SET, "3000"), &f->e);
+    assert_code(broker_produce(f->b, &r, 1, false, &f->e), ERR_TOO_LARGE, &f->e);
+    assert_ok(change_hub(f, HUB_CLUSTER, "log.retention.ms", CONFIG_SET, "70000"), &f->e);
+    assert_ok(change_hub(f, HUB_CLUSTER, "log.cleanup.policy", CONFIG_APPEND, "compact"), &f->e);
+    expect_setting(f, "own", "retention.ms", "1", TOPIC_SETTING_OF_TOPIC);
+    for (int again = 0; again < 3; again++) {
+        expect_setting(f, "t", "max.message.bytes", "3000", TOPIC_SETTING_OF_HUB);
+        expect_setting(f, "t", "retention.ms", "70000", TOPIC_SETTING_OF_HUB);
+        expect_setting(f, "t", "cleanup.policy", "delete,compact", TOPIC_SETTING_OF_HUB);
+        expect_layer(f, HUB_NODE, "message.max.bytes=3000 ");
+        expect_layer(f, HUB_CLUSTER,
+                     "message.max.bytes=9000 log.retention.ms=70000 "
+                     "log.cleanup.policy=delete,compact ");
+        expect_layer(f, HUB_FILE, "message.max.bytes=2000 ");
+        fixture_close(f); /* once with what the file says, then as a command without a hub */
+        assert_ok(again == 0 ? open_with(f, file, 1, 3) : try_open(f), &f->e);
+    }
+    assert_ok(change_hub(f, HUB_NODE, "message.max.bytes", CONFIG_DELETE, NULL), &f->e);
+    assert_ok(broker_change_hub(f->b, HUB_CLUSTER, NULL, 0, true, false, &f->e), &f->e);
+    expect_layer(f, HUB_CLUSTER, "");
+    expect_setting(f, "t", "max.message.bytes", "2000", TOPIC_SETTING_OF_HUB);
+    expect_setting(f, "t", "retention.ms", "604800000", TOPIC_SETTING_DEFAULT);
+}
+
+static void test_hub_settings_that_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    const struct config_change try = {"log.retention.ms", CONFIG_SET, "5"};
+    const struct topic_config_entry lag = {"min.compaction.lag.ms", "1000"};
+    assert_ok(broker_create_topic(f->b, "t", 1, &lag, 1, NULL, &f->e), &f->e);
+    assert_code(change_hub(f, HUB_NODE, "log.retention.ms", CONFIG_SET, "x"), ERR_INVALID, &f->e);
+    assert_code(change_hub(f, HUB_NODE, "log.retention.ms", CONFIG_APPEND, "1"), ERR_INVALID_CONFIG, &f->e);
+    assert_code(change_hub(f, HUB_NODE, "num.io.threads", CONFIG_SET, "1"), ERR_INVALID, &f->e);
+    assert_code(change_hub(f, HUB_NODE, "log.local.retention.ms", CONFIG_SET, "-2"), ERR_INVALID, &f->e);
+    /* A topic that could not be so. */
+    assert_code(change_hub(f, HUB_NODE, "log.cleaner.max.compaction.lag.ms", CONFIG_SET, "10"),
+                ERR_INVALID_CONFIG, &f->e);
+    assert_non_null(strstr(f->e.text, "topic t"));
+    assert_ok(broker_change_hub(f->b, HUB_NODE, &try, 1, false, true, &f->e), &f->e); /* a try only */
+    assert_ok(change_hub(f, HUB_NODE, "somebody.elses", CONFIG_SET, "kept"), &f->e);
+    fixture_restart(f);
+    expect_layer(f, HUB_NODE, "somebody.elses=kept ");
+    expect_setting(f, "t", "retention.ms", "604800000", TOPIC_SETTING_DEFAULT);
+}
+
+/* Directories of before there were layers have the file's settings where now the cluster's are. */
+static void test_older_hub_defaults(void **state)
+{
+    struct fixture *f = *state;
+    const struct topic_config_entry file[] = {{"retention.ms", "5"}};
+    create(f, "t", 1);
+    assert_ok(change_hub(f, HUB_CLUSTER, "log.retention.ms", CONFIG_SET, "7000"), &f->e);
+    fixture_restart(f); /* no hub was here: "file" is not there yet */
+    expect_setting(f, "t", "retention.ms", "7000", TOPIC_SETTING_OF_HUB);
+    fixture_close(f);
+    assert_ok(open_with(f, file, 1, 0), &f->e);
+    expect_layer(f, HUB_CLUSTER, "");
+    expect_setting(f, "t", "retention.ms", "5", TOPIC_SETTING_OF_HUB);
+}
+
+static void test_changes_of_a_topic(void **state)
+{
+    struct fixture *f = *state;
+    create(f, "t", 1);
+    const struct config_change first[] = {{"retention.ms", CONFIG_SET, "5000"},
+                                          {"cleanup.policy", CONFIG_APPEND, " compact , delete"},
+                                          {"segment.ms", CONFIG_DELETE, NULL},
+                                          {"nobody.knows", CONFIG_DELETE, NULL}};
+    const struct config_change subtract = {"cleanup.policy", CONFIG_SUBTRACT, "delete"};
+    const struct config_change wrong[] = {{"retention.bytes", CONFIG_SET, "7"},
+                                          {"nobody.knows", CONFIG_SET, "1"}};
+    assert_ok(broker_change_topic(f->b, "t", first, 4, false, true, &f->e), &f->e);
+    expect_setting(f, "t", "retention.ms", "604800000", TOPIC_SETTING_DEFAULT);
+    assert_ok(broker_change_topic(f->b, "t", first, 4, false, false, &f->e), &f->e);
+    expect_setting(f, "t", "cleanup.policy", "delete,compact", TOPIC_SETTING_OF_TOPIC);
+    assert_ok(broker_change_topic(f->b, "t", &subtract, 1, false, false, &f->e), &f->e);
+    assert_code(broker_change_topic(f->b, "t", wrong, 2, false, false, &f->e), ERR_INVALID_CONFIG, &f->e);
+    fixture_restart(f);
+    expect_setting(f, "t", "cleanup.policy", "compact", TOPIC_SETTING_OF_TOPIC);
+    expect_setting(f, "t", "retention.ms", "5000", TOPIC_SETTING_OF_TOPIC);
+    expect_setting(f, "t", "retention.bytes", "-1", TOPIC_SETTING_DEFAULT);
+    assert_ok(broker_change_topic(f->b, "t", wrong, 1, true, false, &f->e), &f->e); /* the others go */
+    expect_setting(f, "t", "cleanup.policy", "delete", TOPIC_SETTING_DEFAULT);
+    expect_setting(f, "t", "retention.bytes", "7", TOPIC_SETTING_OF_TOPIC);
+    assert_code(broker_change_topic(f->b, "no", wrong, 1, true, false, &f->e), ERR_UNKNOWN_TOPIC, &f->e);
+}
+
 static void test_wrong_hub_defaults(void **state)
 {
     struct fixture *f = *state;
@@ -240,8 +363,7 @@ static void test_internal_topics_keep_their_settings(void **state)
     assert_ok(broker_fetch_offset(f->b, "g", "t", 0, &got, &f->e), &f->e);
     assert_int_equal(got, 4);
     expect_setting(f, "__consumer_offsets", "min.insync.replicas", "1", TOPIC_SETTING_DEFAULT);
-    struct produce_request r = make_request(f, "t", 0, "v", 0, 1, BATCH_NO_PRODUCER);
-    assert_code(broker_produce(f->b, &r, 1, false, &f->e), ERR_NOT_ENOUGH_REPLICAS, &f->e);
+    expect_setting(f, "t", "min.insync.replicas", "2", TOPIC_SETTING_OF_HUB);
     fixture_close(f);
     assert_ok(open_with(f, NULL, 0, 0), &f->e);
 }
@@ -254,18 +376,13 @@ static void set(struct fixture *f, const char *topic, const char *name, const ch
     assert_ok(broker_alter_topic(f->b, topic, &c, 1, &f->e), &f->e);
 }
 
+/* As in Kafka 4, no more are asked for than there are. */
 static void test_min_insync_replicas(void **state)
 {
     struct fixture *f = *state;
     create(f, "t", 1);
     set(f, "t", "min.insync.replicas", "2");
     struct produce_request r = make_request(f, "t", 0, "v", 0, 1, BATCH_NO_PRODUCER);
-    for (int atomic = 0; atomic < 2; atomic++) {
-        assert_code(broker_produce(f->b, &r, 1, atomic, &f->e), ERR_NOT_ENOUGH_REPLICAS, &f->e);
-        assert_true(f->e.retriable);
-        assert_non_null(strstr(f->e.text, "topic t"));
-    }
-    set(f, "t", "min.insync.replicas", "1");
     assert_ok(broker_produce(f->b, &r, 1, false, &f->e), &f->e);
     expect_all(f, "t", 0, READ_UNCOMMITTED, "v0");
 }
@@ -428,6 +545,10 @@ int main(void)
         cmocka_unit_test(test_ranges),
         cmocka_unit_test_setup_teardown(test_lags_that_contradict, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hub_defaults, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_hub_settings_change, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_hub_settings_that_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_older_hub_defaults, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_changes_of_a_topic, setup, teardown),
         cmocka_unit_test_setup_teardown(test_wrong_hub_defaults, setup, teardown),
         cmocka_unit_test_setup_teardown(test_internal_topics_keep_their_settings, setup, teardown),
         cmocka_unit_test_setup_teardown(test_min_insync_replicas, setup, teardown),

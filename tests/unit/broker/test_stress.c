@@ -191,6 +191,7 @@ static void test_all_at_once(void **state)
     struct broker_options o = {.data_dir = f->dir,
                                .journal_file_bytes = 1 << 20,
                                .retention_check_ms = 3,
+                               .cleaner_threads = 2,
                                .cleaner_backoff_ms = 2,
                                .cleaner_dedupe_bytes = 1 << 20};
     assert_ok(broker_open(&f->b, &o, &f->e), &f->e);

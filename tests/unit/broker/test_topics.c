@@ -9,6 +9,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/io.h"
+#include "base/io_watch.h"
+#include "broker/store.h"
+
 static int check_code(const char *name, const char *value)
 {
     struct err e;
@@ -181,6 +185,208 @@ static void test_delete(void **state)
     assert_code(broker_delete_topic(f->b, "__consumer_offsets", &f->e), ERR_INVALID_TOPIC, &f->e);
 }
 
+static int marked_for_removal(struct fixture *f)
+{
+    return logs_named(f->dir, "", "-delete");
+}
+
+/* Files go after file.delete.delay.ms, or when the next start finds them; meanwhile the name is free. */
+static void test_deleted_files_wait(void **state)
+{
+    struct fixture *f = *state;
+    static const struct topic_config_entry at_once = {"file.delete.delay.ms", "0"};
+    fixture_close(f);
+    struct broker_options o = {.data_dir = f->dir, .journal_file_bytes = 1 << 20, .no_threads = true};
+    assert_ok(broker_open(&f->b, &o, &f->e), &f->e);
+    create(f, "t", 3);
+    for (int32_t p = 0; p < 2; p++) /* the third has no directory */
+        produce(f, "t", p, "old", 0, 1);
+    int64_t before = clock_mono_ms();
+    assert_ok(broker_delete_topic(f->b, "t", &f->e), &f->e);
+    assert_int_equal(marked_for_removal(f), 2);
+    create(f, "t", 1);
+    produce(f, "t", 0, "new", 0, 1);
+    int64_t next = removals_round(f->b, before + 59999);
+    assert_true(next >= before + 60000 && next <= clock_mono_ms() + 60000);
+    assert_int_equal(marked_for_removal(f), 2);
+    assert_true(removals_round(f->b, next) == INT64_MAX);
+    assert_int_equal(marked_for_removal(f), 0);
+    expect_all(f, "t", 0, READ_COMMITTED, "new0");
+    assert_ok(broker_delete_topic(f->b, "t", &f->e), &f->e);
+    fixture_close(f);
+    assert_int_equal(marked_for_removal(f), 1);
+    fixture_open(f);
+    assert_int_equal(marked_for_removal(f), 0);
+    assert_ok(broker_create_topic(f->b, "t", 1, &at_once, 1, NULL, &f->e), &f->e);
+    produce(f, "t", 0, "v", 0, 1);
+    assert_ok(broker_delete_topic(f->b, "t", &f->e), &f->e);
+    assert_int_equal(marked_for_removal(f), 0);
+}
+
+/* Where room is short they do not wait: the topic is deleted to make some. */
+static void test_deleted_files_make_room(void **state)
+{
+    struct fixture *f = *state;
+    fixture_close(f);
+    struct broker_options o = {.data_dir = f->dir,
+                               .journal_file_bytes = 1 << 20,
+                               .space_warn_percent = 100,
+                               .space_warn_bytes = INT64_MAX,
+                               .no_threads = true};
+    assert_ok(broker_open(&f->b, &o, &f->e), &f->e);
+    create(f, "t", 1);
+    produce(f, "t", 0, "v", 0, 1);
+    assert_ok(broker_delete_topic(f->b, "t", &f->e), &f->e);
+    assert_int_equal(marked_for_removal(f), 0);
+}
+
+/* Where the new names cannot be made durable nothing is removed: a part could come back under the old name. */
+static void test_deletion_that_cannot_be_synced(void **state)
+{
+    struct fixture *f = *state;
+    static const struct topic_config_entry at_once = {"file.delete.delay.ms", "0"};
+    assert_ok(broker_create_topic(f->b, "t", 1, &at_once, 1, NULL, &f->e), &f->e);
+    produce(f, "t", 0, "v", 0, 1);
+    char *logs = mem_printf("%s/logs", f->dir);
+    fault_arm_at(FAULT_SYNC, logs, 2, EIO, false); /* the first is that of the metadata log */
+    assert_ok(broker_delete_topic(f->b, "t", &f->e), &f->e);
+    assert_true(fault_passes(FAULT_SYNC) >= 2);
+    fault_disarm();
+    assert_int_equal(marked_for_removal(f), 1);
+    fixture_restart(f);
+    assert_int_equal(marked_for_removal(f), 0);
+    mem_free(logs);
+}
+
+/* Makes the topic; how many syncs below `logs` it took. */
+static unsigned long creation_syncs(struct fixture *f, const char *logs)
+{
+    fault_arm_at(FAULT_SYNC, logs, 1000000, EIO, false);
+    create(f, "t", 1);
+    unsigned long n = fault_passes(FAULT_SYNC);
+    fault_disarm();
+    return n;
+}
+
+/* A directory that could not be renamed is not there any more, durably, when a topic of its name is made; else none is made. */
+static void test_deletion_that_cannot_rename(void **state)
+{
+    struct fixture *f = *state;
+    create(f, "t", 1);
+    produce(f, "t", 0, "old", 0, 1);
+    char *dir = mem_printf("%s/logs/t-0", f->dir), *logs = mem_printf("%s/logs", f->dir);
+    fault_arm_at(FAULT_META, dir, 1, EIO, true);
+    assert_ok(broker_delete_topic(f->b, "t", &f->e), &f->e);
+    assert_true(io_exists(dir));
+    assert_code(broker_create_topic(f->b, "t", 1, NULL, 0, NULL, &f->e), ERR_IO, &f->e);
+    assert_non_null(strstr(f->e.text, "is in the way"));
+    fault_disarm();
+    unsigned long syncs = creation_syncs(f, logs);
+    assert_false(io_exists(dir));
+    produce(f, "t", 0, "new", 0, 1);
+    expect_all(f, "t", 0, READ_COMMITTED, "new0");
+    assert_int_equal(syncs, 2); /* the directory's, and the metadata log's */
+    mem_free(logs);
+    mem_free(dir);
+}
+
+/* In the order in which they came first: a directory renamed, the directory above synced, a file removed. */
+struct order {
+    const char *logs;
+    int renamed, synced, removed, n;
+    bool late; /* something else was done before that sync */
+};
+
+static void note_order(void *arg, struct io_event *ev)
+{
+    struct order *o = arg;
+    char link[64], path[512];
+    if (!ev->done)
+        return;
+    if (ev->op == IO_OP_RENAME && (strstr(ev->to, "-delete") || strstr(ev->to, "-stray")))
+        o->renamed = ++o->n;
+    else if (ev->op != IO_OP_OPEN && ev->op != IO_OP_SYNC)
+        o->late = o->late || (o->renamed && !o->synced);
+    if (ev->op == IO_OP_UNLINK && !o->removed && strstr(ev->path, "t-0"))
+        o->removed = ++o->n;
+    if (ev->op != IO_OP_SYNC || !o->renamed || o->synced)
+        return;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", ev->fd);
+    ssize_t n = readlink(link, path, sizeof path - 1);
+    path[n > 0 ? n : 0] = '\0';
+    if (strcmp(path, o->logs) == 0)
+        o->synced = ++o->n;
+    else
+        o->late = true;
+}
+
+/* A start that finds it renames it, durably, before it removes the first file: it could come back as a new topic's. */
+static void test_leftover_of_a_start(void **state)
+{
+    struct fixture *f = *state;
+    create(f, "t", 1);
+    produce(f, "t", 0, "old", 0, 1);
+    char *dir = mem_printf("%s/logs/t-0", f->dir), *logs = mem_printf("%s/logs", f->dir);
+    struct order o = {.logs = logs};
+    fault_arm_at(FAULT_META, dir, 1, EIO, true);
+    assert_ok(broker_delete_topic(f->b, "t", &f->e), &f->e);
+    fault_disarm();
+    fixture_close(f);
+    assert_true(io_exists(dir));
+    io_watch(note_order, &o);
+    fixture_open(f);
+    io_watch(NULL, NULL);
+    assert_int_equal(o.renamed, 1);
+    assert_int_equal(o.synced, 2);
+    assert_int_equal(o.removed, 3);
+    assert_int_equal(marked_for_removal(f), 0);
+    mem_free(logs);
+    mem_free(dir);
+}
+
+/* It is renamed, but not durably: then no topic is made, and nothing is removed before the next start. */
+static void test_leftover_that_cannot_be_synced(void **state)
+{
+    struct fixture *f = *state;
+    create(f, "t", 1);
+    produce(f, "t", 0, "old", 0, 1);
+    char *dir = mem_printf("%s/logs/t-0", f->dir), *logs = mem_printf("%s/logs", f->dir);
+    fault_arm_at(FAULT_META, dir, 1, EIO, true);
+    assert_ok(broker_delete_topic(f->b, "t", &f->e), &f->e);
+    assert_code(broker_create_topic(f->b, "t", 1, NULL, 0, NULL, &f->e), ERR_IO, &f->e);
+    fault_disarm();
+    fault_arm_at(FAULT_SYNC, logs, 1, EIO, false);
+    assert_code(broker_create_topic(f->b, "t", 1, NULL, 0, NULL, &f->e), ERR_IO, &f->e);
+    fault_disarm();
+    removals_round(f->b, INT64_MAX);
+    assert_int_equal(marked_for_removal(f), 1);
+    fixture_restart(f);
+    assert_int_equal(marked_for_removal(f), 0);
+    mem_free(logs);
+    mem_free(dir);
+}
+
+/* Many go in several rounds, so that other upkeep is not late. */
+static void test_many_deleted_at_once(void **state)
+{
+    struct fixture *f = *state;
+    struct removal *list = NULL;
+    fixture_close(f);
+    struct broker_options o = {.data_dir = f->dir, .journal_file_bytes = 1 << 20, .no_threads = true};
+    assert_ok(broker_open(&f->b, &o, &f->e), &f->e);
+    for (int i = 0; i < 100; i++) {
+        char *path = mem_printf("%s/logs/t-%d.0-delete", f->dir, i);
+        assert_int_equal(mkdir(path, 0700), 0);
+        removal_push(&list, path);
+    }
+    removals_add(f->b, list, 1000);
+    assert_true(removals_round(f->b, 1000) == 1000);
+    int left = marked_for_removal(f);
+    assert_in_range(left, 1, 99);
+    assert_true(removals_round(f->b, 1000) == INT64_MAX);
+    assert_int_equal(marked_for_removal(f), 0);
+}
+
 static void test_lazy_directories(void **state)
 {
     struct fixture *f = *state;
@@ -213,21 +419,54 @@ static void test_second_process(void **state)
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+/* A directory that nobody knows; the next start sets it aside. */
+static void leave_stranger(struct fixture *f, const char *name)
+{
+    char path[700];
+    snprintf(path, sizeof path, "%s/logs/%s", f->dir, name);
+    assert_int_equal(mkdir(path, 0755), 0);
+}
+
 static void test_strangers(void **state)
 {
     struct fixture *f = *state;
-    char path[512];
+    char longest[TOPIC_NAME_MAX + 3] = {0}, shortened[202] = {0};
+    memset(longest, 'x', TOPIC_NAME_MAX);
+    memcpy(shortened, longest, 200);
+    strcat(shortened, ".");
+    strcat(longest, "-0");
     create(f, "t", 1);
     produce(f, "t", 0, "v", 0, 1);
-    fixture_close(f);
-    snprintf(path, sizeof path, "%s/logs/unknown-3", f->dir);
-    assert_int_equal(mkdir(path, 0755), 0);
-    snprintf(path, sizeof path, "%s/logs/gone-1.abc-delete", f->dir);
-    assert_int_equal(mkdir(path, 0755), 0);
-    fixture_open(f);
-    assert_true(dir_exists(f, "unknown-3-stray"));
-    assert_false(dir_exists(f, "gone-1.abc-delete"));
+    for (int i = 1; i <= 2; i++) { /* another one of the same name later is in no start's way */
+        fixture_close(f);
+        leave_stranger(f, "unknown-3");
+        leave_stranger(f, "gone-1.abc-delete");
+        leave_stranger(f, longest);
+        fixture_open(f);
+        assert_int_equal(logs_named(f->dir, "unknown-3.", "-stray"), i);
+        assert_int_equal(logs_named(f->dir, shortened, "-stray"), i);
+        assert_false(dir_exists(f, "unknown-3"));
+        assert_false(dir_exists(f, "gone-1.abc-delete"));
+        assert_false(dir_exists(f, longest));
+    }
     expect_all(f, "t", 0, READ_COMMITTED, "v0");
+}
+
+/* Else it could come back under a name that is a new topic's by then. */
+static void test_a_strangers_new_name_is_durable(void **state)
+{
+    struct fixture *f = *state;
+    char *logs = mem_printf("%s/logs", f->dir);
+    struct order o = {.logs = logs};
+    fixture_close(f);
+    leave_stranger(f, "u-0");
+    io_watch(note_order, &o);
+    fixture_open(f);
+    io_watch(NULL, NULL);
+    assert_int_equal(o.renamed, 1);
+    assert_int_equal(o.synced, 2);
+    assert_false(o.late);
+    mem_free(logs);
 }
 
 static void test_delete_records(void **state)
@@ -248,6 +487,62 @@ static void test_delete_records(void **state)
     assert_int_equal(offset, 4);
     assert_ok(broker_delete_records(f->b, "t", 0, -1, &low, &f->e), &f->e);
     assert_int_equal(low, 10);
+}
+
+/* Many at once: the checkpoints are written once for all, what fails keeps none of the others, and what is answered holds. */
+static void test_delete_records_of_many(void **state)
+{
+    struct fixture *f = *state;
+    enum { PARTITIONS = 20 };
+    struct record_deletion list[PARTITIONS + 3];
+    int64_t offset, ts;
+    create(f, "t", PARTITIONS + 1);
+    for (int32_t p = 0; p < PARTITIONS; p++)
+        for (int i = 0; i < 5; i++)
+            produce(f, "t", p, "v", i, 1);
+    for (int32_t p = 0; p < PARTITIONS; p++)
+        list[p] = (struct record_deletion){.topic = "t", .partition = p, .before = p % 2 ? 3 : -1};
+    list[3].before = 6;
+    list[PARTITIONS] = (struct record_deletion){.topic = "no", .before = 1};
+    list[PARTITIONS + 1] = (struct record_deletion){.topic = "__consumer_offsets", .before = 1};
+    list[PARTITIONS + 2] = (struct record_deletion){.topic = "t", .partition = PARTITIONS, .before = -1};
+    fault_arm_at(FAULT_META, "offset-checkpoint", UINT64_MAX, EIO, false);
+    assert_ok(broker_delete_records_of(f->b, list, PARTITIONS + 3, &f->e), &f->e);
+    assert_in_range(fault_passes(FAULT_META), 2,
+                    8); /* a file made and renamed, once each of recovery points and starts */
+    fault_disarm();
+    assert_int_equal(list[3].error.code, ERR_OFFSET_OUT_OF_RANGE);
+    assert_int_equal(list[PARTITIONS].error.code, ERR_UNKNOWN_TOPIC);
+    assert_int_equal(list[PARTITIONS + 1].error.code, ERR_INVALID_TOPIC);
+    assert_int_equal(list[PARTITIONS + 2].error.code, ERR_OK); /* nothing was ever written there */
+    assert_int_equal(list[PARTITIONS + 2].low, 0);
+    for (int round = 0; round < 2; round++) {
+        for (int32_t p = 0; p < PARTITIONS; p++) {
+            assert_ok(broker_list_offset(f->b, "t", p, -2, READ_COMMITTED, &offset, &ts, &f->e), &f->e);
+            assert_int_equal(offset, p == 3 ? 0 : p % 2 ? 3 : 5);
+            if (p != 3)
+                assert_int_equal(list[p].low, offset);
+        }
+        fixture_restart(f);
+    }
+}
+
+/* A checkpoint that cannot be written is the error of all whose deletion it would have made durable. */
+static void test_delete_records_without_checkpoints(void **state)
+{
+    struct fixture *f = *state;
+    struct record_deletion list[2] = {{.topic = "t", .before = 1},
+                                      {.topic = "t", .partition = 1, .before = 1}};
+    create(f, "t", 2);
+    for (int32_t p = 0; p < 2; p++)
+        produce(f, "t", p, "v", 0, 1);
+    fault_arm_at(FAULT_WRITE, "recovery-point-offset-checkpoint", 1, EIO, true);
+    assert_ok(broker_delete_records_of(f->b, list, 2, &f->e), &f->e);
+    fault_disarm();
+    for (int32_t p = 0; p < 2; p++) {
+        assert_int_equal(list[p].error.code, ERR_IO);
+        expect_all(f, "t", p, READ_COMMITTED, "v0"); /* nothing is deleted */
+    }
 }
 
 static void flip(const char *path, long at)
@@ -340,6 +635,25 @@ static void test_short_of_memory(void **state)
     assert_int_equal(s.topics, kept); /* nothing that was refused is there */
 }
 
+/* The file of leader epochs is made anew where it is broken; the partition is in service. */
+static void test_broken_epochs_are_no_failure(void **state)
+{
+    struct fixture *f = *state;
+    struct topic_info t;
+    char path[600];
+    create(f, "t", 1);
+    produce(f, "t", 0, "v", 0, 3);
+    fixture_close(f);
+    snprintf(path, sizeof path, "%s/logs/t-0/leader-epoch-checkpoint", f->dir);
+    assert_ok(io_replace_file(path, "0\nx\n", 4, 0600, &f->e), &f->e);
+    fixture_open(f);
+    assert_ok(broker_topic(f->b, "t", &t, &f->e), &f->e);
+    assert_false(t.partitions[0].failed);
+    assert_int_equal(t.partitions[0].end_offset, 3);
+    assert_int_equal(t.partitions[0].leader_epoch, 0);
+    topic_info_free(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -352,10 +666,21 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_max_message_bytes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_add_partitions, setup, teardown),
         cmocka_unit_test_setup_teardown(test_delete, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_deleted_files_wait, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_deletion_that_cannot_be_synced, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_deletion_that_cannot_rename, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_leftover_that_cannot_be_synced, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_deleted_files_make_room, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_leftover_of_a_start, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_many_deleted_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lazy_directories, setup, teardown),
         cmocka_unit_test_setup_teardown(test_second_process, setup, teardown),
         cmocka_unit_test_setup_teardown(test_strangers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_strangers_new_name_is_durable, setup, teardown),
         cmocka_unit_test_setup_teardown(test_delete_records, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_delete_records_of_many, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_delete_records_without_checkpoints, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_broken_epochs_are_no_failure, setup, teardown),
         cmocka_unit_test_setup_teardown(test_short_of_memory, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,11 +6,15 @@
 #include <dirent.h>
 #include <errno.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/diag.h"
+#include "broker/store.h"
+#include "storage/journal_internal.h"
 
 static int64_t start_of(struct fixture *f, const char *topic)
 {
@@ -132,6 +136,45 @@ static void test_journal_does_not_grow(void **state)
     assert_true(dir_bytes(path) < 40 << 20);
 }
 
+/* Pages of the staging buffers that are in memory. */
+static size_t staging_pages(struct fixture *f)
+{
+    const struct journal *j = f->b->disks[0]->journal;
+    size_t n = 0;
+    for (int i = 0; i < 2; i++) {
+        size_t pages = j->stage[i].cap / JOURNAL_BLOCK;
+        unsigned char *there = malloc(pages);
+        assert_int_equal(mincore(j->stage[i].data, pages * JOURNAL_BLOCK, there), 0);
+        for (size_t k = 0; k < pages; k++)
+            n += there[k] & 1;
+        free(there);
+    }
+    return n;
+}
+
+/* Large batches need large buffers; some seconds later they are given back, also while small ones go on. */
+static void test_staging_memory_is_given_back(void **state)
+{
+    struct fixture *f = *state;
+    struct broker_options o = {
+        .data_dir = f->dir, .no_threads = true, .direct_bytes = SIZE_MAX}; /* all in the journal */
+    struct topic_config_entry large = {"max.message.bytes", "40000000"};
+    fixture_close(f);
+    assert_ok(broker_open(&f->b, &o, &f->e), &f->e);
+    assert_ok(broker_create_topic(f->b, "t", 1, &large, 1, NULL, &f->e), &f->e);
+    f->key_bytes = 60000;
+    produce(f, "t", 0, "v", 0, 500);
+    produce(f, "t", 0, "v", 500, 500);
+    f->key_bytes = 0;
+    assert_true(staging_pages(f) > (50 << 20) / JOURNAL_BLOCK);
+    int64_t now = clock_mono_ms();
+    for (int i = 1; i <= 3; i++) {
+        produce(f, "t", 0, "v", 999 + i, 1);
+        broker_step(f->b, now + 11000 * i);
+    }
+    assert_true(staging_pages(f) <= (1 << 20) / JOURNAL_BLOCK);
+}
+
 static void test_failed_journal(void **state)
 {
     struct fixture *f = *state;
@@ -197,6 +240,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_retention_beside_a_failed_log, setup, teardown),
         cmocka_unit_test_setup_teardown(test_killed_after_retention, setup, teardown),
         cmocka_unit_test_setup_teardown(test_journal_does_not_grow, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_staging_memory_is_given_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failed_journal, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unknown_transaction_is_aborted, setup, teardown),
     };
