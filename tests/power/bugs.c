@@ -3,6 +3,7 @@
  * same names (tests/power/wrap), and do what a mistake would.
  */
 #include "broker/checkpoint.h"
+#include "storage/clean_internal.h"
 #include "storage/journal_internal.h"
 #include "storage/log.h"
 #include "tests/power/plants.h"
@@ -52,15 +53,100 @@ int __wrap_log_open(struct log **out, const struct log_open_args *args, struct l
 }
 
 int __real_log_restore(const char *dir, int64_t segment_base, int64_t position, const void *data, size_t n,
-                       bool *changed, struct err *e);
+                       struct err *e);
 int __wrap_log_restore(const char *dir, int64_t segment_base, int64_t position, const void *data, size_t n,
-                       bool *changed, struct err *e);
+                       struct err *e);
 int __wrap_log_restore(const char *dir, int64_t segment_base, int64_t position, const void *data, size_t n,
-                       bool *changed, struct err *e)
+                       struct err *e)
 {
     static unsigned calls;
-    *changed = false;
     return planted == PLANT_NO_RESTORE && ++calls % 8 == 0
                ? ERR_OK
-               : __real_log_restore(dir, segment_base, position, data, n, changed, e);
+               : __real_log_restore(dir, segment_base, position, data, n, e);
+}
+
+int __real_log_sync_appends(struct log *log, struct err *e);
+int __wrap_log_sync_appends(struct log *log, struct err *e);
+int __wrap_log_sync_appends(struct log *log, struct err *e)
+{
+    return planted == PLANT_NO_DIRECT_SYNC ? ERR_OK : __real_log_sync_appends(log, e);
+}
+
+void __real_journal_drop(struct journal *j, const struct uuid *topic_id, int32_t partition);
+void __wrap_journal_drop(struct journal *j, const struct uuid *topic_id, int32_t partition);
+void __wrap_journal_drop(struct journal *j, const struct uuid *topic_id, int32_t partition)
+{
+    if (planted != PLANT_TORN_STAYS)
+        __real_journal_drop(j, topic_id, partition);
+}
+
+int __real_log_clean_look(struct log *log, int64_t checkpoint, int64_t now_ms, int64_t below,
+                          struct clean_look *out, struct err *e);
+int __wrap_log_clean_look(struct log *log, int64_t checkpoint, int64_t now_ms, int64_t below,
+                          struct clean_look *out, struct err *e);
+int __wrap_log_clean_look(struct log *log, int64_t checkpoint, int64_t now_ms, int64_t below,
+                          struct clean_look *out, struct err *e)
+{
+    int rc = __real_log_clean_look(log, checkpoint, now_ms, below, out, e);
+    if (planted == PLANT_CLEANED_ONCE && checkpoint > 0)
+        out->cleanable_bytes = 0;
+    return rc;
+}
+
+int64_t __real_clean_map_get(const struct clean_map *m, const void *key, size_t n);
+int64_t __wrap_clean_map_get(const struct clean_map *m, const void *key, size_t n);
+int64_t __wrap_clean_map_get(const struct clean_map *m, const void *key, size_t n)
+{
+    static unsigned calls;
+    if (planted == PLANT_LAST_VALUE_GOES && ++calls % 64 == 0)
+        return INT64_MAX;
+    if (planted == PLANT_SUPERSEDED_STAYS && ++calls % 64 == 0)
+        return -1;
+    return __real_clean_map_get(m, key, n);
+}
+
+static bool building; /* the map; else the log is copied */
+
+int __real_clean_build_map(struct clean_pass *p, struct err *e);
+int __wrap_clean_build_map(struct clean_pass *p, struct err *e);
+int __wrap_clean_build_map(struct clean_pass *p, struct err *e)
+{
+    building = true;
+    int rc = __real_clean_build_map(p, e);
+    building = false;
+    return rc;
+}
+
+int __real_clean_txns_data(struct clean_txns *t, const struct batch_header *h, bool *aborted, struct err *e);
+int __wrap_clean_txns_data(struct clean_txns *t, const struct batch_header *h, bool *aborted, struct err *e);
+int __wrap_clean_txns_data(struct clean_txns *t, const struct batch_header *h, bool *aborted, struct err *e)
+{
+    int rc = __real_clean_txns_data(t, h, aborted, e);
+    if (planted == PLANT_ABORTED_COUNTS || (planted == PLANT_ABORTED_STAYS && !building))
+        *aborted = false;
+    return rc;
+}
+
+int __real_clean_txns_marker(struct clean_txns *t, const struct batch_header *h, const void *data,
+                             struct segment *index, bool *unneeded, struct err *e);
+int __wrap_clean_txns_marker(struct clean_txns *t, const struct batch_header *h, const void *data,
+                             struct segment *index, bool *unneeded, struct err *e);
+int __wrap_clean_txns_marker(struct clean_txns *t, const struct batch_header *h, const void *data,
+                             struct segment *index, bool *unneeded, struct err *e)
+{
+    int rc = __real_clean_txns_marker(t, h, data, index, unneeded, e);
+    if (planted == PLANT_MARKERS_STAY)
+        *unneeded = false;
+    return rc;
+}
+
+void __real_batch_rewriter_begin(struct batch_rewriter *w, const struct batch_header *of, int64_t horizon_ms);
+void __wrap_batch_rewriter_begin(struct batch_rewriter *w, const struct batch_header *of, int64_t horizon_ms);
+void __wrap_batch_rewriter_begin(struct batch_rewriter *w, const struct batch_header *of, int64_t horizon_ms)
+{
+    if (planted == PLANT_TOMBSTONES_AT_ONCE && horizon_ms > 0)
+        horizon_ms = 0;
+    if (planted == PLANT_TOMBSTONES_STAY && horizon_ms > 0)
+        horizon_ms += 86400000;
+    __real_batch_rewriter_begin(w, of, horizon_ms);
 }

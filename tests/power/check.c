@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "tests/power/world.h"
+#include "tests/power/match.h"
+
+enum { TRIES_MAX = 4 };
 
 /* ---- topics ------------------------------------------------------------------------------------------------------- */
 
@@ -43,11 +45,31 @@ static void take_topic(struct world *w, int topic, const struct topic_info *info
     t->presence = PRESENT;
 }
 
+/*
+ * A topic whose deletion was acknowledged leaves nothing that has its name: a start would set that aside for somebody to see to.
+ * Where the deletion was cut short, and took away or never had synced what says whose the directory is, it has to.
+ */
+static void check_no_strays(struct world *w)
+{
+    static const char *const dirs[] = {"/hub/data/logs", "/hub/disk2/logs"};
+    for (size_t d = 0; d < sizeof dirs / sizeof dirs[0]; d++) {
+        const struct sim_node *logs = sim_lookup(dirs[d]);
+        for (size_t i = 0; logs && i < logs->names.n; i++) {
+            const char *name = logs->names.list[i].name, *end = strrchr(name, '-');
+            for (int t = 0; end && strcmp(end, "-stray") == 0 && t < MODEL_TOPICS; t++)
+                if (strncmp(name, world_topic_name(t), 2) == 0 && !w->model.cut_short[t])
+                    world_fail(w, "%s was set aside, though %s was deleted properly", name,
+                               world_topic_name(t));
+        }
+    }
+}
+
 static bool check_topics(struct world *w)
 {
     for (int i = 0; i < MODEL_TOPICS; i++) {
         struct model_topic *t = &w->model.topics[i];
         struct topic_info info;
+        w->model.cut_short[i] |= t->presence == GOING || w->faulty;
         int rc = broker_topic(w->b, world_topic_name(i), &info, &w->e);
         if (rc == ERR_OK) {
             take_topic(w, i, &info);
@@ -63,190 +85,54 @@ static bool check_topics(struct world *w)
                 w->model.offsets[g][i] = (struct model_offset){-1, -2, -1};
         }
     }
+    check_no_strays(w);
     return true;
 }
 
-/* ---- a partition's batches ------------------------------------------------------------------------------------------ */
-
-struct units {
-    bool *found, *missing; /* by unit */
-};
-
-static bool is_match(const struct entry *e, const struct found *f)
-{
-    if (e->kind != f->kind || e->count != f->count || (e->base >= 0 && e->base != f->base))
-        return false;
-    return e->kind == ENTRY_DATA ? e->first == f->first : e->producer == f->producer;
-}
-
-static bool may_be_missing(const struct model_partition *p, const struct entry *e)
-{
-    return e->sure != SURE || (e->base >= 0 && e->base + e->count <= p->start_max);
-}
-
-static void note_missing(struct model_topic *t, struct model_partition *p, struct entry *e, struct units *u)
-{
-    bool trimmed = e->base >= 0 && e->base + e->count <= p->start_max;
-    e->found = false;
-    if (e->unit >= 0 && !trimmed && e->sure != OPTIONAL && !t->once_page_cache)
-        u->missing[e->unit] = true;
-}
-
-static void describe(const struct entry *e, char *out, size_t size)
-{
-    static const char *const kinds[] = {"records", "commit marker", "abort marker"};
-    snprintf(out, size, "%s %llu+%d of offset %lld", kinds[e->kind], (unsigned long long)e->first, e->count,
-             (long long)e->base);
-}
-
-/* Recovery ends what it finds open in page-cache topics by markers that the model does not know of. */
-static bool is_unknown_marker(const struct model_topic *t, const struct found *f)
-{
-    return t->once_page_cache && f->kind == ENTRY_ABORT;
-}
-
-static void insert_entry(struct model_partition *p, size_t at, const struct found *f)
-{
-    struct entry e = {.kind = f->kind,
-                      .sure = OPTIONAL,
-                      .base = f->base,
-                      .count = f->count,
-                      .bytes = f->bytes,
-                      .producer = f->producer,
-                      .timestamp = f->timestamp,
-                      .unit = -1,
-                      .txn = -1,
-                      .found = true};
-    model_append(p, &e);
-    memmove(&p->list[at + 1], &p->list[at], (p->n - 1 - at) * sizeof *p->list);
-    p->list[at] = e;
-}
-
-/* The entry for `f`, from `k` on; those in between are not there. */
-static size_t find_entry(struct world *w, int topic, int32_t partition, const struct found *f, size_t k,
-                         bool *skipped, struct units *u)
-{
-    struct model_topic *t = &w->model.topics[topic];
-    struct model_partition *p = &t->parts[partition];
-    char text[128];
-    for (; k < p->n && !is_match(&p->list[k], f); k++) {
-        struct entry *e = &p->list[k];
-        if (!may_be_missing(p, e)) {
-            if (is_unknown_marker(t, f)) {
-                insert_entry(p, k, f);
-                return k;
-            }
-            describe(e, text, sizeof text);
-            world_fail(w, "%s-%d: offset %lld has %s%llu+%d, %s was acknowledged before it",
-                       world_topic_name(topic), partition, (long long)f->base,
-                       f->kind == ENTRY_DATA ? "records " : "marker of producer ",
-                       (unsigned long long)(f->kind == ENTRY_DATA ? f->first : (uint64_t)f->producer),
-                       f->count, text);
-        }
-        *skipped = *skipped || (e->sure == UNSURE && e->base + e->count > p->start_max);
-        note_missing(t, p, e, u);
-    }
-    if (k < p->n)
-        return k;
-    if (!is_unknown_marker(t, f))
-        world_fail(w, "%s-%d: offset %lld has %s %llu+%d, which nobody wrote there or which was gone once",
-                   world_topic_name(topic), partition, (long long)f->base,
-                   f->kind == ENTRY_DATA ? "records" : "a marker of producer",
-                   (unsigned long long)(f->kind == ENTRY_DATA ? f->first : (uint64_t)f->producer), f->count);
-    insert_entry(p, k, f);
-    return k;
-}
-
-/* What was deleted may come back, as its deletion was not synced. */
-static void forget_missing(struct model_partition *p, const struct found_list *l)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < p->n; i++)
-        if (p->list[i].found || (p->list[i].base >= 0 && p->list[i].base + p->list[i].count <= l->start))
-            p->list[kept++] = p->list[i];
-    p->n = kept;
-    if (p->start_max > l->end)
-        p->start_max = l->end;
-}
-
-static void match(struct world *w, int topic, int32_t partition, const struct found_list *l, struct units *u)
-{
-    struct model_partition *p = &w->model.topics[topic].parts[partition];
-    const char *name = world_topic_name(topic);
-    char text[128];
-    bool skipped = false;
-    size_t k = 0;
-    int64_t next = l->start;
-    /* Of a page-cache topic whole segments may be lost: then what was written first may be what is missing. */
-    if (w->model.topics[topic].once_page_cache && l->start > p->start_max) {
-        for (size_t i = 0; i < p->n && p->list[i].base < l->start; i++)
-            if (!may_be_missing(p, &p->list[i]))
-                world_fail(w, "%s-%d: offset %lld was synced and is lost, the log starts at %lld", name,
-                           partition, (long long)p->list[i].base, (long long)l->start);
-        p->start_max = l->start;
-    }
-    if (l->start < p->start_min || l->start > p->start_max)
-        world_fail(w, "%s-%d: starts at %lld, deleted were records up to %lld at least, %lld at most", name,
-                   partition, (long long)l->start, (long long)p->start_min, (long long)p->start_max);
-    for (size_t i = 0; i < l->n; i++) {
-        const struct found *f = &l->list[i];
-        if (f->base > next && f->base > p->start_max)
-            world_fail(w, "%s-%d: offset %lld follows %lld", name, partition, (long long)f->base,
-                       (long long)next);
-        next = f->base + f->count;
-        k = find_entry(w, topic, partition, f, k, &skipped, u);
-        struct entry *e = &p->list[k++];
-        if (skipped && !w->loose && e->sure != OPTIONAL)
-            world_fail(w, "%s-%d: offset %lld is there without what came before it", name, partition,
-                       (long long)f->base);
-        e->base = f->base;
-        e->bytes = f->bytes;
-        e->sure = SURE;
-        e->found = true;
-        if (e->unit >= 0 && !w->model.topics[topic].once_page_cache)
-            u->found[e->unit] = true;
-    }
-    for (; k < p->n; k++) {
-        if (!may_be_missing(p, &p->list[k])) {
-            describe(&p->list[k], text, sizeof text);
-            world_fail(w, "%s-%d: %s was acknowledged and is lost, the log ends at %lld", name, partition,
-                       text, (long long)l->end);
-        }
-        note_missing(&w->model.topics[topic], p, &p->list[k], u);
-    }
-    if (next != l->end)
-        world_fail(w, "%s-%d: the last record is before %lld, the end is %lld", name, partition,
-                   (long long)next, (long long)l->end);
-    forget_missing(p, l);
-}
-
 /* ---- looking things up ---------------------------------------------------------------------------------------------- */
+
+/* Retention and compaction run by themselves: is what was found no longer what is there? */
+static bool has_changed(struct world *w, int topic, int32_t partition, const struct found_list *l)
+{
+    struct found_list now = {0};
+    bool on = read_partition(w, topic, partition, READ_UNCOMMITTED, &now);
+    bool same = on && now.n == l->n && now.start == l->start;
+    for (size_t i = 0; same && i < l->n; i++)
+        same = now.list[i].base == l->list[i].base && now.list[i].there == l->list[i].there;
+    found_free(&now);
+    return !same;
+}
+
+static bool is_record_from(const struct found *f, int32_t k, int64_t ts, int64_t start)
+{
+    return (f->there & UINT32_C(1) << k) && f->timestamp + (f->append_time ? 0 : k) >= ts &&
+           f->base + k >= start;
+}
+
+static void tell_list(struct world *w, const struct found_list *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        world_say(w, "offset %lld: %d (%x) of kind %d, timestamp %lld%s", (long long)l->list[i].base,
+                  l->list[i].count, l->list[i].there, l->list[i].kind, (long long)l->list[i].timestamp,
+                  l->list[i].append_time ? " append" : "");
+}
 
 static bool check_time(struct world *w, int topic, int32_t partition, const struct found_list *l)
 {
     const struct found *any = &l->list[rng_below(&w->rng, l->n)];
     int64_t ts = any->timestamp + rng_between(&w->rng, -1, any->count), want = -1, offset, found_ts;
     for (size_t i = 0; i < l->n && want < 0; i++)
-        for (int32_t k = 0; k < l->list[i].count && want < 0; k++) {
-            const struct found *f = &l->list[i];
-            bool old = f->timestamp + (f->append_time ? 0 : k) < ts || f->base + k < l->start;
-            want = old ? -1 : f->base + k;
-        }
+        for (int32_t k = 0; k < l->list[i].count && want < 0; k++)
+            want = is_record_from(&l->list[i], k, ts, l->start) ? l->list[i].base + k : -1;
     int rc = broker_list_offset(w->b, world_topic_name(topic), partition, ts, READ_UNCOMMITTED, &offset,
                                 &found_ts, &w->e);
     if (world_gone(w, rc, "looking for a timestamp"))
         return false;
-    if (offset != want && start_moved(w, world_topic_name(topic), partition, l->start))
+    if (offset == want || has_changed(w, topic, partition, l))
         return true;
-    if (offset != want && w->trace)
-        for (size_t i = 0; i < l->n; i++)
-            world_say(w, "offset %lld: %d of kind %d, timestamp %lld%s", (long long)l->list[i].base,
-                      l->list[i].count, l->list[i].kind, (long long)l->list[i].timestamp,
-                      l->list[i].append_time ? " append" : "");
-    if (offset != want)
-        world_fail(w, "%s-%d: timestamp %lld is found at offset %lld instead of %lld",
-                   world_topic_name(topic), partition, (long long)ts, (long long)offset, (long long)want);
-    return true;
+    tell_list(w, l);
+    world_fail(w, "%s-%d: timestamp %lld is found at offset %lld instead of %lld", world_topic_name(topic),
+               partition, (long long)ts, (long long)offset, (long long)want);
 }
 
 static bool check_offset(struct world *w, int topic, int32_t partition, const struct found_list *l)
@@ -261,11 +147,12 @@ static bool check_offset(struct world *w, int topic, int32_t partition, const st
         return true;
     if (world_gone(w, rc, "looking for an offset"))
         return false;
-    if (r.base_offset != f->base || r.next_offset != f->base + f->count)
+    bool right = r.base_offset == f->base && r.next_offset == f->base + f->count;
+    log_range_release(&r);
+    if (!right && !has_changed(w, topic, partition, l))
         world_fail(w, "%s-%d: offset %lld is looked for in the batch [%lld, %lld) instead of [%lld, %lld)",
                    world_topic_name(topic), partition, (long long)offset, (long long)r.base_offset,
                    (long long)r.next_offset, (long long)f->base, (long long)(f->base + f->count));
-    log_range_release(&r);
     return true;
 }
 
@@ -294,6 +181,21 @@ static void settle_units(struct world *w, const struct units *u)
     }
 }
 
+/*
+ * A reader may be so slow that a value and the tombstone behind it go between its two reads: then it got the value and never
+ * the tombstone. Who reads again gets neither.
+ */
+static bool read_again(struct world *w, int topic, int32_t partition, struct found_list *l)
+{
+    bool on = true;
+    for (int i = 0; on && i < TRIES_MAX; i++) {
+        if (!compaction_judge(&w->model, topic, partition, sim_clock_ms(), l))
+            break;
+        on = read_partition(w, topic, partition, READ_UNCOMMITTED, l);
+    }
+    return on;
+}
+
 /* All is read before any is compared: where power fails in between, the model has learned nothing by halves. */
 static bool check_logs(struct world *w, struct units *u)
 {
@@ -301,11 +203,11 @@ static bool check_logs(struct world *w, struct units *u)
     bool on = true;
     for (int t = 0; on && t < MODEL_TOPICS; t++)
         for (int32_t p = 0; on && p < w->model.topics[t].partitions; p++)
-            on = read_partition(w, t, p, READ_UNCOMMITTED, &lists[t][p]);
+            on = read_partition(w, t, p, READ_UNCOMMITTED, &lists[t][p]) && read_again(w, t, p, &lists[t][p]);
     world_allow_retention(w);
     for (int t = 0; on && t < MODEL_TOPICS; t++)
         for (int32_t p = 0; p < w->model.topics[t].partitions; p++)
-            match(w, t, p, &lists[t][p], u);
+            match_partition(w, t, p, &lists[t][p], u);
     if (on)
         settle_units(w, u);
     for (int t = 0; t < MODEL_TOPICS; t++)
@@ -327,12 +229,15 @@ static bool check_stored_offset(struct world *w, int group, int topic)
         return false;
     enum txn_outcome outcome = o->txn >= 0 ? w->model.txns[o->txn].outcome : TXN_COMMITTING;
     bool may_new = o->maybe != -2 && (outcome == TXN_COMMITTING || outcome == TXN_COMMITTED);
-    bool may_old = o->maybe == -2 || outcome != TXN_COMMITTED;
+    /* A commit over two directories is decided first and shown once its markers are written: with faults later. */
+    bool late = w->model.two && w->faults && o->txn >= 0;
+    bool may_old = o->maybe == -2 || outcome != TXN_COMMITTED || late;
     if (!(may_new && stored == o->maybe) && !(may_old && stored == o->sure))
         world_fail(w, "%s has offset %lld of %s; %lld was acknowledged%s", world_group_name(group),
                    (long long)stored, world_topic_name(topic), (long long)o->sure,
                    o->maybe == -2 ? "" : ", a change was under way");
-    *o = (struct model_offset){stored, -2, -1};
+    if (!late)
+        *o = (struct model_offset){stored, -2, -1};
     return true;
 }
 
@@ -362,6 +267,13 @@ static bool is_shown(const struct world *w, const struct entry *e)
     return e->kind == ENTRY_DATA && (e->txn < 0 || w->model.txns[e->txn].outcome == TXN_COMMITTED);
 }
 
+/* It is all there that readers of committed records get of this one, and compaction cannot have taken it. */
+static bool must_be_shown(const struct world *w, const struct model_partition *p, const struct entry *e)
+{
+    return is_shown(w, e) && e->base + e->count > p->start_max &&
+           (model_all_records(e) & ~e->gone & ~e->may_go) != 0;
+}
+
 static bool is_unclear(const struct world *w, const struct entry *e)
 {
     return e->txn >= 0 && w->model.txns[e->txn].outcome == TXN_COMMITTING;
@@ -373,25 +285,40 @@ static bool check_committed(struct world *w, int topic, int32_t partition, struc
     size_t k = 0;
     if (!read_partition(w, topic, partition, READ_COMMITTED, l))
         return false;
+    compaction_judge(&w->model, topic, partition, sim_clock_ms(), l);
     for (size_t i = 0; i < l->n; i++) {
         const struct found *f = &l->list[i];
         if (f->kind != ENTRY_DATA)
             continue;
-        while (k < p->n && (p->list[k].base < f->base) &&
-               (!is_shown(w, &p->list[k]) || p->list[k].base + p->list[k].count <= p->start_max))
+        while (k < p->n && p->list[k].base < f->base && !must_be_shown(w, p, &p->list[k]))
             k++;
-        if (k == p->n || !is_match(&p->list[k], f) ||
-            !(is_shown(w, &p->list[k]) || is_unclear(w, &p->list[k])))
+        if (k == p->n || !entry_matches(&p->list[k], f) ||
+            (f->there && !is_shown(w, &p->list[k]) && !is_unclear(w, &p->list[k])))
             world_fail(w, "%s-%d: offset %lld is shown as committed, expected was %lld",
                        world_topic_name(topic), partition, (long long)f->base,
                        k < p->n ? (long long)p->list[k].base : -1LL);
         k++;
     }
     for (; k < p->n; k++)
-        if (is_shown(w, &p->list[k]) && p->list[k].base + p->list[k].count > p->start_max)
+        if (must_be_shown(w, p, &p->list[k]))
             world_fail(w, "%s-%d: offset %lld was committed and is not shown", world_topic_name(topic),
                        partition, (long long)p->list[k].base);
     return true;
+}
+
+/* Every transaction with data has ended, as far as it is not under way. */
+static void check_ended(struct world *w, int topic, int32_t partition)
+{
+    const struct model_partition *p = &w->model.topics[topic].parts[partition];
+    for (size_t i = 0; i < p->n; i++) {
+        const struct entry *e = &p->list[i];
+        const struct model_txn *t = e->kind == ENTRY_DATA && e->txn >= 0 ? &w->model.txns[e->txn] : NULL;
+        if (t && t->floats && t->outcome != TXN_COMMITTED && t->outcome != TXN_ABORTED &&
+            w->model.ids[t->id].txn != e->txn && e->base + e->count > p->start_max &&
+            e->gone != model_all_records(e))
+            world_fail(w, "%s-%d: the transaction of offset %lld has no end", world_topic_name(topic),
+                       partition, (long long)e->base);
+    }
 }
 
 bool check_all(struct world *w)
@@ -400,8 +327,10 @@ bool check_all(struct world *w)
     bool on = check_recovered(w);
     for (int t = 0; on && t < MODEL_TOPICS; t++)
         for (int32_t p = 0; on && p < w->model.topics[t].partitions; p++)
-            if (!w->model.topics[t].once_page_cache)
+            if (!w->model.topics[t].once_page_cache) {
+                check_ended(w, t, p);
                 on = check_committed(w, t, p, &l);
+            }
     found_free(&l);
     return on;
 }

@@ -20,7 +20,7 @@
 #include "tests/power/sites.h"
 #undef io_open
 
-enum { FIBERS_MAX = 16, STACK_BYTES = 1 << 20, SPINS_MAX = 1000000 };
+enum { FIBERS_MAX = 16, STACK_BYTES = 1 << 20, SPINS_MAX = 1000000, STEPS_MAX = 20000000 };
 
 struct fiber {
     bool used, done;
@@ -38,6 +38,7 @@ static struct {
     struct fiber list[FIBERS_MAX]; /* the first is the schedule itself */
     int current;
     unsigned spins; /* turns without anything that goes on */
+    uint64_t steps; /* of the schedule */
 } fibers;
 
 int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*run)(void *), void *arg);
@@ -51,6 +52,7 @@ int __wrap_pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m, const s
 int __wrap_pthread_cond_signal(pthread_cond_t *c);
 int __wrap_pthread_cond_broadcast(pthread_cond_t *c);
 int __wrap_sem_wait(sem_t *s);
+int __wrap_sem_clockwait(sem_t *s, clockid_t clock, const struct timespec *deadline);
 int __wrap_sem_post(sem_t *s);
 int __wrap_sched_yield(void);
 
@@ -63,6 +65,7 @@ void fibers_start(uint64_t seed)
     fibers.list[0] = (struct fiber){.used = true, .deadline_ns = INT64_MAX};
     fibers.current = 0;
     fibers.spins = 0;
+    fibers.steps = 0;
 }
 
 /* ---- turns --------------------------------------------------------------------------------------------------------- */
@@ -89,6 +92,13 @@ static _Noreturn void stuck(const char *how)
     abort();
 }
 
+/* Counted, not timed: the same on every machine. */
+void fiber_step(void)
+{
+    if (++fibers.steps > STEPS_MAX)
+        stuck("go on without end");
+}
+
 /* The clock goes on to when the first one wants to be woken. */
 static void jump(void)
 {
@@ -105,6 +115,7 @@ static void jump(void)
 static void turn(void)
 {
     int ready[FIBERS_MAX], n = 0;
+    fiber_step();
     for (;;) {
         for (int i = 0; i < FIBERS_MAX; i++)
             if (may_run(&fibers.list[i]))
@@ -119,6 +130,7 @@ static void turn(void)
 void fiber_point(void)
 {
     fibers.spins = 0;
+    fiber_step();
     if (rng_once_in(&fibers.rng, 4))
         turn();
 }
@@ -245,9 +257,14 @@ int __wrap_pthread_cond_wait(pthread_cond_t *c, pthread_mutex_t *m)
     return wait_for(c, m, INT64_MAX);
 }
 
+static int64_t time_ns(const struct timespec *t)
+{
+    return (int64_t)t->tv_sec * 1000000000 + t->tv_nsec;
+}
+
 int __wrap_pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m, const struct timespec *deadline)
 {
-    return wait_for(c, m, (int64_t)deadline->tv_sec * 1000000000 + deadline->tv_nsec);
+    return wait_for(c, m, time_ns(deadline));
 }
 
 /* Any one of those who wait. */
@@ -280,6 +297,17 @@ int __wrap_sem_wait(sem_t *s)
 {
     while (sem_trywait(s) != 0)
         sleep_on(s, INT64_MAX);
+    return 0;
+}
+
+int __wrap_sem_clockwait(sem_t *s, clockid_t clock, const struct timespec *deadline)
+{
+    (void)clock;
+    while (sem_trywait(s) != 0)
+        if (!sleep_on(s, time_ns(deadline))) {
+            errno = ETIMEDOUT;
+            return -1;
+        }
     return 0;
 }
 

@@ -15,4 +15,7 @@ void fibers_start(uint64_t seed);
 /* Here another one may go on. */
 void fiber_point(void);
 
+/* The schedule goes on by a little; one that takes very many of these does not end, and that ends the test. */
+void fiber_step(void);
+
 #endif

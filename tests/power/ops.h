@@ -15,8 +15,8 @@ struct target {
 
 /* ---- batches.c */
 
-void batch_choose(struct world *w,
-                  struct entry *e); /* a new batch; producer and transaction are the caller's */
+/* A new batch; producer and transaction are the caller's. */
+void batch_choose(struct world *w, const struct target *at, struct entry *e);
 uint8_t *batch_make(struct world *w, const struct entry *e, int16_t epoch, size_t *n); /* mem_free */
 /* What the producer sends next to this partition. */
 int32_t next_sequence(const struct model_partition *p, int64_t producer);
@@ -30,13 +30,22 @@ void model_acknowledge(struct world *w, const struct target *at, uint64_t first,
                        const struct log_appended *appended);
 void model_try_marker(struct world *w, const struct target *at, enum entry_kind kind, int32_t txn,
                       int32_t unit, enum certainty sure);
-/* What was tried as a unit is done: each entry stands behind the one before it. */
+/*
+ * The power failed, or the process was killed, while a part of a refused group was taken back: who does not know of it does not
+ * sync that, and so the next loss of power may bring it back to a page-cache topic.
+ */
+void model_may_come_back(struct world *w, const struct target *at, uint64_t first);
+/* It was refused: nothing of it is there. The second: the markers of the unit. */
+void model_take_back(struct world *w, const struct target *at, uint64_t first);
+void model_take_back_unit(struct world *w, int32_t unit);
+/* What was tried as a unit is done: each entry stands behind the one before it, unless something may have come between. */
 void model_acknowledge_unit(struct world *w, int32_t unit);
 
 /* ---- the operations. False: the power is cut */
 
 bool op_produce(struct world *w);       /* ops_produce.c */
 bool op_produce_async(struct world *w); /* several under way at once */
+bool op_refused(struct world *w);       /* with others, and taken back */
 bool op_retry(struct world *w);         /* an idempotent producer sends its last batch again */
 void async_forget(struct world *w);     /* after the store was closed */
 

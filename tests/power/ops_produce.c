@@ -9,6 +9,8 @@
 #include "base/mem.h"
 #include "tests/power/ops.h"
 
+enum { FUTURE_MS = 2 * 60 * 60 * 1000 }; /* more than message.timestamp.after.max.ms */
+
 struct sent {
     struct target at[TARGETS_MAX];
     struct produce_request requests[TARGETS_MAX];
@@ -22,13 +24,16 @@ struct sent {
 static struct sent flying[8];
 static size_t flying_count;
 
-/* An idempotent producer, made when it is first needed; -1 for none. False: the power is cut. */
-static bool choose_producer(struct world *w, int64_t *producer)
+/* An idempotent producer, made when it is first needed; -1 for none, or for one whose sequence nobody knows. False: the power is cut. */
+static bool choose_producer(struct world *w, const struct target *at, int64_t *producer)
 {
     *producer = -1;
     if (!rng_once_in(&w->rng, 3))
         return true;
-    int64_t *known = &w->model.producers[rng_below(&w->rng, MODEL_PRODUCERS)];
+    uint64_t i = rng_below(&w->rng, MODEL_PRODUCERS);
+    int64_t *known = &w->model.producers[i];
+    if (target_partition(w, at)->hazy & UINT32_C(1) << i)
+        return true;
     if (*known < 0) {
         int64_t id;
         int16_t epoch;
@@ -52,8 +57,8 @@ static bool add_request(struct world *w, struct sent *s, int32_t unit)
     for (size_t i = 0; i < s->n; i++) /* one of a kind: results are told apart by partition */
         if (s->at[i].topic == at.topic && s->at[i].partition == at.partition)
             return true;
-    batch_choose(w, &e);
-    if (!choose_producer(w, &e.producer))
+    batch_choose(w, &at, &e);
+    if (!choose_producer(w, &at, &e.producer))
         return false;
     if (e.producer >= 0)
         e.sequence = next_sequence(target_partition(w, &at), e.producer);
@@ -76,7 +81,8 @@ static bool fill(struct world *w, struct sent *s)
 {
     size_t want = rng_once_in(&w->rng, 2) ? 1 : 1 + rng_below(&w->rng, TARGETS_MAX);
     s->n = 0;
-    s->atomic = rng_once_in(&w->rng, 2) && !w->two; /* over several directories only transactions are whole */
+    s->atomic =
+        rng_once_in(&w->rng, 2) && !w->model.two; /* over several directories only transactions are whole */
     int32_t unit = s->atomic && want > 1 ? w->model.units++ : -1;
     for (size_t i = 0; i < want; i++)
         if (!add_request(w, s, unit))
@@ -109,6 +115,48 @@ bool op_produce(struct world *w)
         on = !world_gone(w, rc, "appending");
         if (on)
             acknowledge(w, &s);
+    }
+    free_data(&s);
+    return on;
+}
+
+/* One that the store has to refuse: it is too far in the future. The model is not told. */
+static bool add_refused(struct world *w, struct sent *s)
+{
+    struct entry e;
+    struct target *at = &s->at[s->n];
+    if (!choose_target(w, false, at) || w->model.topics[at->topic].settings.append_time)
+        return false;
+    if (at->topic == s->at[0].topic && at->partition == s->at[0].partition)
+        return false;
+    batch_choose(w, at, &e);
+    e.timestamp = sim_clock_ms() + FUTURE_MS;
+    size_t n;
+    uint8_t *data = batch_make(w, &e, 0, &n);
+    s->requests[s->n++] = (struct produce_request){
+        .topic = world_topic_name(at->topic), .partition = at->partition, .data = data, .bytes = n};
+    return true;
+}
+
+/* Appends that belong together, one of which is refused: what was appended before it is taken back and stays so. */
+bool op_refused(struct world *w)
+{
+    static struct sent s;
+    s.n = 0;
+    if (w->faults || w->model.two)
+        return true;
+    bool on = add_request(w, &s, w->model.units++);
+    if (on && s.n) {
+        int rc = add_refused(w, &s) ? broker_produce(w->b, s.requests, s.n, true, &w->e) : ERR_OK;
+        on = !sim_is_cut();
+        if (on && s.n > 1 && rc != ERR_INVALID_TIMESTAMP)
+            world_fail(w, "records that are too far in the future: %s", rc ? w->e.text : "are taken");
+        if (on)
+            model_take_back(w, &s.at[0], s.first[0]);
+        else
+            model_may_come_back(w, &s.at[0], s.first[0]);
+        world_say(w, "records %llu for %s-%d are refused with others", (unsigned long long)s.first[0],
+                  world_topic_name(s.at[0].topic), s.at[0].partition);
     }
     free_data(&s);
     return on;
@@ -166,7 +214,8 @@ bool op_retry(struct world *w)
     if (!choose_target(w, false, &at))
         return true;
     const struct entry *e = last_sent(target_partition(w, &at));
-    if (!e)
+    /* Once the topic is compacted it takes no records without a key. */
+    if (!e || (w->model.topics[at.topic].settings.compact && !(e->first & RECORD_KEYED)))
         return true;
     size_t n;
     uint8_t *data = batch_make(w, e, 0, &n);

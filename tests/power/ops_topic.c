@@ -3,12 +3,13 @@
  */
 #include <string.h>
 
+#include "tests/power/cleaned.h"
 #include "tests/power/ops.h"
 
 static bool choose_topic(struct world *w, bool there, int *topic)
 {
     for (int tries = 0; tries < 20; tries++) {
-        *topic = (int)rng_below(&w->rng, MODEL_TOPICS);
+        *topic = (int)rng_below(&w->rng, (uint64_t)w->mix.topics);
         if ((w->model.topics[*topic].presence == PRESENT) == there)
             return true;
     }
@@ -31,7 +32,7 @@ bool op_create_topic(struct world *w)
     struct model_topic *t = &w->model.topics[topic];
     model_topic_clear(&w->model, topic);
     settings_choose(w, &t->settings);
-    t->once_page_cache = t->settings.page_cache;
+    model_note_settings(t, &t->settings);
     t->partitions = t->partitions_max = (int32_t)rng_between(&w->rng, 1, MODEL_PARTITIONS - 1);
     t->presence = COMING;
     settings_list(&t->settings, &s);
@@ -69,7 +70,7 @@ bool op_alter_topic(struct world *w)
 {
     int topic;
     struct settings_list s;
-    if (!choose_topic(w, true, &topic))
+    if (!choose_topic(w, true, &topic) || topic == w->shunned)
         return true;
     struct model_topic *t = &w->model.topics[topic];
     settings_choose(w, &t->next);
@@ -77,7 +78,8 @@ bool op_alter_topic(struct world *w)
         t->next.page_cache = t->settings.page_cache;
     settings_change(&t->settings, &t->next, &s);
     t->changing = true;
-    t->once_page_cache = t->once_page_cache || t->next.page_cache;
+    model_note_settings(t, &t->next);
+    cleaned_alter(t, sim_clock_ms());
     world_say(w, "alter %s", world_topic_name(topic));
     say_settings(w, &s);
     int rc = broker_alter_topic(w->b, world_topic_name(topic), s.list, s.n, &w->e);
@@ -94,7 +96,8 @@ bool op_alter_topic(struct world *w)
 bool op_add_partitions(struct world *w)
 {
     int topic;
-    if (!choose_topic(w, true, &topic) || w->model.topics[topic].partitions == MODEL_PARTITIONS)
+    if (!choose_topic(w, true, &topic) || topic == w->shunned ||
+        w->model.topics[topic].partitions == MODEL_PARTITIONS)
         return true;
     struct model_topic *t = &w->model.topics[topic];
     t->partitions_max = t->partitions + 1;
@@ -110,15 +113,19 @@ bool op_delete_records(struct world *w)
 {
     struct target at;
     int64_t low;
-    if (!choose_target(w, false, &at))
-        return true;
+    if (!choose_target(w, false, &at) || w->model.topics[at.topic].settings.compact_only)
+        return true; /* nothing can be deleted there */
     struct model_partition *p = target_partition(w, &at);
+    const struct model_settings *s = &w->model.topics[at.topic].settings;
+    if (s->compact && s->compact_only)
+        return true; /* refused, as by Kafka */
+    if (model_has_floats(&w->model, at.topic, at.partition, sim_clock_ms()))
+        return true; /* where the log ends is not known */
     int64_t end = model_end(p);
     bool all = rng_once_in(&w->rng, 3);
     int64_t before = all ? end : rng_between(&w->rng, 0, end);
     world_say(w, "delete records of %s-%d before %lld", world_topic_name(at.topic), at.partition,
               (long long)before);
-    const struct model_settings *s = &w->model.topics[at.topic].settings;
     /* Retention may have been there before; then nothing is done. */
     bool flushes = before > p->start_min && s->retention_bytes < 0 && s->retention_ms < 0 &&
                    p->start_max == p->start_min;
@@ -128,6 +135,7 @@ bool op_delete_records(struct world *w)
         broker_delete_records(w->b, world_topic_name(at.topic), at.partition, all ? -1 : before, &low, &w->e);
     if (world_gone(w, rc, "deleting records"))
         return false;
+    world_allow_retention(w); /* time has passed */
     if (low < before || low > p->start_max)
         world_fail(w, "%s-%d: records before %lld were to be deleted, the log starts at %lld",
                    world_topic_name(at.topic), at.partition, (long long)before, (long long)low);

@@ -1,17 +1,42 @@
 /*
- * ops_txn: transactions: in steps and all at once, committed, aborted, and left open by a producer whose successor comes.
+ * ops_txn: transactions: in steps and all at once, committed, aborted, left open by a producer whose successor comes or until
+ * their time has passed.
  */
+#include <sched.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "broker/transactions.h"
 #include "tests/power/ops.h"
 
-enum { TIMEOUT_MS = 900000 };
+enum { TIMEOUT_MS = 900000, TRIES_MAX = 1000 };
 
 static struct model_txn *open_txn(struct world *w, int id)
 {
     int32_t i = w->model.ids[id].txn;
     return i < 0 ? NULL : &w->model.txns[i];
+}
+
+/* Nobody can say where its markers are going to be; see floats.c. From now on it is known of it. */
+static bool has_no_place(const struct world *w, struct model_txn *t)
+{
+    t->floats = t->floats || w->model.two || model_may_have_expired(t, sim_clock_ms());
+    return t->floats;
+}
+
+/* An answer that says that the transaction was ended by others; right only if its time may have passed. */
+static bool was_ended(struct world *w, int id, int rc)
+{
+    struct model_txn *t = open_txn(w, id);
+    bool ended = rc == ERR_PRODUCER_FENCED || rc == ERR_INVALID_PRODUCER_EPOCH ||
+                 rc == ERR_CONCURRENT_TRANSACTIONS || rc == ERR_INVALID_TXN_STATE;
+    if (!ended || sim_is_cut() || !t || !model_may_have_expired(t, sim_clock_ms()))
+        return false;
+    world_say(w, "%s: its time has passed", world_id_name(id));
+    t->floats = true;
+    t->outcome = TXN_ABORTING;
+    w->model.ids[id].producer = -1;
+    return true;
 }
 
 /* ---- producers ---------------------------------------------------------------------------------------------------------- */
@@ -42,8 +67,10 @@ static void try_markers(struct world *w, int32_t txn, bool commit, bool certain)
 static void try_end(struct world *w, int32_t txn, bool commit)
 {
     struct model_txn *t = &w->model.txns[txn];
-    t->unit = w->model.units++;
     t->outcome = commit ? TXN_COMMITTING : TXN_ABORTING;
+    if (t->floats)
+        return;
+    t->unit = w->model.units++;
     try_markers(w, txn, commit, true);
 }
 
@@ -51,7 +78,8 @@ static void ended(struct world *w, int32_t txn, bool commit)
 {
     struct model_txn *t = &w->model.txns[txn];
     t->outcome = commit ? TXN_COMMITTED : TXN_ABORTED;
-    model_acknowledge_unit(w, t->unit);
+    if (t->unit >= 0)
+        model_acknowledge_unit(w, t->unit);
     w->model.ids[t->id].txn = -1;
 }
 
@@ -61,29 +89,54 @@ static bool look_for_markers(struct world *w, int32_t txn)
     const struct model_txn *t = &w->model.txns[txn];
     for (int i = 0; i < MODEL_TOPICS; i++)
         for (int32_t p = 0; p < w->model.topics[i].partitions; p++)
-            if (t->joined[i][p] && !t->joined_surely[i][p])
+            if (t->joined[i][p] &&
+                (!t->joined_surely[i][p] || t->floats || model_has_floats(&w->model, i, p, sim_clock_ms())))
                 return check_recovered(w);
     return true;
+}
+
+static void choose_timeout(struct world *w, int id)
+{
+    bool is_short = w->timeouts && rng_once_in(&w->rng, 3);
+    w->model.ids[id].timeout_ms = is_short ? (int32_t)rng_between(&w->rng, 1, 4000) : TIMEOUT_MS;
+}
+
+/* Who comes while the last transaction is being ended is told to try again. */
+static int ask_for_producer(struct world *w, int id)
+{
+    struct model_id *m = &w->model.ids[id];
+    int rc = ERR_CONCURRENT_TRANSACTIONS;
+    for (int i = 0; i < TRIES_MAX && rc == ERR_CONCURRENT_TRANSACTIONS && !sim_is_cut(); i++) {
+        rc = broker_init_producer(w->b, world_id_name(id), m->timeout_ms, &m->producer, &m->epoch, &w->e);
+        if (rc == ERR_CONCURRENT_TRANSACTIONS) {
+            sim_clock_add_ms(10);
+            sched_yield();
+        }
+    }
+    return rc;
 }
 
 static bool init_producer(struct world *w, int id)
 {
     struct model_id *m = &w->model.ids[id];
     int32_t txn = m->txn;
-    bool open =
-        txn >= 0 && w->model.txns[txn].outcome != TXN_COMMITTED && w->model.txns[txn].outcome != TXN_ABORTED;
-    world_say(w, "new producer for %s", world_id_name(id));
-    bool unclear = open && w->model.txns[txn].outcome != TXN_OPEN; /* an end that left no trace */
-    if (unclear)
+    struct model_txn *t = txn >= 0 ? &w->model.txns[txn] : NULL;
+    bool open = t && t->outcome != TXN_COMMITTED && t->outcome != TXN_ABORTED;
+    bool unclear = open && t->outcome != TXN_OPEN; /* an end that left no trace */
+    choose_timeout(w, id);
+    world_say(w, "new producer for %s, its transactions may take %d ms", world_id_name(id), m->timeout_ms);
+    if (open && has_no_place(w, t))
+        t->outcome = t->outcome == TXN_COMMITTING ? TXN_COMMITTING : TXN_ABORTING;
+    else if (unclear)
         try_markers(w, txn, false, false);
     else if (open)
         try_end(w, txn, false);
-    int rc = broker_init_producer(w->b, world_id_name(id), TIMEOUT_MS, &m->producer, &m->epoch, &w->e);
+    int rc = ask_for_producer(w, id);
     if (world_gone(w, rc, "making a transactional producer"))
         return false;
     if (m->producer > w->model.largest_producer)
         w->model.largest_producer = m->producer;
-    if (open && !unclear)
+    if (open && (!unclear || (t->floats && t->outcome == TXN_ABORTING)))
         ended(w, txn, false);
     m->txn = -1;
     memset(m->sequence, 0, sizeof m->sequence);
@@ -104,7 +157,7 @@ static int32_t begin(struct world *w, int id)
 {
     struct model_id *m = &w->model.ids[id];
     if (m->txn < 0)
-        m->txn = model_txn_new(&w->model, id, m->producer, m->epoch);
+        m->txn = model_txn_new(&w->model, id, sim_clock_ms());
     return m->txn;
 }
 
@@ -125,6 +178,8 @@ static bool join(struct world *w, int id)
         w->model.txns[txn].joined[at[i].topic][at[i].partition] = true;
     int rc = broker_txn_add_partitions(w->b, world_id_name(id), w->model.ids[id].producer,
                                        w->model.ids[id].epoch, joins, n, &w->e);
+    if (was_ended(w, id, rc))
+        return true;
     if (world_gone(w, rc, "adding partitions"))
         return false;
     for (size_t i = 0; i < n; i++)
@@ -139,7 +194,7 @@ static void add_request(struct world *w, int id, int32_t txn, int32_t unit, cons
     struct model_id *m = &w->model.ids[id];
     struct entry e;
     size_t n;
-    batch_choose(w, &e);
+    batch_choose(w, at, &e);
     e.producer = m->producer;
     e.sequence = m->sequence[at->topic][at->partition];
     m->sequence[at->topic][at->partition] += e.count;
@@ -158,6 +213,19 @@ static void add_request(struct world *w, int id, int32_t txn, int32_t unit, cons
               r->partition);
 }
 
+/* What the answers to the requests of a transaction say of its records. */
+static void settle_requests(struct world *w, const struct target *at, const uint64_t *first,
+                            struct produce_request *r, size_t n, bool on, bool lost)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (on && lost && r[i].error.code)
+            model_take_back(w, &at[i], first[i]);
+        else if (on)
+            model_acknowledge(w, &at[i], first[i], &r[i].appended);
+        mem_free(r[i].data);
+    }
+}
+
 static bool append(struct world *w, int id)
 {
     const struct model_txn *t = open_txn(w, id);
@@ -166,7 +234,7 @@ static bool append(struct world *w, int id)
     uint64_t first[TARGETS_MAX];
     size_t n = 0;
     bool atomic = rng_once_in(&w->rng, 2);
-    int32_t unit = atomic ? w->model.units++ : -1;
+    int32_t unit = atomic && !w->model.two ? w->model.units++ : -1;
     for (int i = 0; i < MODEL_TOPICS; i++)
         for (int32_t p = 0; p < MODEL_PARTITIONS && n < TARGETS_MAX; p++)
             if (t->joined_surely[i][p] && !rng_once_in(&w->rng, 3)) {
@@ -175,17 +243,16 @@ static bool append(struct world *w, int id)
                 n++;
             }
     int rc = n ? broker_produce(w->b, r, n, atomic, &w->e) : ERR_OK;
-    bool on = !world_gone(w, rc, "appending in a transaction");
-    for (size_t i = 0; i < n; i++) {
-        if (on)
-            model_acknowledge(w, &at[i], first[i], &r[i].appended);
-        mem_free(r[i].data);
-    }
+    bool lost = was_ended(w, id, rc), on = lost || !world_gone(w, rc, "appending in a transaction");
+    settle_requests(w, at, first, r, n, on, lost);
     return on;
 }
 
 bool has_pending_offset(const struct world *w, int group, int topic)
 {
+    for (int g = 0; g < MODEL_GROUPS; g++) /* one that is decided and not yet shown */
+        if ((group < 0 || g == group) && w->model.offsets[g][topic].txn >= 0)
+            return true;
     for (int i = 0; i < MODEL_IDS; i++)
         for (int g = 0; w->model.ids[i].txn >= 0 && g < MODEL_GROUPS; g++)
             if ((group < 0 || g == group) && w->model.txns[w->model.ids[i].txn].offsets[g][topic] >= 0)
@@ -207,11 +274,12 @@ static bool add_offset(struct world *w, int id)
     w->model.txns[txn].offsets[group][at.topic] = o.offset;
     int rc = broker_txn_commit_offsets(w->b, world_id_name(id), w->model.ids[id].producer,
                                        w->model.ids[id].epoch, world_group_name(group), &o, 1, &w->e);
-    return !world_gone(w, rc, "adding an offset");
+    return was_ended(w, id, rc) || !world_gone(w, rc, "adding an offset");
 }
 
 static void settle_offsets(struct world *w, int32_t txn, bool done)
 {
+    done = done && !(w->model.two && w->faults); /* see check_stored_offset */
     for (int g = 0; g < MODEL_GROUPS; g++)
         for (int t = 0; t < MODEL_TOPICS; t++) {
             struct model_offset *o = &w->model.offsets[g][t];
@@ -221,15 +289,47 @@ static void settle_offsets(struct world *w, int32_t txn, bool done)
         }
 }
 
+/* An end that was refused: the transaction was aborted meanwhile, or will be. */
+static void take_back_end(struct world *w, int id)
+{
+    struct model_txn *t = open_txn(w, id);
+    if (t->unit >= 0)
+        model_take_back_unit(w, t->unit);
+    t->unit = -1;
+}
+
+/* By either version; after the second the producer has another epoch. */
+static int ask_for_end(struct world *w, int id, bool commit, bool bumped)
+{
+    struct model_id *m = &w->model.ids[id];
+    int64_t next_id;
+    int16_t next_epoch;
+    if (!bumped)
+        return broker_txn_end(w->b, world_id_name(id), m->producer, m->epoch, commit, &w->e);
+    int rc = broker_txn_end_bumped(w->b, world_id_name(id), m->producer, m->epoch, commit, &next_id,
+                                   &next_epoch, &w->e);
+    if (rc == ERR_OK) {
+        m->producer = next_id;
+        m->epoch = next_epoch;
+        memset(m->sequence, 0, sizeof m->sequence);
+    }
+    return rc;
+}
+
 static bool end(struct world *w, int id, bool commit)
 {
     int32_t txn = w->model.ids[id].txn;
-    world_say(w, "%s: %s", world_id_name(id), commit ? "commit" : "abort");
+    bool bumped = rng_once_in(&w->rng, 2);
+    world_say(w, "%s: %s, version %d", world_id_name(id), commit ? "commit" : "abort", bumped ? 2 : 1);
+    has_no_place(w, &w->model.txns[txn]);
     try_end(w, txn, commit);
     if (commit)
         settle_offsets(w, txn, false);
-    int rc = broker_txn_end(w->b, world_id_name(id), w->model.ids[id].producer, w->model.ids[id].epoch,
-                            commit, &w->e);
+    int rc = ask_for_end(w, id, commit, bumped);
+    if (was_ended(w, id, rc)) {
+        take_back_end(w, id);
+        return check_recovered(w);
+    }
     if (world_gone(w, rc, "ending a transaction"))
         return false;
     ended(w, txn, commit);
@@ -238,51 +338,47 @@ static bool end(struct world *w, int id, bool commit)
     return look_for_markers(w, txn);
 }
 
-/* Data, state and markers in one. */
+/* Data, state and markers in one; over several directories one after the other. */
 static bool commit_all(struct world *w, int id)
 {
     struct produce_request r[TARGETS_MAX];
     struct target at[TARGETS_MAX];
     uint64_t first[TARGETS_MAX];
     size_t n = 0, want = 1 + rng_below(&w->rng, TARGETS_MAX);
-    int32_t txn = begin(w, id), unit = w->model.units;
+    int32_t txn = begin(w, id);
     struct model_txn *t = &w->model.txns[txn];
+    int32_t unit = has_no_place(w, t) ? -1 : w->model.units; /* that of its end */
     while (n < want && choose_target(w, true, &at[n])) {
         add_request(w, id, txn, unit, &at[n], &r[n], &first[n]);
         t->joined[at[n].topic][at[n].partition] = true;
         n++;
     }
     world_say(w, "%s: commit all", world_id_name(id));
-    try_end(w, txn, true); /* takes the same unit */
+    try_end(w, txn, true);
     settle_offsets(w, txn, false);
     int rc = broker_txn_commit_all(w->b, world_id_name(id), w->model.ids[id].producer, w->model.ids[id].epoch,
                                    r, n, &w->e);
-    bool on = !world_gone(w, rc, "committing a transaction");
-    for (size_t i = 0; i < n; i++) {
-        if (on)
-            model_acknowledge(w, &at[i], first[i], &r[i].appended);
-        mem_free(r[i].data);
-    }
-    if (on) {
+    bool lost = was_ended(w, id, rc), on = lost || !world_gone(w, rc, "committing a transaction");
+    settle_requests(w, at, first, r, n, on, lost);
+    if (lost)
+        take_back_end(w, id);
+    if (on && !lost) {
         ended(w, txn, true);
         settle_offsets(w, txn, true);
     }
     return on && look_for_markers(w, txn);
 }
 
-/*
- * In two directories a transaction ends by markers that a recovery may write again, and its data is there before it is
- * decided: what the model knows of them does not hold. tests/unit/broker/test_disks_txn cuts the power there.
- */
 bool op_txn(struct world *w)
 {
-    if (w->two)
-        return true;
     int id = (int)rng_below(&w->rng, MODEL_IDS);
-    if (w->model.ids[id].producer < 0 || rng_once_in(&w->rng, 20))
+    struct model_txn *t = open_txn(w, id);
+    /* Sometimes the producer does not know yet that its time has passed. */
+    bool over = t && (t->outcome != TXN_OPEN ||
+                      (model_may_have_expired(t, sim_clock_ms()) && !rng_once_in(&w->rng, 3)));
+    if (w->model.ids[id].producer < 0 || over || rng_once_in(&w->rng, 20))
         return init_producer(w, id);
-    bool open = open_txn(w, id) != NULL;
-    switch (rng_below(&w->rng, open ? 8 : 4)) {
+    switch (rng_below(&w->rng, t ? 8 : 4)) {
     case 0:
         return commit_all(w, id);
     case 1:

@@ -6,8 +6,8 @@
 
 #include "tests/power/run.h"
 
-/* Tries each with up to so many schedules and prints the table. False: one was not noticed. */
-bool plants_run(uint64_t seed, uint64_t seeds, unsigned jobs, const struct run_options *o);
+/* Tries each, or those whose names contain `only`, with up to so many schedules and prints the table. False: one was not noticed. */
+bool plants_run(uint64_t seed, uint64_t seeds, unsigned jobs, const struct run_options *o, const char *only);
 
 /* A schedule found something wrong. Does not return where a plant is being tried. */
 bool plants_caught(uint64_t seed, const char *text);

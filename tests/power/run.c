@@ -9,6 +9,8 @@
 
 #include "base/diag.h"
 #include "base/fault.h"
+#include "base/mem.h"
+#include "tests/power/cleaned.h"
 #include "tests/power/fibers.h"
 #include "tests/power/ops.h"
 #include "tests/power/run.h"
@@ -66,13 +68,23 @@ const char *world_id_name(int id)
 
 /* ---- the store's life --------------------------------------------------------------------------------------------------- */
 
+/* From how many bytes on an append is a large one: all, some batches, or several of a round together; none, as they are small. */
+static size_t choose_direct(struct world *w)
+{
+    static const size_t bytes[] = {1, 400, 2000, 0};
+    return w->mix.direct ? bytes[rng_below(&w->rng, 4)] : 0;
+}
+
 bool op_open(struct world *w)
 {
     static const char *const second[] = {"/hub/disk2"};
     struct broker_options o = {.data_dir = "/hub/data",
                                .data_dirs = second,
-                               .data_dir_count = w->two ? 1 : 0,
+                               .data_dir_count = w->model.two ? 1 : 0,
                                .journal_file_bytes = JOURNAL_FILE,
+                               .direct_bytes = choose_direct(w),
+                               .journal_release_ms = 1,
+                               .page_cache_bytes = 64 << 10,
                                .retention_check_ms = 700,
                                .cleaner_backoff_ms = 400,
                                .cleaner_dedupe_bytes = 1 << 20,
@@ -95,76 +107,6 @@ bool op_close(struct world *w)
     return true;
 }
 
-static bool restart_clean(struct world *w)
-{
-    if (!op_close(w) || !op_open(w))
-        return false;
-    if (rng_once_in(&w->rng, 3))
-        sim_cut_in(1 + rng_below(&w->rng, 30));
-    return check_recovered(w);
-}
-
-/* A topic goes and another one of its name comes. */
-static bool replace_topic(struct world *w)
-{
-    if (rng_once_in(&w->rng, 2))
-        sim_cut_in(1 + rng_below(&w->rng, 60));
-    return op_delete_topic(w) && op_create_topic(w);
-}
-
-static bool commit_offset(struct world *w)
-{
-    struct target at;
-    int group = (int)rng_below(&w->rng, MODEL_GROUPS);
-    if (!choose_target(w, false, &at) || has_pending_offset(w, group, at.topic))
-        return true;
-    struct group_offset o = {.topic = world_topic_name(at.topic),
-                             .offset = rng_once_in(&w->rng, 8) ? -1 : (int64_t)rng_below(&w->rng, 1000),
-                             .leader_epoch = -1};
-    struct model_offset *m = &w->model.offsets[group][at.topic];
-    world_say(w, "%s commits offset %lld of %s", world_group_name(group), (long long)o.offset, o.topic);
-    m->maybe = o.offset;
-    int rc = broker_commit_offsets(w->b, world_group_name(group), &o, 1, &w->e);
-    if (world_gone(w, rc, "committing an offset"))
-        return false;
-    *m = (struct model_offset){o.offset, -2, -1};
-    return true;
-}
-
-static bool pass_time(struct world *w)
-{
-    sim_clock_add_ms(rng_between(&w->rng, 1, 3000));
-    return true;
-}
-
-void world_allow_retention(struct world *w)
-{
-    for (int t = 0; t < MODEL_TOPICS; t++)
-        model_allow_retention(&w->model.topics[t], sim_clock_ms());
-}
-
-bool op_any(struct world *w)
-{
-    static const struct {
-        unsigned weight;
-        bool (*op)(struct world *w);
-    } ops[] = {
-        {30, op_produce},       {8, op_produce_async},  {4, op_retry},        {20, op_txn},
-        {8, commit_offset},     {4, op_create_topic},   {2, op_delete_topic}, {3, op_alter_topic},
-        {2, op_add_partitions}, {3, op_delete_records}, {6, pass_time},       {2, check_recovered},
-        {2, restart_clean},     {2, replace_topic},
-    };
-    unsigned total = 0;
-    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++)
-        total += ops[i].weight;
-    unsigned at = (unsigned)rng_below(&w->rng, total);
-    size_t i = 0;
-    while (at >= ops[i].weight)
-        at -= ops[i++].weight;
-    world_allow_retention(w);
-    return ops[i].op(w);
-}
-
 /* ---- schedules ---------------------------------------------------------------------------------------------------------- */
 
 /* Opens after whatever happened, and looks at everything. False: power was cut again meanwhile. */
@@ -173,6 +115,7 @@ static bool recover(struct world *w)
     if (!op_open(w) || !check_recovered(w))
         return false;
     w->loose = false;
+    told_of_leftovers(true);
     return op_init_producers(w) && check_all(w);
 }
 
@@ -203,6 +146,7 @@ static void plan_faults(struct world *w)
     w->faults = w->loose = rng_once_in(&w->rng, 4);
     if (!w->faults)
         return;
+    w->faulty = true;
     if (rng_once_in(&w->rng, 4))
         sim_set_blocks(sim_used_blocks() + 1 + (int64_t)rng_below(&w->rng, 60));
     for (unsigned n = 1 + (unsigned)rng_below(&w->rng, 2); n-- > 0;) {
@@ -221,12 +165,22 @@ static void end_faults(void)
     sim_set_blocks(0);
 }
 
+/* Without calls that fail nothing is damaged, and so nothing is an error, whenever the power is cut. */
+static void check_untroubled(struct world *w)
+{
+    if (!w->faulty && told_of_error())
+        world_fail(w, "the store told of an error: %s", told_of_error());
+}
+
 static void one_life(struct world *w)
 {
     static const unsigned lives[] = {20, 200, 1000, 3000};
-    unsigned ops = (unsigned)rng_below(&w->rng, 60);
-    sim_cut_in(1 + rng_below(&w->rng, lives[rng_below(&w->rng, 4)]));
+    unsigned ops = (unsigned)rng_below(&w->rng, w->mix.ops);
+    bool soon = w->mix.start_cut && rng_once_in(&w->rng, 2);
+    sim_cut_in(1 + rng_below(&w->rng, soon ? w->mix.start_cut : lives[rng_below(&w->rng, 4)]));
     bool on = recover(w);
+    if (on && w->mix.cut)
+        sim_cut_in(1 + rng_below(&w->rng, w->mix.cut));
     if (on)
         plan_faults(w);
     while (on && ops-- > 0)
@@ -235,20 +189,74 @@ static void one_life(struct world *w)
     if (w->b && !sim_is_cut() && rng_once_in(&w->rng, 3)) /* the power fails after a clean stop */
         op_close(w);
     w->faults = false;
+    check_untroubled(w);
+    lose(w, !rng_once_in(&w->rng, w->mix.killed ? 2 : 4));
+}
+
+/* Some batches to one synced partition, which is then written to no more. */
+static bool fill_one(struct world *w, const struct target *at)
+{
+    struct entry e;
+    bool on = true;
+    for (unsigned n = 1 + (unsigned)rng_below(&w->rng, 4); on && n-- > 0;) {
+        size_t bytes;
+        batch_choose(w, at, &e);
+        uint8_t *data = batch_make(w, &e, 0, &bytes);
+        struct produce_request r = {
+            .topic = world_topic_name(at->topic), .partition = at->partition, .data = data, .bytes = bytes};
+        e.bytes = (int64_t)bytes;
+        model_append(target_partition(w, at), &e);
+        on = !world_gone(w, broker_produce(w->b, &r, 1, false, &w->e), "appending to one");
+        mem_free(data);
+        if (on)
+            model_acknowledge(w, at, e.first, &r.appended);
+    }
+    return on;
+}
+
+/*
+ * From the beginning the syncs of one log's files fail, and nothing else does. The journal is released meanwhile, several
+ * times: what it has of that log must be there all the same.
+ */
+static void life_of_a_failing_log(struct world *w)
+{
+    char part[64];
+    struct target at;
+    unsigned ops = 20 + (unsigned)rng_below(&w->rng, 200);
+    if (rng_once_in(&w->rng, 2))
+        sim_cut_in(200 + rng_below(&w->rng, 5000));
+    bool on = recover(w) && choose_target(w, true, &at);
+    w->faults = w->loose = on;
+    if (on) {
+        snprintf(part, sizeof part, "/%s-%d/", world_topic_name(at.topic), at.partition);
+        world_say(w, "syncs of %s fail", part);
+        fault_arm_at(FAULT_SYNC, part, 1, EIO, true);
+        w->faulty = true;
+        on = fill_one(w, &at);
+        w->shunned = at.topic;
+    }
+    while (on && ops-- > 0)
+        on = op_any(w);
+    end_faults();
+    w->shunned = -1;
+    w->faults = false;
     lose(w, !rng_once_in(&w->rng, 4));
 }
 
 static void world_init(struct world *w, uint64_t seed, const struct run_options *o)
 {
-    *w = (struct world){.seed = seed, .rng = rng_of(seed), .trace = o->trace};
+    *w = (struct world){.seed = seed, .rng = rng_of(seed), .trace = o->trace, .shunned = -1};
+    w->mix = mix_of(o->mix, &w->rng);
     struct sim_options s = {.trace = o->trace,
                             .odd = rng_once_in(&w->rng, 2),
                             .no_direct = rng_once_in(&w->rng, 6),
                             .leave_out = o->leave_out};
     diag_setup(o->trace ? DIAG_INFO : DIAG_OFF, DIAG_TEXT);
     model_init(&w->model);
+    cleaned_watch(w);
     buf_init(&w->in, 64 << 20);
     buf_init(&w->scratch, 64 << 20);
+    forget_errors();
     fibers_start(seed);
     sim_start(seed, &s);
 }
@@ -256,6 +264,7 @@ static void world_init(struct world *w, uint64_t seed, const struct run_options 
 static void world_free(struct world *w)
 {
     sim_end();
+    cleaned_watch(NULL);
     model_free(&w->model);
     buf_free(&w->in);
     buf_free(&w->scratch);
@@ -265,12 +274,19 @@ void run_seed(uint64_t seed, const struct run_options *o)
 {
     struct world w;
     world_init(&w, seed, o);
-    w.two = o->two;
-    for (unsigned lives = 1 + (unsigned)rng_below(&w.rng, 6); lives-- > 0;)
+    w.model.two = o->two;
+    w.timeouts = true;
+    for (unsigned lives = 1 + (unsigned)rng_below(&w.rng, w.mix.lives); lives-- > 0;)
         one_life(&w);
+    for (unsigned lives = seed % 4 == 0 ? 1 + (unsigned)rng_below(&w.rng, 2) : 0; lives-- > 0;)
+        life_of_a_failing_log(&w);
     /* A last time undisturbed; and once more, which gives the same. */
-    if (!recover(&w) || !op_close(&w) || !op_open(&w) || !check_all(&w) || !op_close(&w))
+    if (!recover(&w))
         world_fail(&w, "power is cut without anybody having cut it");
+    cleaned_expect_all(&w);
+    if (!op_close(&w) || !op_open(&w) || !check_all(&w) || !op_close(&w))
+        world_fail(&w, "power is cut without anybody having cut it");
+    check_untroubled(&w);
     world_free(&w);
 }
 

@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "tests/power/mixes.h"
+
 /* Bugs other than a sync that is left out. */
 enum plant_bug {
     PLANT_NONE,
@@ -16,12 +18,23 @@ enum plant_bug {
     PLANT_NO_CUT,
     PLANT_ALWAYS_CLEAN,
     PLANT_NO_RESTORE,
+    PLANT_NO_DIRECT_SYNC,
+    PLANT_TORN_STAYS,
+    PLANT_LAST_VALUE_GOES,
+    PLANT_ABORTED_COUNTS,
+    PLANT_TOMBSTONES_AT_ONCE,
+    PLANT_SUPERSEDED_STAYS,
+    PLANT_ABORTED_STAYS,
+    PLANT_TOMBSTONES_STAY,
+    PLANT_MARKERS_STAY,
+    PLANT_CLEANED_ONCE,
     PLANT_BUGS
 };
 
 struct run_options {
     bool trace;
-    bool two;      /* data directories */
+    bool two; /* data directories */
+    enum mix_kind mix;
     int leave_out; /* sync that is left out, by its number; -1: none */
     enum plant_bug bug;
 };

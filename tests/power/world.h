@@ -6,20 +6,24 @@
 
 #include "base/buf.h"
 #include "broker/broker.h"
-#include "tests/power/model.h"
+#include "tests/power/compaction.h"
+#include "tests/power/mixes.h"
 #include "tests/power/rng.h"
 #include "tests/power/simcalls.h"
 
 struct world {
     uint64_t seed;
     struct rng rng;
+    struct mix mix;
     struct model model;
     struct broker *b; /* NULL: not open */
     struct err e;
     bool trace;
-    bool two;    /* data directories: what must be there as a whole stays in one of them, see ops */
-    bool faults; /* calls may fail by themselves */
-    bool loose;  /* some did: what is unsure may stand between what is sure */
+    bool timeouts; /* of transactions pass */
+    bool faults;   /* calls may fail by themselves */
+    bool faulty;   /* they did in this life or one before */
+    bool loose;    /* some did: what is unsure may stand between what is sure */
+    int shunned;   /* topic to which nothing is written, as a log of it is out of service; -1: none */
     struct buf in, scratch, out;
 };
 
@@ -43,20 +47,6 @@ const char *world_id_name(int id);
 
 /* ---- read.c */
 
-struct found {
-    enum entry_kind kind;
-    int64_t base, timestamp, bytes, producer;
-    int32_t count;
-    uint64_t first;
-    bool append_time;
-};
-
-struct found_list {
-    struct found *list;
-    size_t n, cap;
-    int64_t start, end;
-};
-
 /*
  * Everything that a reader gets of a partition from its start, with every byte of every record compared with what its
  * number says. False: the power is cut.
@@ -67,6 +57,12 @@ bool read_partition(struct world *w, int topic, int32_t partition, enum isolatio
 bool start_moved(struct world *w, const char *topic, int32_t partition, int64_t start);
 void found_free(struct found_list *l);
 
+/* ---- damage.c: did the store say that a refused append could not be taken back? Until it is to be forgotten. */
+bool told_of_leftovers(bool forget);
+/* The first error that the store told of, but for those of calls that failed as the power was off; NULL: none. */
+const char *told_of_error(void);
+void forget_errors(void);
+
 /* ---- check.c */
 
 /* The store was opened after a loss of power, or after a clean stop: compares it with the model, which goes on from there. */
@@ -76,7 +72,7 @@ bool check_all(struct world *w);
 
 /* ---- settings.c: a topic's settings as the store takes them */
 
-enum { SETTINGS_MAX = 12 };
+enum { SETTINGS_MAX = 16 };
 struct settings_list {
     struct topic_config_entry list[SETTINGS_MAX];
     char text[SETTINGS_MAX][24];
@@ -88,7 +84,7 @@ void settings_list(const struct model_settings *s, struct settings_list *out);
 void settings_change(const struct model_settings *from, const struct model_settings *to,
                      struct settings_list *out);
 
-/* ---- ops.c */
+/* ---- mixes.c and run.c */
 
 /* One operation of the schedule. False: the power is cut. */
 bool op_any(struct world *w);
