@@ -542,10 +542,57 @@ static void test_records_gone(void **state)
     assert_int_equal(expect_sequence(f, c, 6), 4);
     assert_ok(client_delete_topic(f->c, "t", &f->e), &f->e);
     struct consumed got;
-    assert_ok(consumer_poll(c, 0, &got, &f->e), &f->e);
+    assert_code(consumer_poll(c, 0, &got, &f->e), ERR_UNKNOWN_TOPIC, &f->e);
+    assert_ok(consumer_poll(c, 0, &got, &f->e), &f->e); /* told once */
     assert_int_equal(got.n, 0);
     assert_true(consumer_at_end(c));
     consumer_close(c);
+}
+
+/* A topic of the same name is another one: nothing of it is given out, whether the reader's place is in it or beyond its end. */
+static void test_topic_made_anew(void **state)
+{
+    struct fixture *f = *state;
+    static const int lengths[] = {20, 5};
+    assert_ok(client_create_topic(f->c, "a", 1, NULL, 0, &f->e), &f->e);
+    for (size_t k = 0; k < 2; k++) {
+        struct consumed got;
+        assert_ok(client_create_topic(f->c, "t", 1, NULL, 0, &f->e), &f->e);
+        struct producer *p = open_producer(f, NULL);
+        for (int i = 0; i < 10; i++)
+            add(f, p, "t", 0, i);
+        assert_ok(producer_flush(p, &f->e), &f->e);
+        struct consumer *c = open_consumer(f, NULL, READ_COMMITTED, 0);
+        assert_ok(consumer_assign(c, "t", 0, CONSUMER_EARLIEST, &f->e), &f->e);
+        assert_ok(consumer_assign(c, "a", 0, CONSUMER_LATEST, &f->e), &f->e);
+        assert_int_equal(expect_sequence(f, c, 0), 10);
+        producer_close(p);
+        assert_ok(client_delete_topic(f->c, "t", &f->e), &f->e);
+        assert_ok(client_create_topic(f->c, "t", 1, NULL, 0, &f->e), &f->e);
+        p = open_producer(f, NULL);
+        for (int i = 0; i < lengths[k]; i++)
+            add(f, p, "t", 0, i);
+        add(f, p, "a", 0, 7);
+        assert_ok(producer_flush(p, &f->e), &f->e);
+        producer_close(p);
+        bool told = false, other = false;
+        for (int i = 0; i < 3; i++) {
+            if (consumer_poll(c, 0, &got, &f->e) != ERR_OK) {
+                assert_int_equal(f->e.code, ERR_UNKNOWN_TOPIC);
+                assert_non_null(strstr(f->e.text, "t-0 was deleted"));
+                assert_false(told);
+                told = true;
+            } else if (got.n > 0) {
+                assert_string_equal(got.topic, "a");
+                other = true;
+            }
+        }
+        assert_true(told && other);
+        assert_int_equal(consumer_position(c, "t", 0), 10);
+        assert_true(consumer_at_end(c));
+        consumer_close(c);
+        assert_ok(client_delete_topic(f->c, "t", &f->e), &f->e);
+    }
 }
 
 /* Flips a bit in the file, of which nobody but this test changes anything. */
@@ -622,6 +669,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_waiting, setup, teardown),
         cmocka_unit_test_setup_teardown(test_turns, setup, teardown),
         cmocka_unit_test_setup_teardown(test_records_gone, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_topic_made_anew, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

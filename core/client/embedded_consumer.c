@@ -1,7 +1,7 @@
 /*
- * consumer: assignments in turns over one read buffer and one waiter. One thread, but for consumer_wake.
+ * embedded_consumer: assignments in turns over one read buffer and one waiter. One thread, but for consumer_wake.
  */
-#include "client/consumer.h"
+#include "client/embedded_consumer.h"
 
 #include <string.h>
 
@@ -9,29 +9,8 @@
 #include "base/diag.h"
 #include "base/mem.h"
 
-struct consumer *consumer_open(struct client *cl, const struct consumer_options *o, struct err *e)
+static void consumer_free(struct embedded_consumer *c)
 {
-    struct consumer *c = mem_calloc(1, sizeof *c);
-    if (!c) {
-        err_nomem(e);
-        return NULL;
-    }
-    c->broker = cl->broker;
-    c->isolation = o->isolation;
-    c->fetch_bytes = o->fetch_bytes ? o->fetch_bytes : FETCH_BYTES_DEFAULT;
-    buf_init(&c->in, BATCH_MAX_BYTES + c->fetch_bytes);
-    if (o->group && !(c->group = mem_strdup(o->group)))
-        err_nomem(e);
-    else if ((c->waiter = waiter_new(c->broker, e)))
-        return c;
-    consumer_close(c);
-    return NULL;
-}
-
-void consumer_close(struct consumer *c)
-{
-    if (!c)
-        return;
     waiter_free(c->waiter);
     consumer_forget_read(c);
     for (size_t i = 0; i < c->count; i++)
@@ -46,9 +25,17 @@ void consumer_close(struct consumer *c)
     mem_free(c);
 }
 
+static void embedded_close(struct consumer *base)
+{
+    struct embedded_consumer *c = (struct embedded_consumer *)base;
+    if (c->group)
+        broker_group_release(c->broker, c->group);
+    consumer_free(c);
+}
+
 /* ---- assignments ------------------------------------------------------------------------------------------------------ */
 
-static struct assignment *find(struct consumer *c, const char *topic, int32_t partition)
+static struct assignment *find(struct embedded_consumer *c, const char *topic, int32_t partition)
 {
     for (size_t i = 0; i < c->count; i++)
         if (c->list[i].partition == partition && strcmp(c->list[i].topic, topic) == 0)
@@ -56,7 +43,8 @@ static struct assignment *find(struct consumer *c, const char *topic, int32_t pa
     return NULL;
 }
 
-static int resolve(struct consumer *c, const char *topic, int32_t partition, int64_t *offset, struct err *e)
+static int resolve(struct embedded_consumer *c, const char *topic, int32_t partition, int64_t *offset,
+                   struct err *e)
 {
     int64_t ts;
     if (*offset == CONSUMER_STORED) {
@@ -75,12 +63,30 @@ static int resolve(struct consumer *c, const char *topic, int32_t partition, int
     return broker_list_offset(c->broker, topic, partition, *offset, c->isolation, offset, &ts, e);
 }
 
-int consumer_assign(struct consumer *c, const char *topic, int32_t partition, int64_t offset, struct err *e)
+/* False: the error is the caller's. */
+static bool leave_out(struct embedded_consumer *c, const char *topic, int32_t partition, struct err *e)
 {
+    if (!c->go_on || (e->code != ERR_DISK_FAILED && e->code != ERR_LOG_FAILED))
+        return false;
+    err_wrap(e, "%s-%d is left out", topic, partition);
+    diag_warn("client", "%s", e->text);
+    if (c->trouble.code == ERR_OK)
+        c->trouble = *e;
+    return true;
+}
+
+static int embedded_assign(struct consumer *base, const char *topic, int32_t partition, int64_t offset,
+                           struct err *e)
+{
+    struct embedded_consumer *c = (struct embedded_consumer *)base;
     if (find(c, topic, partition))
         return err_set(e, ERR_EXISTS, "%s-%d is assigned already", topic, partition);
-    int rc = resolve(c, topic, partition, &offset, e);
-    if (rc)
+    struct topic_brief known; /* before anything is read of it */
+    int rc = broker_topic_brief(c->broker, topic, &known, e);
+    if (!rc)
+        rc = resolve(c, topic, partition, &offset, e);
+    bool out = rc && leave_out(c, topic, partition, e);
+    if (rc && !out)
         return rc;
     if (c->count == c->room) {
         size_t room = c->room ? 2 * c->room : 8;
@@ -99,12 +105,18 @@ int consumer_assign(struct consumer *c, const char *topic, int32_t partition, in
         mem_free(name);
         return rc;
     }
-    c->list[c->count++] = (struct assignment){.topic = name, .partition = partition, .position = offset};
+    c->list[c->count++] = (struct assignment){.topic = name,
+                                              .partition = partition,
+                                              .topic_id = known.id,
+                                              .position = out ? 0 : offset,
+                                              .gone = out};
     return ERR_OK;
 }
 
-int consumer_seek(struct consumer *c, const char *topic, int32_t partition, int64_t offset, struct err *e)
+static int embedded_seek(struct consumer *base, const char *topic, int32_t partition, int64_t offset,
+                         struct err *e)
 {
+    struct embedded_consumer *c = (struct embedded_consumer *)base;
     struct assignment *a = find(c, topic, partition);
     if (!a)
         return err_set(e, ERR_NOT_FOUND, "%s-%d is not assigned", topic, partition);
@@ -117,23 +129,25 @@ int consumer_seek(struct consumer *c, const char *topic, int32_t partition, int6
     return ERR_OK;
 }
 
-int64_t consumer_position(struct consumer *c, const char *topic, int32_t partition)
+static int64_t embedded_position(struct consumer *base, const char *topic, int32_t partition)
 {
+    struct embedded_consumer *c = (struct embedded_consumer *)base;
     struct assignment *a = find(c, topic, partition);
     return a ? a->position : -1;
 }
 
-bool consumer_at_end(struct consumer *c)
+static bool embedded_at_end(struct consumer *base)
 {
+    struct embedded_consumer *c = (struct embedded_consumer *)base;
     for (size_t i = 0; i < c->count; i++) {
         const struct assignment *a = &c->list[i];
         int64_t end, ts;
         struct err e;
-        if (a->gone)
-            continue;
+        if (a->gone || !consumer_topic_there(c, a))
+            continue; /* deleted: nothing more comes */
         if (broker_list_offset(c->broker, a->topic, a->partition, -1, c->isolation, &end, &ts, &e)) {
             if (e.code == ERR_UNKNOWN_TOPIC)
-                continue; /* deleted: nothing more comes */
+                continue;
             return false;
         }
         if (a->position < end)
@@ -142,8 +156,15 @@ bool consumer_at_end(struct consumer *c)
     return true;
 }
 
-int consumer_commit(struct consumer *c, const struct group_offset *offsets, size_t n, struct err *e)
+static int embedded_trouble(const struct consumer *base, struct err *e)
 {
+    *e = ((const struct embedded_consumer *)base)->trouble;
+    return e->code;
+}
+
+static int embedded_commit(struct consumer *base, const struct group_offset *offsets, size_t n, struct err *e)
+{
+    struct embedded_consumer *c = (struct embedded_consumer *)base;
     if (!c->group)
         return err_set(e, ERR_INVALID_GROUP, "a consumer without group cannot commit");
     return broker_commit_offsets(c->broker, c->group, offsets, n, e);
@@ -151,14 +172,15 @@ int consumer_commit(struct consumer *c, const struct group_offset *offsets, size
 
 /* ---- polling ------------------------------------------------------------------------------------------------------------ */
 
-void consumer_wake(struct consumer *c)
+static void embedded_wake(struct consumer *base)
 {
+    struct embedded_consumer *c = (struct embedded_consumer *)base;
     atomic_store(&c->woken, true);
     waiter_wake(c->waiter);
 }
 
 /* One round over the partitions, starting with the one whose turn it is, until one has something. */
-static int look_around(struct consumer *c, struct err *e)
+static int look_around(struct embedded_consumer *c, struct err *e)
 {
     for (size_t i = 0; i < c->count && !c->current; i++) {
         struct assignment *a = &c->list[c->turn];
@@ -168,16 +190,18 @@ static int look_around(struct consumer *c, struct err *e)
         int rc = consumer_read(c, a, e);
         if (rc == ERR_UNKNOWN_TOPIC) {
             a->gone = true;
-            diag_warn("client", "%s-%d was deleted while being read", a->topic, a->partition);
-        } else if (rc) {
+            err_set(e, rc, "%s-%d was deleted while being read", a->topic, a->partition);
+            diag_warn("client", "%s", e->text);
             return rc;
         }
+        if (rc && !(a->gone = leave_out(c, a->topic, a->partition, e)))
+            return rc;
     }
     return ERR_OK;
 }
 
 /* Gives out what there is. Reads may hold nothing for the caller (markers, aborted records): then goes on. */
-static int take(struct consumer *c, struct consumed *out, struct err *e)
+static int take(struct embedded_consumer *c, struct consumed *out, struct err *e)
 {
     out->n = 0;
     do {
@@ -193,8 +217,9 @@ static int take(struct consumer *c, struct consumed *out, struct err *e)
     return ERR_OK;
 }
 
-int consumer_poll(struct consumer *c, int64_t ms, struct consumed *out, struct err *e)
+static int embedded_poll(struct consumer *base, int64_t ms, struct consumed *out, struct err *e)
 {
+    struct embedded_consumer *c = (struct embedded_consumer *)base;
     int64_t deadline = ms < 0 ? INT64_MAX : clock_mono_ms() + ms;
     memset(out, 0, sizeof *out);
     for (;;) {
@@ -208,4 +233,38 @@ int consumer_poll(struct consumer *c, int64_t ms, struct consumed *out, struct e
         if (atomic_exchange(&c->woken, false))
             return ERR_OK;
     }
+}
+
+static const struct consumer_ops embedded_ops = {
+    .close = embedded_close,
+    .assign = embedded_assign,
+    .seek = embedded_seek,
+    .position = embedded_position,
+    .poll = embedded_poll,
+    .wake = embedded_wake,
+    .at_end = embedded_at_end,
+    .trouble = embedded_trouble,
+    .commit = embedded_commit,
+};
+
+struct consumer *embedded_consumer_open(struct broker *b, const struct consumer_options *o, struct err *e)
+{
+    struct embedded_consumer *c = mem_calloc(1, sizeof *c);
+    if (!c) {
+        err_nomem(e);
+        return NULL;
+    }
+    c->base.ops = &embedded_ops;
+    c->broker = b;
+    c->isolation = o->isolation;
+    c->go_on = o->go_on;
+    c->fetch_bytes = o->fetch_bytes ? o->fetch_bytes : FETCH_BYTES_DEFAULT;
+    buf_init(&c->in, BATCH_MAX_BYTES + c->fetch_bytes);
+    if (o->group && !(c->group = mem_strdup(o->group)))
+        err_nomem(e);
+    else if ((c->waiter = waiter_new(c->broker, e)) &&
+             (!c->group || broker_group_hold(c->broker, c->group, e) == ERR_OK))
+        return &c->base;
+    consumer_free(c);
+    return NULL;
 }

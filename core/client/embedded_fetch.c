@@ -1,10 +1,11 @@
 /*
- * consumer_fetch: one read of up to fetch_bytes, decoded in one or more polls. Records point into what was read, or
+ * embedded_fetch: one read of up to fetch_bytes, decoded in one or more polls. Records point into what was read, or
  * into the scratch buffer of their batch if it was compressed. One thread.
  */
-#include "client/consumer.h"
+#include "client/embedded_consumer.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/diag.h"
 #include "base/mem.h"
@@ -12,7 +13,7 @@
 /* A poll inflates at most so much more than it read; the rest comes with the next. */
 enum { SCRATCH_MAX = 64 };
 
-void consumer_forget_read(struct consumer *c)
+void consumer_forget_read(struct embedded_consumer *c)
 {
     mem_free(c->aborted);
     c->aborted = NULL;
@@ -20,11 +21,27 @@ void consumer_forget_read(struct consumer *c)
     c->current = NULL;
 }
 
+bool consumer_topic_there(const struct embedded_consumer *c, const struct assignment *a)
+{
+    struct topic_brief now;
+    struct err e;
+    return broker_topic_brief(c->broker, a->topic, &now, &e) == ERR_OK &&
+           memcmp(&now.id, &a->topic_id, sizeof now.id) == 0;
+}
+
+static int check_there(const struct embedded_consumer *c, const struct assignment *a, struct err *e)
+{
+    return consumer_topic_there(c, a) ? ERR_OK
+                                      : err_set(e, ERR_UNKNOWN_TOPIC, "topic %s was deleted", a->topic);
+}
+
 /* Retention was faster than the reader. */
-static int move_to_start(struct consumer *c, struct assignment *a, struct err *e)
+static int move_to_start(struct embedded_consumer *c, struct assignment *a, struct err *e)
 {
     int64_t start, end, ts;
-    int rc = broker_list_offset(c->broker, a->topic, a->partition, -2, c->isolation, &start, &ts, e);
+    int rc = check_there(c, a, e);
+    if (!rc)
+        rc = broker_list_offset(c->broker, a->topic, a->partition, -2, c->isolation, &start, &ts, e);
     if (!rc)
         rc = broker_list_offset(c->broker, a->topic, a->partition, -1, READ_UNCOMMITTED, &end, &ts, e);
     if (rc)
@@ -37,18 +54,19 @@ static int move_to_start(struct consumer *c, struct assignment *a, struct err *e
     return ERR_OK;
 }
 
-static int read_bytes(struct consumer *c, const struct log_range *range, struct err *e)
+static int read_bytes(struct embedded_consumer *c, const struct assignment *a, const struct log_range *range,
+                      struct err *e)
 {
     buf_reset(&c->in);
     int rc = buf_reserve(&c->in, range->bytes, e);
     if (!rc)
-        rc = log_range_read(range, 0, c->in.data, range->bytes, e);
+        rc = broker_read(c->broker, a->topic, a->partition, range, 0, c->in.data, range->bytes, e);
     if (!rc)
         c->in.len = range->bytes;
     return rc;
 }
 
-int consumer_read(struct consumer *c, struct assignment *a, struct err *e)
+static int read_by_name(struct embedded_consumer *c, struct assignment *a, struct err *e)
 {
     struct log_range range;
     int rc = broker_locate(c->broker, a->topic, a->partition, a->position, c->fetch_bytes, c->isolation,
@@ -69,7 +87,7 @@ int consumer_read(struct consumer *c, struct assignment *a, struct err *e)
         return ERR_OK;
     }
     int64_t from = range.base_offset, to = range.next_offset;
-    rc = read_bytes(c, &range, e);
+    rc = read_bytes(c, a, &range, e);
     log_range_release(&range);
     if (!rc && c->isolation == READ_COMMITTED)
         rc = broker_aborted(c->broker, a->topic, a->partition, from, to, &c->aborted, &c->aborted_count, e);
@@ -81,7 +99,19 @@ int consumer_read(struct consumer *c, struct assignment *a, struct err *e)
     return ERR_OK;
 }
 
-static bool is_aborted(const struct consumer *c, const struct batch_header *h)
+/* The store is asked by the topic's name: as it is there still, all that was read is its. */
+int consumer_read(struct embedded_consumer *c, struct assignment *a, struct err *e)
+{
+    int64_t position = a->position;
+    int rc = read_by_name(c, a, e);
+    if (consumer_topic_there(c, a))
+        return rc;
+    a->position = position;
+    consumer_forget_read(c);
+    return check_there(c, a, e);
+}
+
+static bool is_aborted(const struct embedded_consumer *c, const struct batch_header *h)
 {
     if (!(h->attributes & BATCH_TRANSACTIONAL))
         return false;
@@ -92,7 +122,7 @@ static bool is_aborted(const struct consumer *c, const struct batch_header *h)
     return false;
 }
 
-static struct buf *next_scratch(struct consumer *c, struct err *e)
+static struct buf *next_scratch(struct embedded_consumer *c, struct err *e)
 {
     if (c->scratch_used == c->scratch_room) {
         struct buf *more = mem_realloc_array(c->scratch, c->scratch_room + 1, sizeof *more);
@@ -106,7 +136,7 @@ static struct buf *next_scratch(struct consumer *c, struct err *e)
     return &c->scratch[c->scratch_used++];
 }
 
-static int push_record(struct consumer *c, const struct record *r, struct err *e)
+static int push_record(struct embedded_consumer *c, const struct record *r, struct err *e)
 {
     if (c->record_count == c->record_room) {
         size_t room = c->record_room ? 2 * c->record_room : 256;
@@ -121,7 +151,8 @@ static int push_record(struct consumer *c, const struct record *r, struct err *e
 }
 
 /* `unused` is given for batches that are not compressed: they need no scratch. */
-static int decode_batch(struct consumer *c, const uint8_t *data, const struct batch_header *h, struct err *e)
+static int decode_batch(struct embedded_consumer *c, const uint8_t *data, const struct batch_header *h,
+                        struct err *e)
 {
     struct buf unused, *scratch = &unused;
     struct batch_iter it;
@@ -136,7 +167,7 @@ static int decode_batch(struct consumer *c, const uint8_t *data, const struct ba
     return rc == ERR_END ? ERR_OK : rc;
 }
 
-static size_t inflated(const struct consumer *c)
+static size_t inflated(const struct embedded_consumer *c)
 {
     size_t n = 0;
     for (size_t i = 0; i < c->scratch_used; i++)
@@ -145,7 +176,7 @@ static size_t inflated(const struct consumer *c)
 }
 
 /* Names file and byte of a batch that cannot be decoded, and where reading can go on. */
-static int tell_damage(struct consumer *c, const struct batch_header *h, struct err *e)
+static int tell_damage(struct embedded_consumer *c, const struct batch_header *h, struct err *e)
 {
     struct assignment *a = c->current;
     struct log_range range;
@@ -168,7 +199,7 @@ static int tell_damage(struct consumer *c, const struct batch_header *h, struct 
                    batch_last_offset(h), batch_last_offset(h) + 1);
 }
 
-int consumer_decode(struct consumer *c, struct err *e)
+int consumer_decode(struct embedded_consumer *c, struct err *e)
 {
     struct assignment *a = c->current;
     c->record_count = c->scratch_used = 0;

@@ -1,5 +1,5 @@
 /*
- * producer_send: pending batches into the broker: flush, commit, abort, and early appends of large transactions.
+ * embedded_send: pending batches into the broker: flush, commit, abort, and early appends of large transactions.
  *
  * After a failed flush or start of a commit what was not stored stays pending, so that the same call may be made again;
  * abort drops it. What was started is in the log and belongs to the commit stage: its bytes are not needed any more.
@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "client/producer.h"
+#include "client/embedded_producer.h"
 
-static int finish_all(struct producer *p, struct err *e)
+static int finish_all(struct embedded_producer *p, struct err *e)
 {
     int rc = ERR_OK;
     for (struct producer_target *t = p->first_target; !rc && t; t = t->next)
@@ -17,34 +17,32 @@ static int finish_all(struct producer *p, struct err *e)
     return rc;
 }
 
-static void fill_requests(struct producer *p)
+static void fill_requests(struct embedded_producer *p)
 {
     for (size_t i = 0; i < p->pending_count; i++) {
-        struct produce_request *r = &p->requests[i];
         const struct pending *b = &p->pending[i];
-        r->topic = b->target->topic;
-        r->partition = b->target->partition;
-        r->data = b->data;
-        r->bytes = b->bytes;
-        r->built_here = true;
-        err_clear(&r->error);
+        p->requests[i] = (struct produce_request){.topic = b->target->topic,
+                                                  .partition = b->target->partition,
+                                                  .data = b->data,
+                                                  .bytes = b->bytes,
+                                                  .built_here = true};
     }
 }
 
-static void report(const struct producer *p, const struct producer_target *t, int64_t base_offset,
+static void report(const struct embedded_producer *p, const struct producer_target *t, int64_t base_offset,
                    int32_t records)
 {
-    if (p->delivered)
-        p->delivered(p->delivered_arg, t->topic, t->partition, base_offset, records);
+    if (p->base.delivered)
+        p->base.delivered(p->base.delivered_arg, t->topic, t->partition, base_offset, records);
 }
 
-static bool of_usual_size(const struct producer *p, const struct pending *b)
+static bool of_usual_size(const struct embedded_producer *p, const struct pending *b)
 {
     return !b->large && b->target->max_bytes == p->batch.max_bytes;
 }
 
 /* Stored batches leave the list; the others keep their order. `early`: to be reported with the transaction's end. */
-static void settle(struct producer *p, bool early)
+static void settle(struct embedded_producer *p, bool early)
 {
     size_t kept = 0;
     p->pending_bytes = p->pending_records = 0;
@@ -68,8 +66,21 @@ static void settle(struct producer *p, bool early)
     p->pending_count = kept;
 }
 
-int producer_flush(struct producer *p, struct err *e)
+/* Batches were filled for a limit (max.message.bytes) that has been lowered since: a new producer fills smaller ones. */
+static void check_limits(const struct embedded_producer *p, struct err *e)
 {
+    int32_t partitions;
+    int64_t max;
+    struct err unused;
+    for (size_t i = 0; i < p->pending_count && e->code == ERR_TOO_LARGE && !e->retriable; i++)
+        e->retriable = broker_topic_limits(p->broker, p->pending[i].target->topic, &partitions, &max,
+                                           &unused) == ERR_OK &&
+                       (int64_t)p->pending[i].bytes > max;
+}
+
+int embedded_flush(struct producer *base, struct err *e)
+{
+    struct embedded_producer *p = embedded_of(base);
     if (p->transactional_id)
         return err_set(e, ERR_INVALID_TXN_STATE, "a transactional producer commits instead of flushing");
     int rc = finish_all(p, e);
@@ -85,7 +96,7 @@ int producer_flush(struct producer *p, struct err *e)
 
 /* ---- transactions ---------------------------------------------------------------------------------------------------- */
 
-static int join_partitions(struct producer *p, struct err *e)
+static int join_partitions(struct embedded_producer *p, struct err *e)
 {
     struct txn_partition *join = mem_calloc(p->pending_count + 1, sizeof *join);
     size_t n = 0;
@@ -113,7 +124,7 @@ static int must_abort(struct err *e)
 }
 
 /* Room to remember all that is pending. */
-static int grow_early(struct producer *p, struct err *e)
+static int grow_early(struct embedded_producer *p, struct err *e)
 {
     size_t need = p->early_count + p->pending_count;
     if (need <= p->early_room)
@@ -127,7 +138,7 @@ static int grow_early(struct producer *p, struct err *e)
 }
 
 /* Appends all that was added to the transaction so far. A failure leaves it open, for abort only. */
-static int append_early(struct producer *p, struct err *e)
+static int append_early(struct embedded_producer *p, struct err *e)
 {
     int rc = p->must_abort ? must_abort(e) : finish_all(p, e);
     if (!rc)
@@ -136,17 +147,19 @@ static int append_early(struct producer *p, struct err *e)
         return rc;
     fill_requests(p);
     rc = broker_produce(p->broker, p->requests, p->pending_count, true, e);
+    if (rc)
+        check_limits(p, e);
     p->must_abort = rc != ERR_OK;
     settle(p, true);
     return rc;
 }
 
-int producer_relieve(struct producer *p, struct err *e)
+int producer_relieve(struct embedded_producer *p, struct err *e)
 {
-    return p->transactional_id ? append_early(p, e) : producer_flush(p, e);
+    return p->transactional_id ? append_early(p, e) : embedded_flush(&p->base, e);
 }
 
-static void txn_over(struct producer *p)
+static void txn_over(struct embedded_producer *p)
 {
     p->txn_open = false;
     p->early_count = 0;
@@ -168,8 +181,9 @@ static void landed(void *arg, const struct err *e)
     pthread_mutex_unlock(&f->lock);
 }
 
-int producer_commit_wait(struct producer *p, struct err *e)
+int embedded_commit_wait(struct producer *base, struct err *e)
 {
+    struct embedded_producer *p = embedded_of(base);
     struct flight *f = &p->flights[p->flight_first];
     if (p->flight_count == 0)
         return ERR_OK;
@@ -188,13 +202,14 @@ int producer_commit_wait(struct producer *p, struct err *e)
     return ERR_OK;
 }
 
-size_t producer_in_flight(const struct producer *p)
+size_t embedded_in_flight(const struct producer *base)
 {
+    const struct embedded_producer *p = (const struct embedded_producer *)base;
     return p->flight_count;
 }
 
 /* What the transaction holds goes along with its flight, to be told of at its end. */
-static void take_off(struct producer *p, struct flight *f)
+static void take_off(struct embedded_producer *p, struct flight *f)
 {
     settle(p, true);
     struct early *spare = f->stored;
@@ -208,8 +223,9 @@ static void take_off(struct producer *p, struct flight *f)
     txn_over(p);
 }
 
-int producer_commit_start(struct producer *p, struct err *e)
+int embedded_commit_start(struct producer *base, struct err *e)
 {
+    struct embedded_producer *p = embedded_of(base);
     if (!p->transactional_id)
         return err_set(e, ERR_INVALID_TXN_STATE, "this producer has no transactional id to commit with");
     if (p->broken.code) {
@@ -223,7 +239,7 @@ int producer_commit_start(struct producer *p, struct err *e)
         return rc;
     if ((rc = grow_early(p, e)))
         return rc;
-    if (p->flight_count == PRODUCER_IN_FLIGHT && (rc = producer_commit_wait(p, e)))
+    if (p->flight_count == PRODUCER_IN_FLIGHT && (rc = embedded_commit_wait(base, e)))
         return rc;
     struct flight *f = &p->flights[(p->flight_first + p->flight_count) % PRODUCER_IN_FLIGHT];
     f->over = false;
@@ -232,18 +248,12 @@ int producer_commit_start(struct producer *p, struct err *e)
                                      p->pending_count, landed, f, e);
     if (!rc)
         take_off(p, f);
+    else
+        check_limits(p, e);
     return rc;
 }
 
-int producer_commit(struct producer *p, struct err *e)
-{
-    int rc = producer_commit_start(p, e);
-    while (!rc && p->flight_count > 0)
-        rc = producer_commit_wait(p, e);
-    return rc;
-}
-
-void producer_drop_pending(struct producer *p)
+void producer_drop_pending(struct embedded_producer *p)
 {
     for (size_t i = 0; i < p->pending_count; i++)
         producer_recycle(p, p->pending[i].builder, of_usual_size(p, &p->pending[i]));
@@ -262,8 +272,9 @@ void producer_drop_pending(struct producer *p)
     p->open_bytes = p->open_records = 0;
 }
 
-int producer_abort(struct producer *p, struct err *e)
+int embedded_abort(struct producer *base, struct err *e)
 {
+    struct embedded_producer *p = embedded_of(base);
     producer_drop_pending(p);
     p->must_abort = false;
     if (!p->txn_open)

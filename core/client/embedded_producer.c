@@ -1,9 +1,9 @@
 /*
- * producer: records into batches, a builder for each topic-partition. A full batch stays in its builder, which waits in
+ * embedded_producer: records into batches, a builder for each topic-partition. A full batch stays in its builder, which waits in
  * the pending list while another builder takes its place: the bytes are not copied again before the broker has them.
  * One thread.
  */
-#include "client/producer.h"
+#include "client/embedded_producer.h"
 
 #include <string.h>
 
@@ -20,7 +20,7 @@ static size_t cap_of(struct broker *b)
     return group < PRODUCER_CAP ? group : PRODUCER_CAP;
 }
 
-static int open_fields(struct producer *p, const struct producer_options *o, struct err *e)
+static int open_fields(struct embedded_producer *p, const struct producer_options *o, struct err *e)
 {
     p->topics = map_new();
     p->targets = map_new();
@@ -30,9 +30,13 @@ static int open_fields(struct producer *p, const struct producer_options *o, str
         return ERR_OK;
     if (!(p->transactional_id = mem_strdup(o->transactional_id)))
         return err_nomem(e);
-    return broker_init_producer(p->broker, o->transactional_id,
-                                o->transaction_timeout_ms ? o->transaction_timeout_ms : TXN_TIMEOUT_MS,
-                                &p->producer_id, &p->epoch, e);
+    int rc = broker_init_producer(p->broker, o->transactional_id,
+                                  o->transaction_timeout_ms ? o->transaction_timeout_ms : TXN_TIMEOUT_MS,
+                                  &p->producer_id, &p->epoch, e);
+    if (!rc)
+        rc = broker_txn_hold(p->broker, o->transactional_id, e);
+    p->held = !rc;
+    return rc;
 }
 
 static void target_free(void *v)
@@ -50,8 +54,10 @@ static void topic_free(void *v)
     mem_free(t);
 }
 
-static void producer_free(struct producer *p)
+static void producer_free(struct embedded_producer *p)
 {
+    if (p->held)
+        broker_txn_release(p->broker, p->transactional_id);
     for (size_t i = 0; i < p->pending_count; i++)
         batch_builder_free(p->pending[i].builder);
     for (size_t i = 0; i < p->pool_count; i++)
@@ -72,63 +78,32 @@ static void producer_free(struct producer *p)
     mem_free(p);
 }
 
-struct producer *producer_open(struct client *c, const struct producer_options *o, struct err *e)
+static void embedded_close(struct producer *base)
 {
-    struct producer *p = mem_calloc(1, sizeof *p);
-    if (!p) {
-        err_nomem(e);
-        return NULL;
-    }
-    p->broker = c->broker;
-    p->producer_id = -1;
-    p->epoch = -1;
-    p->batch = (struct batch_options){.codec = o->codec,
-                                      .level = o->codec_level,
-                                      .max_bytes = o->batch_bytes ? o->batch_bytes : BATCH_BYTES};
-    p->cap = cap_of(p->broker);
-    p->generation = 1;
-    for (size_t i = 0; i < PRODUCER_IN_FLIGHT; i++) {
-        mutex_init(&p->flights[i].lock);
-        cond_init(&p->flights[i].changed);
-    }
-    if (open_fields(p, o, e)) {
-        producer_free(p);
-        return NULL;
-    }
-    return p;
-}
-
-void producer_close(struct producer *p)
-{
-    struct err ignored; /* an open transaction that cannot be aborted now is aborted by its timeout */
-    if (!p)
-        return;
+    struct embedded_producer *p = embedded_of(base);
+    struct err ignored;         /* an open transaction that cannot be aborted now is aborted by its timeout */
     while (p->flight_count > 0) /* its end writes here */
-        producer_commit_wait(p, &ignored);
+        embedded_commit_wait(base, &ignored);
     if (p->txn_open)
-        producer_abort(p, &ignored);
+        embedded_abort(base, &ignored);
     producer_free(p);
 }
 
-void producer_on_delivery(struct producer *p, producer_delivered *fn, void *arg)
+static size_t embedded_pending_bytes(const struct producer *base)
 {
-    p->delivered = fn;
-    p->delivered_arg = arg;
-}
-
-size_t producer_pending_bytes(const struct producer *p)
-{
+    const struct embedded_producer *p = (const struct embedded_producer *)base;
     return p->pending_bytes + p->open_bytes;
 }
 
-size_t producer_pending_records(const struct producer *p)
+static size_t embedded_pending_records(const struct producer *base)
 {
+    const struct embedded_producer *p = (const struct embedded_producer *)base;
     return p->pending_records + p->open_records;
 }
 
 /* ---- where to ------------------------------------------------------------------------------------------------------ */
 
-static int target_new(struct producer *p, const char *topic, int32_t partition, const uint8_t *key,
+static int target_new(struct embedded_producer *p, const char *topic, int32_t partition, const uint8_t *key,
                       size_t key_len, struct producer_target **out, struct err *e)
 {
     int32_t count;
@@ -156,9 +131,10 @@ static int target_new(struct producer *p, const char *topic, int32_t partition, 
     return ERR_OK;
 }
 
-int producer_target(struct producer *p, const char *topic, int32_t partition, struct producer_target **t,
-                    struct err *e)
+static int embedded_target(struct producer *base, const char *topic, int32_t partition,
+                           struct producer_target **t, struct err *e)
 {
+    struct embedded_producer *p = embedded_of(base);
     uint8_t key[256 + 4];
     size_t n = strlen(topic);
     if (n > 255 || partition < 0)
@@ -170,13 +146,15 @@ int producer_target(struct producer *p, const char *topic, int32_t partition, st
     return *t ? ERR_OK : target_new(p, topic, partition, key, n + 4, t, e);
 }
 
-int producer_partitions(struct producer *p, const char *topic, int32_t *count, struct err *e)
+static int embedded_partitions(struct producer *base, const char *topic, int32_t *count, struct err *e)
 {
+    struct embedded_producer *p = embedded_of(base);
     int64_t max;
     return broker_topic_limits(p->broker, topic, count, &max, e);
 }
 
-static int topic_lookup(struct producer *p, const char *name, struct producer_topic **out, struct err *e)
+static int topic_lookup(struct embedded_producer *p, const char *name, struct producer_topic **out,
+                        struct err *e)
 {
     struct producer_topic *t = map_get(p->topics, name, strlen(name));
     int64_t max;
@@ -201,30 +179,9 @@ static int topic_lookup(struct producer *p, const char *name, struct producer_to
     return rc;
 }
 
-int producer_add(struct producer *p, const char *topic, int32_t partition, int64_t timestamp, const void *key,
-                 size_t key_len, const void *value, size_t value_len, const struct record_header *headers,
-                 int32_t header_count, struct err *e)
-{
-    struct producer_target *t;
-    struct producer_topic *pt = NULL;
-    int rc = ERR_OK;
-    if (partition < 0) {
-        if ((rc = topic_lookup(p, topic, &pt, e)))
-            return rc;
-        partition = key ? kafka_partition_for_key(key, key_len, pt->partitions) : pt->sticky;
-    }
-    if ((rc = producer_target(p, topic, partition, &t, e)))
-        return rc;
-    size_t batches = p->pending_count;
-    rc = producer_add_to(p, t, timestamp, key, key_len, value, value_len, headers, header_count, e);
-    if (pt && !key && p->pending_count != batches)
-        pt->sticky = pt->sticky + 1 < pt->partitions ? pt->sticky + 1 : 0;
-    return rc;
-}
-
 /* ---- batches --------------------------------------------------------------------------------------------------------- */
 
-static int take_builder(struct producer *p, struct producer_target *t, struct err *e)
+static int take_builder(struct embedded_producer *p, struct producer_target *t, struct err *e)
 {
     struct batch_options o = p->batch;
     o.max_bytes = t->max_bytes;
@@ -235,7 +192,7 @@ static int take_builder(struct producer *p, struct producer_target *t, struct er
     return t->builder ? ERR_OK : e->code;
 }
 
-void producer_recycle(struct producer *p, struct batch_builder *b, bool usual)
+void producer_recycle(struct embedded_producer *p, struct batch_builder *b, bool usual)
 {
     if (!usual || p->pool_count == PRODUCER_POOL_MAX) {
         batch_builder_free(b);
@@ -245,7 +202,7 @@ void producer_recycle(struct producer *p, struct batch_builder *b, bool usual)
     p->pool[p->pool_count++] = b;
 }
 
-static int grow_pending(struct producer *p, struct err *e)
+static int grow_pending(struct embedded_producer *p, struct err *e)
 {
     size_t room = p->pending_room ? 2 * p->pending_room : 16;
     if (p->pending_count < p->pending_room)
@@ -268,7 +225,7 @@ static int32_t sequence_after(int32_t sequence, int32_t records)
     return (int32_t)(next > INT32_MAX ? next - INT32_MAX - 1 : next);
 }
 
-int producer_finish_batch(struct producer *p, struct producer_target *t, struct err *e)
+int producer_finish_batch(struct embedded_producer *p, struct producer_target *t, struct err *e)
 {
     if (!t->builder || batch_builder_count(t->builder) == 0)
         return ERR_OK;
@@ -293,9 +250,9 @@ int producer_finish_batch(struct producer *p, struct producer_target *t, struct 
     return ERR_OK;
 }
 
-static int add_once(struct producer *p, struct producer_target *t, int64_t timestamp, const void *key,
-                    size_t key_len, const void *value, size_t value_len, const struct record_header *headers,
-                    int32_t header_count, struct err *e)
+static int add_once(struct embedded_producer *p, struct producer_target *t, int64_t timestamp,
+                    const void *key, size_t key_len, const void *value, size_t value_len,
+                    const struct record_header *headers, int32_t header_count, struct err *e)
 {
     if (!t->builder && take_builder(p, t, e))
         return e->code;
@@ -310,11 +267,11 @@ static int add_once(struct producer *p, struct producer_target *t, int64_t times
 }
 
 /* Everything pending must fit into one group, which is also what bounds memory. */
-static int make_room(struct producer *p, size_t record, struct err *e)
+static int make_room(struct embedded_producer *p, size_t record, struct err *e)
 {
     size_t requests = p->pending_count + p->target_count + 1;
-    if (producer_pending_bytes(p) + record + requests * REQUEST_MARGIN <= p->cap ||
-        producer_pending_records(p) == 0)
+    if (embedded_pending_bytes(&p->base) + record + requests * REQUEST_MARGIN <= p->cap ||
+        embedded_pending_records(&p->base) == 0)
         return ERR_OK;
     return producer_relieve(p, e);
 }
@@ -331,9 +288,9 @@ static int too_large(const struct producer_target *t, size_t bytes, int64_t max,
  * A record that is larger than a batch should be goes into one of its own, if the topic allows it: what it allows is asked
  * anew, as it may have been changed.
  */
-static int add_large(struct producer *p, struct producer_target *t, int64_t timestamp, const void *key,
-                     size_t key_len, const void *value, size_t value_len, const struct record_header *headers,
-                     int32_t header_count, struct err *e)
+static int add_large(struct embedded_producer *p, struct producer_target *t, int64_t timestamp,
+                     const void *key, size_t key_len, const void *value, size_t value_len,
+                     const struct record_header *headers, int32_t header_count, struct err *e)
 {
     struct batch_options o = p->batch;
     int32_t partitions;
@@ -358,17 +315,83 @@ static int add_large(struct producer *p, struct producer_target *t, int64_t time
     return rc == ERR_TOO_LARGE ? too_large(t, key_len + value_len, max, e) : rc;
 }
 
-int producer_add_to(struct producer *p, struct producer_target *t, int64_t timestamp, const void *key,
-                    size_t key_len, const void *value, size_t value_len, const struct record_header *headers,
-                    int32_t header_count, struct err *e)
+static int embedded_add_to(struct producer *base, struct producer_target *t, int64_t timestamp,
+                           const void *key, size_t key_len, const void *value, size_t value_len,
+                           const struct record_header *headers, int32_t header_count, struct err *e)
 {
+    struct embedded_producer *p = embedded_of(base);
     int rc = make_room(p, key_len + value_len + REQUEST_MARGIN, e);
-    if (!rc)
-        rc = add_once(p, t, timestamp, key, key_len, value, value_len, headers, header_count, e);
+    if (rc) /* of what was added before */
+        return rc;
+    rc = add_once(p, t, timestamp, key, key_len, value, value_len, headers, header_count, e);
     if (rc == ERR_TOO_LARGE && t->builder && batch_builder_count(t->builder) > 0 &&
         !(rc = producer_finish_batch(p, t, e)))
         rc = add_once(p, t, timestamp, key, key_len, value, value_len, headers, header_count, e);
     if (rc == ERR_TOO_LARGE)
         rc = add_large(p, t, timestamp, key, key_len, value, value_len, headers, header_count, e);
     return rc;
+}
+
+static int embedded_add(struct producer *base, const char *topic, int32_t partition, int64_t timestamp,
+                        const void *key, size_t key_len, const void *value, size_t value_len,
+                        const struct record_header *headers, int32_t header_count, struct err *e)
+{
+    struct embedded_producer *p = embedded_of(base);
+    struct producer_target *t;
+    struct producer_topic *pt = NULL;
+    int rc = ERR_OK;
+    if (partition < 0) {
+        if ((rc = topic_lookup(p, topic, &pt, e)))
+            return rc;
+        partition = key ? kafka_partition_for_key(key, key_len, pt->partitions) : pt->sticky;
+    }
+    if ((rc = embedded_target(base, topic, partition, &t, e)))
+        return rc;
+    size_t batches = p->pending_count;
+    rc = embedded_add_to(base, t, timestamp, key, key_len, value, value_len, headers, header_count, e);
+    if (pt && !key && p->pending_count != batches)
+        pt->sticky = pt->sticky + 1 < pt->partitions ? pt->sticky + 1 : 0;
+    return rc;
+}
+
+static const struct producer_ops embedded_ops = {
+    .close = embedded_close,
+    .add = embedded_add,
+    .target = embedded_target,
+    .add_to = embedded_add_to,
+    .partitions = embedded_partitions,
+    .pending_bytes = embedded_pending_bytes,
+    .pending_records = embedded_pending_records,
+    .flush = embedded_flush,
+    .commit_start = embedded_commit_start,
+    .commit_wait = embedded_commit_wait,
+    .in_flight = embedded_in_flight,
+    .abort = embedded_abort,
+};
+
+struct producer *embedded_producer_open(struct broker *b, const struct producer_options *o, struct err *e)
+{
+    struct embedded_producer *p = mem_calloc(1, sizeof *p);
+    if (!p) {
+        err_nomem(e);
+        return NULL;
+    }
+    p->base.ops = &embedded_ops;
+    p->broker = b;
+    p->producer_id = -1;
+    p->epoch = -1;
+    p->batch = (struct batch_options){.codec = o->codec,
+                                      .level = o->codec_level,
+                                      .max_bytes = o->batch_bytes ? o->batch_bytes : BATCH_BYTES};
+    p->cap = cap_of(p->broker);
+    p->generation = 1;
+    for (size_t i = 0; i < PRODUCER_IN_FLIGHT; i++) {
+        mutex_init(&p->flights[i].lock);
+        cond_init(&p->flights[i].changed);
+    }
+    if (open_fields(p, o, e)) {
+        producer_free(p);
+        return NULL;
+    }
+    return &p->base;
 }

@@ -1,8 +1,8 @@
 /*
- * producer: what producer.c (records into batches) and producer_send.c (batches into the broker) share.
+ * embedded_producer: what embedded_producer.c (records into batches) and embedded_send.c (batches into the broker) share.
  */
-#ifndef LEAT_CLIENT_PRODUCER_H
-#define LEAT_CLIENT_PRODUCER_H
+#ifndef LEAT_CLIENT_EMBEDDED_PRODUCER_H
+#define LEAT_CLIENT_EMBEDDED_PRODUCER_H
 
 #include <pthread.h>
 
@@ -60,9 +60,11 @@ struct flight {
     struct err error;
 };
 
-struct producer {
+struct embedded_producer {
+    struct producer base;
     struct broker *broker;
     char *transactional_id;
+    bool held; /* the id, so that it does not expire */
     struct batch_options batch;
     int64_t producer_id;
     int16_t epoch;
@@ -85,16 +87,26 @@ struct producer {
     size_t flight_first, flight_count;
     struct err broken;   /* a commit failed to become durable: nothing after it can */
     uint64_t generation; /* counts flushes and commits */
-    producer_delivered *delivered;
-    void *delivered_arg;
 };
 
 /* Completes the batch being filled. */
-int producer_finish_batch(struct producer *p, struct producer_target *t, struct err *e);
+int producer_finish_batch(struct embedded_producer *p, struct producer_target *t, struct err *e);
 /* Appends everything added before the end of the transaction, or flushes it, to get below the cap. */
-int producer_relieve(struct producer *p, struct err *e);
+int producer_relieve(struct embedded_producer *p, struct err *e);
 /* Keeps the builder for other batches, unless it is not of the usual size. */
-void producer_recycle(struct producer *p, struct batch_builder *b, bool usual);
-void producer_drop_pending(struct producer *p);
+void producer_recycle(struct embedded_producer *p, struct batch_builder *b, bool usual);
+void producer_drop_pending(struct embedded_producer *p);
+
+static inline struct embedded_producer *embedded_of(struct producer *base)
+{
+    return (struct embedded_producer *)base;
+}
+
+/* As producer_*, of struct producer_ops. */
+int embedded_flush(struct producer *base, struct err *e);
+int embedded_commit_start(struct producer *base, struct err *e);
+int embedded_commit_wait(struct producer *base, struct err *e);
+size_t embedded_in_flight(const struct producer *base);
+int embedded_abort(struct producer *base, struct err *e);
 
 #endif
