@@ -46,17 +46,20 @@ static int build_scalar(const struct leat_option *o, const struct scalar *s, con
                          why);
 }
 
-/* A list written as one text: parts between commas without blanks around; empty ones are left away. */
-static int build_split(const struct leat_option *o, const char *text, struct buf *yaml, bool *ok, char *why,
-                       struct err *e)
+/*
+ * A list written as one text: parts between commas without blanks around; empty ones are left away. Not `*ok`: `why` tells
+ * what is wrong with `bad`, the caller's to free.
+ */
+static int build_split(const struct leat_option *o, const char *text, const struct origin *origin,
+                       struct buf *yaml, char **bad, char *why, struct err *e)
 {
     char *copy = mem_strdup(text), *rest = copy, *part;
     if (!copy)
         return err_nomem(e);
     int rc = ERR_OK;
-    bool first = true;
-    *ok = true;
-    while (rc == ERR_OK && *ok && (part = strsep(&rest, ","))) {
+    bool first = true, ok = true;
+    *bad = NULL;
+    while (rc == ERR_OK && !*bad && (part = strsep(&rest, ","))) {
         part += strspn(part, " \t\n");
         size_t n = strlen(part);
         while (n && strchr(" \t\n", part[n - 1]))
@@ -64,10 +67,36 @@ static int build_split(const struct leat_option *o, const char *text, struct buf
         if (n == 0)
             continue;
         rc = first ? ERR_OK : buf_str(yaml, ", ", e);
-        rc = rc ? rc : value_check(o, part, yaml, ok, why, e);
+        rc = rc ? rc : value_check(o, part, yaml, &ok, why, e);
+        if (rc == ERR_OK && ok && origin && origin->check)
+            ok = origin->check(o->name, part, why);
+        if (rc == ERR_OK && !ok && !(*bad = mem_strdup(part)))
+            rc = err_nomem(e);
         first = false;
     }
     mem_free(copy);
+    return rc;
+}
+
+/* What was filled in may be a secret, so it is shown as written. */
+static int build_text_list(const struct leat_option *o, const struct input *in, const struct origin *origin,
+                           struct option_info *info, struct buf *yaml, bool *ok, struct err *e)
+{
+    char why[CONFIG_WHY_MAX], value[96], *text, *bad = NULL;
+    bool filled;
+    int rc = placeholder_fill(in->items[0].text, &text, &filled, ok, why, e);
+    if (rc)
+        return rc;
+    if (!*ok)
+        return origin_report(origin, in->at, e, "\"%s\": %s", o->name, why);
+    info->filled |= filled;
+    rc = build_split(o, text, origin, yaml, &bad, why, e);
+    mem_free(text);
+    *ok = !bad;
+    if (rc == ERR_OK && bad)
+        rc = origin_report(origin, in->at, e, "\"%s\": %s %s", o->name,
+                           shown(o, filled ? in->items[0].text : bad, value, sizeof(value)), why);
+    mem_free(bad);
     return rc;
 }
 
@@ -81,21 +110,32 @@ static int build_list(const struct leat_option *o, const struct input *in, const
         rc = rc ? rc : build_scalar(o, &in->items[i], origin, info, yaml, ok, e);
         all = all && *ok;
     }
-    if (rc == ERR_OK && !in->list) {
-        char why[CONFIG_WHY_MAX], *text;
-        bool filled;
-        rc = placeholder_fill(in->items[0].text, &text, &filled, &all, why, e);
-        if (rc)
-            return rc;
-        info->filled |= filled;
-        if (all)
-            rc = build_split(o, text, yaml, &all, why, e);
-        mem_free(text);
-        if (rc == ERR_OK && !all)
-            rc = origin_report(origin, in->at, e, "\"%s\": %s", o->name, why);
-    }
+    if (rc == ERR_OK && !in->list)
+        rc = build_text_list(o, in, origin, info, yaml, &all, e);
     *ok = all;
     return rc ? rc : buf_u8(yaml, ']', e);
+}
+
+/* A list's items, or the one text, filled in. They are good. */
+static int plain_text(const struct input *in, char **out, struct err *e)
+{
+    char why[CONFIG_WHY_MAX], *part;
+    bool filled, ok;
+    struct buf text;
+    buf_init(&text, CONFIG_SECTION_MAX);
+    int rc = ERR_OK;
+    for (size_t i = 0; i < in->count && rc == ERR_OK; i++) {
+        rc = placeholder_fill(in->items[i].text, &part, &filled, &ok, why, e);
+        if (rc == ERR_OK && ok) {
+            rc = i ? buf_u8(&text, ',', e) : ERR_OK;
+            rc = rc ? rc : buf_str(&text, part, e);
+            mem_free(part);
+        }
+    }
+    rc = rc ? rc : buf_append(&text, "", 1, e);
+    *out = rc ? NULL : mem_strdup((const char *)text.data);
+    buf_free(&text);
+    return rc ? rc : *out ? ERR_OK : err_nomem(e);
 }
 
 static int build_given(const struct leat_option *o, const struct input *in, const struct origin *origin,
@@ -112,15 +152,16 @@ static int build_given(const struct leat_option *o, const struct input *in, cons
 static int build_default(const struct leat_option *o, struct option_info *info, struct buf *yaml,
                          struct err *e)
 {
-    char why[CONFIG_WHY_MAX];
+    char why[CONFIG_WHY_MAX], *bad = NULL;
     bool ok = true;
     info->present = true;
     int rc = o->type == LEAT_LIST ? buf_u8(yaml, '[', e) : ERR_OK;
     if (rc == ERR_OK)
-        rc = o->type == LEAT_LIST ? build_split(o, o->default_value, yaml, &ok, why, e)
+        rc = o->type == LEAT_LIST ? build_split(o, o->default_value, NULL, yaml, &bad, why, e)
                                   : value_check(o, o->default_value, yaml, &ok, why, e);
-    if (rc == ERR_OK && !ok)
-        return err_set(e, ERR_PLUGIN, "the default of option %s, \"%s\", %s", o->name, o->default_value, why);
+    if (rc == ERR_OK && (!ok || bad))
+        rc = err_set(e, ERR_PLUGIN, "the default of option %s, \"%s\", %s", o->name, o->default_value, why);
+    mem_free(bad);
     return rc ? rc : o->type == LEAT_LIST ? buf_u8(yaml, ']', e) : ERR_OK;
 }
 
@@ -137,6 +178,8 @@ static int build_row(struct leat_config *c, size_t i, const struct input *in, co
                      struct buf *yaml, bool *good, struct err *e)
 {
     const struct leat_option *o = &c->table[i];
+    if (i < c->base && pattern_is(o->name)) /* its keys have rows of their own */
+        return ERR_OK;
     if (!in && (o->flags & LEAT_REQUIRED)) {
         *good = false;
         return origin_report(origin, origin->at, e, "\"%s\" is missing", o->name);
@@ -151,6 +194,8 @@ static int build_row(struct leat_config *c, size_t i, const struct input *in, co
     if (rc == ERR_OK)
         rc = in ? build_given(o, in, origin, &c->info[i], yaml, &ok, e)
                 : build_default(o, &c->info[i], yaml, e);
+    if (rc == ERR_OK && ok && i >= c->base)
+        rc = plain_text(in, &c->texts[i - c->base], e);
     *good = *good && ok;
     return rc ? rc : buf_u8(yaml, '\n', e);
 }
@@ -159,15 +204,15 @@ int options_build(const struct leat_option *table, size_t table_n, const struct 
                   const struct origin *origin, struct leat_config **out, struct err *e)
 {
     *out = NULL;
-    struct leat_config *c = options_alloc(table, table_n);
+    struct leat_config *c = options_alloc(table, table_n, inputs, n, e);
     if (!c)
-        return err_nomem(e);
+        return e->code;
     struct buf yaml;
     buf_init(&yaml, CONFIG_SECTION_MAX);
     bool good = true;
     int rc = buf_str(&yaml, "---\n", e);
-    for (size_t i = 0; i < table_n && rc == ERR_OK; i++)
-        rc = build_row(c, i, input_find(inputs, n, table[i].name), origin, &yaml, &good, e);
+    for (size_t i = 0; i < c->n && rc == ERR_OK; i++)
+        rc = build_row(c, i, input_find(inputs, n, c->table[i].name), origin, &yaml, &good, e);
     if (rc == ERR_OK && yaml.len == 4)
         rc = buf_str(&yaml, "{}\n", e);
     if (rc == ERR_TOO_LARGE) {
@@ -194,16 +239,16 @@ static int check_name(const struct leat_option *table, size_t table_n, const str
         return origin_report(origin, origin->at, e, "\"%s\" is given twice", inputs[i].name);
     if (option_find(table, table_n, inputs[i].name))
         return ERR_OK;
-    const char **names = mem_alloc((table_n + 1) * sizeof(*names));
-    if (!names)
-        return err_nomem(e);
-    for (size_t k = 0; k < table_n; k++)
-        names[k] = table[k].name;
-    const char *near = config_nearest(inputs[i].name, names, table_n);
-    mem_free(names);
-    return near ? origin_report(origin, origin->at, e, "unknown key \"%s\"; did you mean \"%s\"?",
-                                inputs[i].name, near)
-                : origin_report(origin, origin->at, e, "unknown key \"%s\"", inputs[i].name);
+    static const char *const no_others[] = {NULL};
+    const struct table all = {table, table_n};
+    char *near;
+    int rc = option_nearest(inputs[i].name, &all, 1, no_others, &near, e);
+    if (rc == ERR_OK)
+        rc = near ? origin_report(origin, origin->at, e, "unknown key \"%s\"; did you mean \"%s\"?",
+                                  inputs[i].name, near)
+                  : origin_report(origin, origin->at, e, "unknown key \"%s\"", inputs[i].name);
+    mem_free(near);
+    return rc;
 }
 
 struct leat_config *options_new(const struct leat_option *table, size_t table_n,

@@ -236,8 +236,11 @@ bool connector_config_equal(const struct connector_config *a, const struct conne
            strcmp(a->connector->type, b->connector->type) == 0 && options_equal(a->options, b->options) &&
            a->tasks_max == b->tasks_max && a->key_converter == b->key_converter &&
            a->value_converter == b->value_converter && a->paused == b->paused &&
+           a->key_schemas == b->key_schemas && a->value_schemas == b->value_schemas &&
            a->retry_backoff_ms == b->retry_backoff_ms && a->retry_backoff_max_ms == b->retry_backoff_max_ms &&
-           a->retry_max == b->retry_max && a->gather_ms == b->gather_ms && a->gather_bytes == b->gather_bytes;
+           a->retry_max == b->retry_max && a->gather_ms == b->gather_ms &&
+           a->gather_bytes == b->gather_bytes &&
+           creation_equal(a->creation, b->creation, a->common, b->common);
 }
 
 /* The order of sinks and of settings means nothing. */
@@ -255,7 +258,7 @@ static bool sinks_equal(const struct pipeline_config *a, const struct pipeline_c
     return true;
 }
 
-static bool topic_configs_equal(const struct pipeline_config *a, const struct pipeline_config *b)
+bool topic_configs_equal(const struct pipeline_config *a, const struct pipeline_config *b)
 {
     if (a->topic_config_count != b->topic_config_count)
         return false;
@@ -270,11 +273,17 @@ static bool topic_configs_equal(const struct pipeline_config *a, const struct pi
     return true;
 }
 
+bool regexes_equal(const struct regex *a, const struct regex *b)
+{
+    return a && b ? strcmp(regex_text(a), regex_text(b)) == 0 : a == b;
+}
+
 bool pipeline_config_equal(const struct pipeline_config *a, const struct pipeline_config *b)
 {
     bool same = strcmp(a->name, b->name) == 0 && a->topic_count == b->topic_count &&
-                a->partitions == b->partitions && a->codec == b->codec && topic_configs_equal(a, b) &&
-                connector_config_equal(a->source, b->source) && sinks_equal(a, b);
+                a->partitions == b->partitions && regexes_equal(a->regex, b->regex) && a->codec == b->codec &&
+                topic_configs_equal(a, b) && connector_config_equal(a->source, b->source) &&
+                sinks_equal(a, b);
     for (size_t i = 0; i < a->topic_count && same; i++)
         same = strcmp(a->topics[i], b->topics[i]) == 0;
     return same;

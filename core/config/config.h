@@ -17,6 +17,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "broker/broker.h"
+#include "config/regex.h"
 #include "leat/plugin.h"
 
 /* ---- problems
@@ -42,6 +43,15 @@ int problem_print(const struct problem *p, struct buf *out,
 /* The nearest of `names` to a misspelt one, or NULL if none is near (Damerau-Levenshtein, length-scaled). */
 const char *config_nearest(const char *name, const char *const *names, size_t n);
 
+/* ---- rows of option tables
+ * ------------------------------------------------------------------------------------------------ */
+
+/* Names with variable parts: a * stands for one or more characters. */
+bool pattern_is(const char *name);
+bool pattern_matches(const char *pattern, const char *name);
+/* The row of this name, else the pattern that matches it with the most fixed characters. NULL: none. */
+const struct leat_option *option_find(const struct leat_option *table, size_t n, const char *name);
+
 /* ---- typed options (leat_config is what plugins see as opaque)
  * ------------------------------------------------ */
 
@@ -62,6 +72,11 @@ double options_double(const struct leat_config *c, const char *name);
 bool options_bool(const struct leat_config *c, const char *name);
 size_t options_list(const struct leat_config *c, const char *name, const char *const **items);
 bool options_is_set(const struct leat_config *c, const char *name);
+/*
+ * The given options whose rows are patterns, by name: start with *cursor = 0; false at the end. `value` is text: a list's
+ * items with commas between them.
+ */
+bool options_next(const struct leat_config *c, size_t *cursor, const char **name, const char **value);
 
 /* Same names with the same values (secrets compared too, never shown). */
 bool options_equal(const struct leat_config *a, const struct leat_config *b);
@@ -81,6 +96,16 @@ struct connector_catalog {
 
 enum converter { CONVERTER_BYTES, CONVERTER_STRING, CONVERTER_JSON };
 
+/* How topics are made that a source's records name. */
+struct topic_creation;
+struct creation_group {
+    char *name;
+    int32_t partitions; /* -1: the hub's num.partitions */
+    struct topic_config_entry *config;
+    size_t config_count;
+};
+const struct creation_group *creation_find(const struct topic_creation *c, const char *topic);
+
 struct connector_config {
     char
         *name; /* unique in the hub: the pipeline's name for its source, "<pipeline>-<sink name>" for sinks */
@@ -89,9 +114,11 @@ struct connector_config {
     struct leat_config *common; /* as connector_common_options; the members below come from it */
     int tasks_max;
     enum converter key_converter, value_converter;
+    bool key_schemas, value_schemas; /* schemas.enable; false for who cannot (LEAT_WRITES_SCHEMAS) */
     bool paused;
     int64_t gather_ms;     /* of a source: how long records wait for others; 0: each poll is committed */
     uint64_t gather_bytes; /* but no longer than until there are so many */
+    struct topic_creation *creation; /* NULL: as the pipeline's topic */
     /* failures: */
     int64_t retry_backoff_ms, retry_backoff_max_ms;
     int retry_max; /* -1: for ever */
@@ -104,7 +131,10 @@ struct pipeline_config {
     struct connector_config *source; /* NULL: reads topics that exist */
     char **topics; /* what the sinks read; topics[0] is the source's topic when there is one */
     size_t topic_count;
-    int32_t partitions; /* of topics[0] when it has to be made; -1: the hub's num.partitions */
+    bool
+        own_topics; /* the source names its topics: topics[0] need not exist, and is made when it is written */
+    struct regex *regex; /* topics that the sinks read as well; NULL: none */
+    int32_t partitions;  /* of topics[0] when it has to be made; -1: the hub's num.partitions */
     struct topic_config_entry *topic_config;
     size_t topic_config_count;
     enum codec codec; /* of batches that the source writes */
@@ -133,8 +163,13 @@ struct hub_config {
     int64_t scrub_interval_ms; /* 0: never */
     int64_t scrub_bytes_per_s;
     int64_t producer_expiration_ms;
-    int32_t open_files_max; /* 0: by the process's limit */
+    int64_t offsets_retention_ms, offsets_check_ms;
+    int64_t txn_id_expiration_ms, txn_id_check_ms;
+    int32_t txn_timeout_max_ms;
+    int64_t page_cache_bytes; /* -1: the system decides, 0: by what its memory costs */
+    int32_t open_files_max;   /* 0: by the process's limit */
     bool cleaner_enabled;
+    int32_t cleaner_threads;
     size_t cleaner_dedupe_bytes;
     int64_t cleaner_io_bytes_per_second; /* 0: no limit */
     int64_t cleaner_backoff_ms;
@@ -166,12 +201,17 @@ void config_free(struct config *c);
 
 /* Whether an exact connector may be made inexact by its options: it has `not_exact`, which older plugins have not. */
 bool connector_exact_by_options(const struct leat_connector *c);
+/* What plugins that were built for an older header do not have: LEAT_WRITES_SCHEMAS ..., and a source's `durable` or NULL. */
+uint32_t connector_flags(const struct leat_connector *c);
+int (*connector_durable(const struct leat_connector *c))(void *self, uint64_t polls);
 
 bool connector_config_equal(const struct connector_config *a, const struct connector_config *b);
+bool regexes_equal(const struct regex *a, const struct regex *b); /* by their texts; NULL is none */
+bool topic_configs_equal(const struct pipeline_config *a, const struct pipeline_config *b);
 bool pipeline_config_equal(const struct pipeline_config *a, const struct pipeline_config *b);
 
 /* What changes from `from` (NULL: nothing was there) to `to`, one line each ("~ pipeline web: sink archive: flush.size: 100 -> 200"),
- * "" if nothing. */
+ * "" if nothing. Of more than the buffer takes the last line is "...". */
 int config_plan(const struct config *from, const struct config *to, struct buf *out, struct err *e);
 
 /* The option tables of hub and pipeline, for docs. */

@@ -31,6 +31,7 @@ void connector_config_free(struct connector_config *c)
         return;
     options_free(c->options);
     options_free(c->common);
+    creation_free(c->creation);
     mem_free(c->name);
     mem_free(c->file);
     mem_free(c);
@@ -40,6 +41,21 @@ bool connector_exact_by_options(const struct leat_connector *c)
 {
     return c->exact && c->struct_size >= offsetof(struct leat_connector, not_exact) + sizeof(c->not_exact) &&
            c->not_exact;
+}
+
+static bool has_flags(const struct leat_connector *c)
+{
+    return c->struct_size >= offsetof(struct leat_connector, flags) + sizeof(c->flags);
+}
+
+uint32_t connector_flags(const struct leat_connector *c)
+{
+    return has_flags(c) ? c->flags : 0;
+}
+
+int (*connector_durable(const struct leat_connector *c))(void *, uint64_t)
+{
+    return c->kind == LEAT_SOURCE && has_flags(c) ? c->source->durable : NULL;
 }
 
 /* ---- the type ------------------------------------------------------------------------------------------------------ */
@@ -173,12 +189,25 @@ static int name_it(struct walk *w, struct mapping *m, enum leat_kind kind,
 
 /* ---- the whole ------------------------------------------------------------------------------------------------------ */
 
+/* JsonConverter's own default is true, so whoever names it by its class expects that. */
+static bool schemas_enabled(const struct connector_config *c, const char *converter, const char *option)
+{
+    if (!c->connector || !(connector_flags(c->connector) & LEAT_WRITES_SCHEMAS))
+        return false;
+    if (options_is_set(c->common, option))
+        return options_bool(c->common, option);
+    return options_is_set(c->common, converter) &&
+           strcmp(options_str(c->common, converter), "org.apache.kafka.connect.json.JsonConverter") == 0;
+}
+
 static void fill_common(struct connector_config *c, enum leat_kind kind)
 {
     const struct leat_config *o = c->common;
     c->tasks_max = (int)options_int(o, "tasks.max");
     c->key_converter = (enum converter)(options_int(o, "key.converter") % 3);
     c->value_converter = (enum converter)(options_int(o, "value.converter") % 3);
+    c->key_schemas = schemas_enabled(c, "key.converter", "key.converter.schemas.enable");
+    c->value_schemas = schemas_enabled(c, "value.converter", "value.converter.schemas.enable");
     c->paused = options_bool(o, "paused");
     c->retry_backoff_ms = options_int(o, "retry.backoff.ms");
     c->retry_backoff_max_ms = options_int(o, "retry.backoff.max.ms");
@@ -189,8 +218,24 @@ static void fill_common(struct connector_config *c, enum leat_kind kind)
     }
 }
 
+static int check_schemas(struct mapping *m, const struct connector_config *c, struct err *e)
+{
+    static const char *const names[] = {"key.converter.schemas.enable", "value.converter.schemas.enable"};
+    int rc = ERR_OK;
+    if (!c->connector || (connector_flags(c->connector) & LEAT_WRITES_SCHEMAS))
+        return ERR_OK;
+    for (size_t i = 0; i < COUNT_OF(names) && rc == ERR_OK; i++)
+        if (options_bool(c->common, names[i]))
+            rc = origin_report(&m->origin, options_mark(c->common, names[i]), e,
+                               "\"%s\" can only be false: JSON is without schemas here", names[i]);
+    return rc;
+}
+
 static int check_common(struct mapping *m, const struct connector_config *c, struct err *e)
 {
+    int rc = check_schemas(m, c, e);
+    if (rc)
+        return rc;
     if (c->retry_backoff_ms <= c->retry_backoff_max_ms)
         return ERR_OK;
     const char *name =
@@ -217,7 +262,9 @@ static int build(struct walk *w, struct mapping *m, enum leat_kind kind, struct 
     if (rc || !c->common)
         return rc;
     fill_common(c, kind);
-    return check_common(m, c, e);
+    if (kind == LEAT_SOURCE)
+        rc = creation_read(m, c->common, &c->creation, e);
+    return rc ? rc : check_common(m, c, e);
 }
 
 int connector_read(struct walk *w, yaml_document_t *doc, yaml_node_t *n, enum leat_kind kind,

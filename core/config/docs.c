@@ -209,8 +209,11 @@ static int full_sample(const struct leat_connector *c, struct buf *out, struct e
         const struct leat_option *o = &c->options[i];
         if (o->flags & LEAT_ACCEPTED)
             continue;
-        if (!o->default_value && !o->example) {
-            rc = buf_printf(out, e, "%s# %s: (%s)\n", indent, o->name, type_name(o));
+        if (pattern_is(o->name) || (!o->default_value && !o->example)) {
+            rc = buf_printf(out, e, "%s# %s: ", indent, o->name);
+            rc = rc           ? rc
+                 : o->example ? buf_printf(out, e, "%s\n", o->example)
+                              : buf_printf(out, e, "(%s)\n", type_name(o));
             continue;
         }
         rc = buf_printf(out, e, "%s%s: ", indent, o->name);

@@ -1,12 +1,16 @@
 /*
  * hub: the `hub:` section. One thread.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "config/internal.h"
 #include "config/settings.h"
+
+#define CLEANER_BYTES_MIN (1 << 20)
+#define MINUTE ((int64_t)60000)
 
 static const char *const no_others[] = {NULL};
 
@@ -24,6 +28,19 @@ static bool listen_valid(const char *text)
     return strcspn(text, " /[]") >= host;
 }
 
+/* What is wrong with one of Kafka's listeners, [PLAINTEXT://]HOST:PORT or [PLAINTEXT://]unix:/PATH; NULL: nothing. */
+static const char *listener_fault(const char *text, bool advertised)
+{
+    static const char plain[] = "PLAINTEXT://";
+    if (strncmp(text, plain, strlen(plain)) == 0)
+        text += strlen(plain);
+    else if (strstr(text, "://"))
+        return "has another security protocol than PLAINTEXT, which is the only one that there is";
+    if (!advertised && strncmp(text, "unix:", 5) == 0)
+        return text[5] ? NULL : "names no socket";
+    return listen_valid(text) ? NULL : "is not an address and port such as PLAINTEXT://127.0.0.1:9092";
+}
+
 /* Kafka's broker takes no 0 as the time for all topics, though a single topic may have it. */
 static bool retention_valid(const char *name, const char *value)
 {
@@ -39,8 +56,13 @@ static bool check(const char *name, const char *value, char *why)
     struct err reason;
     char number[24];
     bool listen = strcmp(name, "http.listen") == 0, dir = strcmp(name, "data.dir") == 0;
+    bool advertised = strcmp(name, "advertised.listeners") == 0,
+         listener = advertised || strcmp(name, "listeners") == 0;
+    const char *fault = listener ? listener_fault(value, advertised) : NULL;
     if (listen && !listen_valid(value))
         snprintf(why, CONFIG_WHY_MAX, "is not an address and port such as 127.0.0.1:8083");
+    else if (fault)
+        snprintf(why, CONFIG_WHY_MAX, "%s", fault);
     else if ((dir || strcmp(name, "data.dirs") == 0) && !*value)
         snprintf(why, CONFIG_WHY_MAX, "names no directory");
     else if (strncmp(name, "log.retention.", 14) == 0 && !retention_valid(name, value))
@@ -70,6 +92,14 @@ static char **list_copy(const char *const *list, size_t n)
     return copy;
 }
 
+static int64_t page_cache_bytes(struct leat_config *options)
+{
+    if (!options_is_set(options, "page.cache.bytes"))
+        return 0;
+    int64_t bytes = options_int(options, "page.cache.bytes");
+    return bytes ? bytes : -1;
+}
+
 int hub_config_fill(struct hub_config *h, struct leat_config *options, struct err *e)
 {
     const char *const *path, *const *dirs;
@@ -96,10 +126,17 @@ int hub_config_fill(struct hub_config *h, struct leat_config *options, struct er
     h->scrub_interval_ms = options_int(options, "scrub.interval");
     h->scrub_bytes_per_s = options_int(options, "scrub.bytes.per.second");
     h->producer_expiration_ms = options_int(options, "producer.id.expiration.ms");
+    h->offsets_retention_ms = options_int(options, "offsets.retention.minutes") * MINUTE;
+    h->offsets_check_ms = options_int(options, "offsets.retention.check.interval.ms");
+    h->txn_timeout_max_ms = (int32_t)options_int(options, "transaction.max.timeout.ms");
+    h->txn_id_expiration_ms = options_int(options, "transactional.id.expiration.ms");
+    h->txn_id_check_ms = options_int(options, "transaction.remove.expired.transaction.cleanup.interval.ms");
+    h->page_cache_bytes = page_cache_bytes(options);
     h->open_files_max =
         options_is_set(options, "open.files.max") ? (int32_t)options_int(options, "open.files.max") : 0;
     h->num_partitions = (int32_t)options_int(options, "num.partitions");
-    h->cleaner_enabled = options_bool(options, "log.cleaner.enable");
+    h->cleaner_threads = (int32_t)options_int(options, "log.cleaner.threads");
+    h->cleaner_enabled = options_bool(options, "log.cleaner.enable") && h->cleaner_threads > 0;
     h->cleaner_dedupe_bytes = (size_t)options_int(options, "log.cleaner.dedupe.buffer.size");
     h->cleaner_io_bytes_per_second = options_is_set(options, "log.cleaner.io.max.bytes.per.second")
                                          ? options_int(options, "log.cleaner.io.max.bytes.per.second")
@@ -126,6 +163,40 @@ void hub_config_free(struct hub_config *h)
     *h = (struct hub_config){0};
 }
 
+/* Each thread has its part of the memory; Kafka asks for as much of it. */
+static int check_cleaner(const struct origin *o, const struct leat_config *options, struct err *e)
+{
+    int64_t threads = options_int(options, "log.cleaner.threads");
+    int64_t bytes = options_int(options, "log.cleaner.dedupe.buffer.size");
+    if (threads == 0 || bytes / threads >= CLEANER_BYTES_MIN)
+        return ERR_OK;
+    return origin_report(o, options_mark(options, "log.cleaner.threads"), e,
+                         "\"log.cleaner.threads\": \"%" PRId64 "\" leaves less than 1 MiB of "
+                         "log.cleaner.dedupe.buffer.size for each",
+                         threads);
+}
+
+/* What is about a cluster is only there where one is used, and says where it is. */
+static int check_client(const struct origin *o, const struct leat_config *options, struct err *e)
+{
+    bool kafka = strcmp(options_str(options, "client"), "kafka") == 0;
+    const char *const cluster[] = {"bootstrap.servers", "offset.storage.topic", "config.storage.topic",
+                                   "cluster.connect.timeout"};
+    const char *name, *value, *of_cluster = NULL;
+    size_t cursor = 0;
+    if (kafka && !options_is_set(options, "bootstrap.servers"))
+        return origin_report(o, options_mark(options, "client"), e,
+                             "\"client\": kafka needs \"bootstrap.servers\"");
+    for (size_t i = 0; !kafka && i < sizeof cluster / sizeof cluster[0]; i++)
+        if (options_is_set(options, cluster[i]) && options_mark(options, cluster[i]).line)
+            of_cluster = cluster[i];
+    if (!kafka && options_next(options, &cursor, &name, &value))
+        of_cluster = name;
+    return of_cluster ? origin_report(o, options_mark(options, of_cluster), e,
+                                      "\"%s\" is for \"client\": kafka", of_cluster)
+                      : ERR_OK;
+}
+
 int hub_read(struct walk *w, yaml_document_t *doc, struct entry *en, struct err *e)
 {
     const struct origin o = {.problems = w->problems, .file = w->file};
@@ -146,5 +217,7 @@ int hub_read(struct walk *w, yaml_document_t *doc, struct entry *en, struct err 
     rc = rc ? rc : section_inputs(w, &m, &table, 1, no_others, false, &inputs, &n, e);
     m.origin.check = check;
     rc = rc ? rc : options_build(table.rows, table.n, inputs, n, &m.origin, &options, e);
+    rc = rc || !options ? rc : check_cleaner(&m.origin, options, e);
+    rc = rc || !options ? rc : check_client(&m.origin, options, e);
     return rc || !options ? rc : hub_config_fill(&w->config->hub, options, e);
 }

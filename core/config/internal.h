@@ -88,6 +88,23 @@ bool choice_at(const char *choices, size_t i, const char **start, size_t *len);
 int placeholder_fill(const char *raw, char **out, bool *filled, bool *ok, char why[CONFIG_WHY_MAX],
                      struct err *e);
 
+struct table {
+    const struct leat_option *rows;
+    size_t n;
+};
+
+/* ---- topic.creation (creation.c) --------------------------------------------------------------------------------- */
+
+struct mapping;
+struct topic_creation;
+/* *out NULL: nothing of it was given, or there were problems. */
+int creation_read(struct mapping *m, const struct leat_config *common, struct topic_creation **out,
+                  struct err *e);
+void creation_free(struct topic_creation *c);
+/* Of two, and the common options that they were read from. */
+bool creation_equal(const struct topic_creation *a, const struct topic_creation *b,
+                    const struct leat_config *x, const struct leat_config *y);
+
 /* ---- options (options.c, section.c) ------------------------------------------------------------------------------ */
 
 struct scalar {
@@ -105,7 +122,16 @@ struct input {
     size_t count;
 };
 
-const struct leat_option *option_find(const struct leat_option *table, size_t n, const char *name);
+/* ---- rows whose name has variable parts (pattern.c) -------------------------------------------------------------------- */
+
+/* The pattern with its variable parts taken from where they stand in `key`; mem_free. NULL: out of memory. */
+char *pattern_like(const char *pattern, const char *key);
+/* Appends a regular expression for it. */
+int pattern_regex(const char *pattern, struct buf *out, struct err *e);
+
+/* The nearest of all names of the tables and of `others` (NULL-terminated); mem_free. NULL: none is near. */
+int option_nearest(const char *key, const struct table *tables, size_t table_n, const char *const *others,
+                   char **near, struct err *e);
 /*
  * The options of `table` from those inputs that it knows; the others are not its business. `*out` is NULL if something
  * was wrong: then it is in the origin's problems.
@@ -118,10 +144,13 @@ struct mark options_mark(const struct leat_config *c, const char *name);      /*
 const struct leat_option *options_row(const struct leat_config *c, size_t i); /* NULL past the end */
 /* The i-th option as text for people: "***" if hidden, "(none)" without value. */
 int options_format(const struct leat_config *c, size_t i, struct buf *out, struct err *e);
-bool options_same(const struct leat_config *a, const struct leat_config *b, size_t i);
-/* Appends `<prefix><name>: old -> new` and a newline if the i-th option differs. Both have the same table. */
-int options_diff_one(const struct leat_config *a, const struct leat_config *b, size_t i, const char *prefix,
-                     struct buf *out, struct err *e);
+/*
+ * Appends `<prefix><name>: old -> new` and a newline for each option that differs, but for those that `skip` (may be NULL)
+ * says. Both are made from the same table.
+ */
+int options_diff(const struct leat_config *a, const struct leat_config *b, const char *prefix,
+                 bool (*skip)(const void *arg, const char *name), const void *arg, struct buf *out,
+                 struct err *e);
 
 /* ---- the walk (yaml.c) ------------------------------------------------------------------------------------------- */
 
@@ -193,10 +222,6 @@ int entry_text(struct walk *w, struct mapping *m, struct entry *en, const char *
 
 /* ---- sections (section.c) ---------------------------------------------------------------------------------------- */
 
-struct table {
-    const struct leat_option *rows;
-    size_t n;
-};
 /*
  * Makes inputs of all entries that are not marked `skip`, after checking that some table knows the key (else a problem
  * with the nearest of the tables' names and `others`, NULL-terminated) and that the value's shape fits. With `lenient`

@@ -127,10 +127,11 @@ static int links_make(struct walk *w, struct links *l, const struct config *c, s
 /* What `a`'s source reads comes to `b`'s sink. */
 static bool follows(const struct link *a, const struct link *b)
 {
+    const char *topic = a->by->pipeline->topics[0];
     for (size_t i = 0; i < b->writer->topic_count; i++)
-        if (strcmp(a->by->pipeline->topics[0], b->writer->topics[i]) == 0)
+        if (strcmp(topic, b->writer->topics[i]) == 0)
             return true;
-    return false;
+    return b->writer->regex && regex_matches(b->writer->regex, topic);
 }
 
 /* ---- circles --------------------------------------------------------------------------------------------------------- */

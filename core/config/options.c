@@ -80,7 +80,7 @@ static void field_of(const struct leat_option *o, size_t i, cyaml_schema_field_t
         break;
     case LEAT_CHOICE:
         f->value.type = CYAML_ENUM;
-        flags |= CYAML_FLAG_STRICT;
+        flags |= CYAML_FLAG_STRICT | CYAML_FLAG_CASE_INSENSITIVE;
         break;
     case LEAT_DOUBLE:
         f->value.type = CYAML_FLOAT;
@@ -111,21 +111,27 @@ static void field_of(const struct leat_option *o, size_t i, cyaml_schema_field_t
     f->value.flags = (enum cyaml_flag)flags;
 }
 
-struct leat_config *options_alloc(const struct leat_option *table, size_t n)
+struct leat_config *options_alloc(const struct leat_option *table, size_t base, const struct input *inputs,
+                                  size_t input_n, struct err *e)
 {
     struct leat_config *c = mem_calloc(1, sizeof(*c));
-    if (!c)
+    if (!c || rows_expand(table, base, inputs, input_n, &c->own, &c->n, e) != ERR_OK) {
+        mem_free(c);
+        err_nomem(e);
         return NULL;
-    c->table = table;
-    c->n = n;
-    size_t names, bytes;
+    }
+    size_t names, bytes, n = c->n;
+    c->base = base;
+    c->table = table = c->own ? c->own : table;
     choices_count(c, &names, &bytes);
     c->info = mem_calloc(n + 1, sizeof(*c->info));
     c->fields = mem_calloc(n + 1, sizeof(*c->fields)); /* the last, with key NULL, ends it */
     c->choices = mem_calloc(names + 1, sizeof(*c->choices));
     c->choice_text = mem_alloc(bytes + 1);
-    if (!c->info || !c->fields || !c->choices || !c->choice_text) {
+    c->texts = mem_calloc(n - base + 1, sizeof(*c->texts));
+    if (!c->info || !c->fields || !c->choices || !c->choice_text || !c->texts) {
         options_free(c);
+        err_nomem(e);
         return NULL;
     }
     cyaml_strval_t *next = c->choices;
@@ -168,18 +174,14 @@ void options_free(struct leat_config *c)
     mem_free(c->fields);
     mem_free(c->choices);
     mem_free(c->choice_text);
+    for (size_t i = c->base; c->texts && i < c->n; i++)
+        mem_free(c->texts[i - c->base]);
+    mem_free(c->texts);
+    rows_free(c->own, c->base, c->n);
     mem_free(c);
 }
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
-
-const struct leat_option *option_find(const struct leat_option *table, size_t n, const char *name)
-{
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(table[i].name, name) == 0)
-            return &table[i];
-    return NULL;
-}
 
 static size_t index_of(const struct leat_config *c, const char *name)
 {
@@ -234,6 +236,17 @@ bool options_is_set(const struct leat_config *c, const char *name)
     return c->info[index_of(c, name)].set;
 }
 
+bool options_next(const struct leat_config *c, size_t *cursor, const char **name, const char **value)
+{
+    size_t i = c->base + *cursor;
+    if (i >= c->n)
+        return false;
+    *name = c->table[i].name;
+    *value = c->texts[*cursor];
+    (*cursor)++;
+    return true;
+}
+
 bool options_hidden(const struct leat_config *c, const char *name)
 {
     size_t i = index_of(c, name);
@@ -252,19 +265,20 @@ const struct leat_option *options_row(const struct leat_config *c, size_t i)
 
 /* ---- comparing and printing ---------------------------------------------------------------------------------------- */
 
-bool options_same(const struct leat_config *a, const struct leat_config *b, size_t i)
+/* The i-th of a and the k-th of b. */
+static bool options_same(const struct leat_config *a, size_t i, const struct leat_config *b, size_t k)
 {
-    if (a->info[i].present != b->info[i].present)
+    if (a->info[i].present != b->info[k].present)
         return false;
     if (!a->info[i].present)
         return true;
-    const struct slot *x = &a->slots[i], *y = &b->slots[i];
+    const struct slot *x = &a->slots[i], *y = &b->slots[k];
     bool same = x->number == y->number && x->flag == y->flag && x->count == y->count;
     same = same && memcmp(&x->real, &y->real, sizeof(x->real)) == 0;
     if (same && x->text)
         same = strcmp(x->text, y->text) == 0;
-    for (uint64_t k = 0; k < x->count && same; k++)
-        same = strcmp(x->items[k], y->items[k]) == 0;
+    for (uint64_t j = 0; j < x->count && same; j++)
+        same = strcmp(x->items[j], y->items[j]) == 0;
     return same;
 }
 
@@ -273,7 +287,7 @@ bool options_equal(const struct leat_config *a, const struct leat_config *b)
     bool same = a->n == b->n;
     for (size_t i = 0; i < a->n && same; i++)
         same = strcmp(a->table[i].name, b->table[i].name) == 0 && a->table[i].type == b->table[i].type &&
-               options_same(a, b, i);
+               options_same(a, i, b, i);
     return same;
 }
 
@@ -307,14 +321,32 @@ int options_print(const struct leat_config *c, struct buf *out, struct err *e)
     }
 }
 
-int options_diff_one(const struct leat_config *a, const struct leat_config *b, size_t i, const char *prefix,
-                     struct buf *out, struct err *e)
+/* The i-th of a and the k-th of b, which have the same name; past the end: it is not there. */
+static int diff_one(const struct leat_config *a, size_t i, const struct leat_config *b, size_t k,
+                    const char *prefix, struct buf *out, struct err *e)
 {
-    if (options_same(a, b, i))
-        return ERR_OK;
-    int rc = buf_printf(out, e, "%s%s: ", prefix, a->table[i].name);
-    rc = rc ? rc : options_format(a, i, out, e);
+    int rc = buf_printf(out, e, "%s%s: ", prefix, i < a->n ? a->table[i].name : b->table[k].name);
+    rc = rc ? rc : i < a->n ? options_format(a, i, out, e) : buf_str(out, "(none)", e);
     rc = rc ? rc : buf_str(out, " -> ", e);
-    rc = rc ? rc : options_format(b, i, out, e);
+    rc = rc ? rc : k < b->n ? options_format(b, k, out, e) : buf_str(out, "(none)", e);
     return rc ? rc : buf_u8(out, '\n', e);
+}
+
+int options_diff(const struct leat_config *a, const struct leat_config *b, const char *prefix,
+                 bool (*skip)(const void *arg, const char *name), const void *arg, struct buf *out,
+                 struct err *e)
+{
+    int rc = ERR_OK;
+    for (size_t i = 0; i < a->base && rc == ERR_OK; i++)
+        if (!options_same(a, i, b, i) && !(skip && skip(arg, a->table[i].name)))
+            rc = diff_one(a, i, b, i, prefix, out, e);
+    /* what patterns match is sorted by name */
+    for (size_t i = a->base, k = b->base; rc == ERR_OK && (i < a->n || k < b->n);) {
+        int c = i == a->n ? 1 : k == b->n ? -1 : strcmp(a->table[i].name, b->table[k].name);
+        if (c != 0 || !options_same(a, i, b, k))
+            rc = diff_one(a, c <= 0 ? i : a->n, b, c >= 0 ? k : b->n, prefix, out, e);
+        i += c <= 0;
+        k += c >= 0;
+    }
+    return rc;
 }

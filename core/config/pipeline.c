@@ -22,6 +22,7 @@ void pipeline_config_free(struct pipeline_config *p)
         mem_free((char *)(uintptr_t)p->topic_config[i].name);
         mem_free((char *)(uintptr_t)p->topic_config[i].value);
     }
+    regex_free(p->regex);
     mem_free(p->sinks);
     mem_free(p->topics);
     mem_free(p->topic_config);
@@ -176,6 +177,21 @@ static int read_topics(struct walk *w, struct mapping *m, struct pipeline_config
     return rc;
 }
 
+static int read_regex(struct mapping *m, struct pipeline_config *p, const struct leat_config *own,
+                      struct err *e)
+{
+    const char *text = options_str(own, "topics.regex");
+    struct err why;
+    if (!text)
+        return ERR_OK;
+    p->regex = regex_new(text, &why);
+    if (p->regex)
+        return ERR_OK;
+    return why.code == ERR_NO_MEMORY ? err_nomem(e)
+                                     : origin_report(&m->origin, options_mark(own, "topics.regex"), e,
+                                                     "\"topics.regex\": %s", why.text);
+}
+
 /* ---- source and sinks ------------------------------------------------------------------------------------------------ */
 
 static int read_sinks(struct walk *w, struct mapping *m, struct entry *en,
@@ -222,10 +238,21 @@ static int check_purpose(struct mapping *m, struct err *e)
         return ERR_OK;
     if (!has_items(m, "sinks"))
         return origin_report(&m->origin, m->origin.at, e, "has neither \"source\" nor \"sinks\"");
-    if (!mapping_find(m, "topic") && !has_items(m, "topics"))
+    if (!mapping_find(m, "topic") && !has_items(m, "topics") && !has_items(m, "topics.regex"))
         return origin_report(&m->origin, m->origin.at, e,
                              "its sinks have nothing to read: neither \"source\" nor \"topics\"");
     return ERR_OK;
+}
+
+/* Which topics there will be is the source's business: the sinks must be told. */
+static int check_own_topics(struct mapping *m, struct err *e)
+{
+    if (!has_items(m, "sinks") || has_items(m, "topics") || has_items(m, "topics.regex"))
+        return ERR_OK;
+    return origin_report(
+        &m->origin, m->origin.at, e,
+        "its source names its topics itself: \"topics.regex\" or \"topics\" must say which ones the "
+        "sinks read");
 }
 
 /* ---- the pipeline ---------------------------------------------------------------------------------------------------- */
@@ -278,6 +305,17 @@ static int read_name(struct walk *w, struct mapping *m, struct pipeline_config *
     return ERR_OK;
 }
 
+/* Where the pipeline does not say it, it is the source's business. */
+static int read_codec(struct pipeline_config *p, const struct leat_config *own, struct err *e)
+{
+    const char *name = options_str(own, "compression");
+    bool alike = p->source && (connector_flags(p->source->connector) & LEAT_RECORDS_ALIKE);
+    p->codec = alike ? CODEC_GZIP : CODEC_NONE;
+    return !name || codec_parse(name, &p->codec)
+               ? ERR_OK
+               : err_set(e, ERR_INTERNAL, "compression %s is in the table only", name);
+}
+
 static int read_into(struct walk *w, struct mapping *m, struct pipeline_config *p, struct err *e)
 {
     static const char *const others[] = {"source", "sinks", NULL};
@@ -301,8 +339,11 @@ static int read_into(struct walk *w, struct mapping *m, struct pipeline_config *
         rc = check_purpose(m, e);
     rc = rc ? rc : read_connectors(w, m, p, claimed, e);
     rc = rc ? rc : read_topics(w, m, p, own, mapping_find(m, "source") != NULL, e);
-    if (rc == ERR_OK && own && !codec_parse(options_str(own, "compression"), &p->codec))
-        rc = err_set(e, ERR_INTERNAL, "compression %s is in the table only", options_str(own, "compression"));
+    rc = rc || !own ? rc : read_regex(m, p, own, e);
+    p->own_topics = p->source && (connector_flags(p->source->connector) & LEAT_NAMES_TOPICS);
+    if (rc == ERR_OK && keys_good && p->own_topics)
+        rc = check_own_topics(m, e);
+    rc = rc || !own ? rc : read_codec(p, own, e);
     options_free(own);
     return rc;
 }

@@ -23,6 +23,8 @@ static int print_new(const struct pipeline_config *p, struct buf *out, struct er
     rc = rc ? rc : buf_str(out, p->topic_count == 1 ? " topic " : " topics ", e);
     for (size_t i = 0; i < p->topic_count && rc == ERR_OK; i++)
         rc = buf_printf(out, e, "%s%s", i ? ", " : "", p->topics[i]);
+    if (rc == ERR_OK && p->regex)
+        rc = buf_printf(out, e, "%s%s", p->topic_count ? ", " : "", regex_text(p->regex));
     if (rc == ERR_OK && p->sink_count)
         rc = buf_str(out, p->sink_count == 1 ? " -> sink " : " -> sinks ", e);
     for (size_t i = 0; i < p->sink_count && rc == ERR_OK; i++)
@@ -31,12 +33,19 @@ static int print_new(const struct pipeline_config *p, struct buf *out, struct er
     return rc ? rc : buf_u8(out, '\n', e);
 }
 
+struct two {
+    const struct connector_config *a, *b;
+};
+
 /* Rows whose texts may differ and still mean the same: the type and the converters by a class name. */
-static bool spelling_only(const char *row, const struct connector_config *a, const struct connector_config *b)
+static bool spelling_only(const void *arg, const char *row)
 {
+    const struct two *c = arg;
     return strcmp(row, "type") == 0 || strcmp(row, "name") == 0 ||
-           (strcmp(row, "key.converter") == 0 && a->key_converter == b->key_converter) ||
-           (strcmp(row, "value.converter") == 0 && a->value_converter == b->value_converter);
+           (strcmp(row, "key.converter") == 0 && c->a->key_converter == c->b->key_converter &&
+            c->a->key_schemas == c->b->key_schemas) ||
+           (strcmp(row, "value.converter") == 0 && c->a->value_converter == c->b->value_converter &&
+            c->a->value_schemas == c->b->value_schemas);
 }
 
 /* `label`: "source" or "sink archive". */
@@ -44,18 +53,14 @@ static int diff_connector(const char *pipeline, const char *label, const struct 
                           const struct connector_config *b, struct buf *out, struct err *e)
 {
     char prefix[PREFIX_MAX];
+    const struct two both = {a, b};
     snprintf(prefix, sizeof(prefix), "~ pipeline %s: %s: ", pipeline, label);
     bool same = strcmp(a->connector->type, b->connector->type) == 0;
     int rc = same ? ERR_OK
                   : buf_printf(out, e, "%stype: %s -> %s\n", prefix, a->connector->type, b->connector->type);
-    const struct leat_option *row;
-    for (size_t i = 0; (row = options_row(a->common, i)) && rc == ERR_OK; i++)
-        if (!spelling_only(row->name, a, b))
-            rc = options_diff_one(a->common, b->common, i, prefix, out, e);
+    rc = rc ? rc : options_diff(a->common, b->common, prefix, spelling_only, &both, out, e);
     /* options of another type have other meanings: the type alone is said */
-    for (size_t i = 0; same && rc == ERR_OK && options_row(a->options, i); i++)
-        rc = options_diff_one(a->options, b->options, i, prefix, out, e);
-    return rc;
+    return rc || !same ? rc : options_diff(a->options, b->options, prefix, NULL, NULL, out, e);
 }
 
 static int diff_source(const struct pipeline_config *a, const struct pipeline_config *b, struct buf *out,
@@ -103,6 +108,12 @@ static const char *setting(const struct pipeline_config *p, const char *name)
     return NULL;
 }
 
+/* The one that `partitions` and settings are of. A pipeline that has only topics.regex now has none. */
+static const char *topic_of(const struct pipeline_config *a, const struct pipeline_config *b)
+{
+    return b->topic_count ? b->topics[0] : a->topic_count ? a->topics[0] : b->name;
+}
+
 /* Settings of `b` against those of `a`; with `gone` only those that `b` no longer has. */
 static int diff_settings(const struct pipeline_config *a, const struct pipeline_config *b, bool gone,
                          struct buf *out, struct err *e)
@@ -114,7 +125,7 @@ static int diff_settings(const struct pipeline_config *a, const struct pipeline_
         const char *old = setting(a, name), *new = setting(b, name);
         if (gone ? new != NULL : old && strcmp(old, new) == 0)
             continue;
-        rc = buf_printf(out, e, "~ pipeline %s: topic %s: %s: %s -> %s\n", b->name, b->topics[0], name,
+        rc = buf_printf(out, e, "~ pipeline %s: topic %s: %s: %s -> %s\n", b->name, topic_of(a, b), name,
                         old ? old : "(default)", new ? new : "(default)");
     }
     return rc;
@@ -148,9 +159,13 @@ static int diff_topics(const struct pipeline_config *a, const struct pipeline_co
         rc = rc ? rc : print_topics(b, out, e);
         rc = rc ? rc : buf_u8(out, '\n', e);
     }
+    if (rc == ERR_OK && !regexes_equal(a->regex, b->regex))
+        rc = buf_printf(out, e, "~ pipeline %s: topics.regex: %s -> %s\n", a->name,
+                        a->regex ? regex_text(a->regex) : "(none)",
+                        b->regex ? regex_text(b->regex) : "(none)");
     if (rc == ERR_OK && a->partitions != b->partitions) {
         char was[16], is[16];
-        rc = buf_printf(out, e, "~ pipeline %s: topic %s: partitions: %s -> %s\n", a->name, b->topics[0],
+        rc = buf_printf(out, e, "~ pipeline %s: topic %s: partitions: %s -> %s\n", a->name, topic_of(a, b),
                         partitions_text(a->partitions, was), partitions_text(b->partitions, is));
     }
     rc = rc ? rc : diff_settings(a, b, false, out, e);
@@ -168,18 +183,28 @@ static int diff_pipeline(const struct pipeline_config *a, const struct pipeline_
     return rc ? rc : diff_sinks(a, b, out, e);
 }
 
+/* A running hub takes over nothing of it. */
 static int diff_hub(const struct hub_config *a, const struct hub_config *b, struct buf *out, struct err *e)
 {
-    int rc = ERR_OK;
-    for (size_t i = 0; a->options && b->options && options_row(a->options, i) && rc == ERR_OK; i++)
-        rc = options_diff_one(a->options, b->options, i, "~ hub: ", out, e);
-    return rc;
+    return a->options && b->options
+               ? options_diff(a->options, b->options, "~ hub (from the next start on): ", NULL, NULL, out, e)
+               : ERR_OK;
+}
+
+/* In place of what does not fit any more: whole lines, and a last one that says so. */
+static int cut(struct buf *out, size_t from, struct err *e)
+{
+    static const char more[] = "...\n";
+    while (out->len > from && (out->len + strlen(more) > out->max || out->data[out->len - 1] != '\n'))
+        out->len--;
+    return buf_str(out, more, e);
 }
 
 int config_plan(const struct config *from, const struct config *to, struct buf *out, struct err *e)
 {
     static const struct config nothing = {0};
     const struct config *a = from ? from : &nothing;
+    size_t before = out->len;
     int rc = diff_hub(&a->hub, &to->hub, out, e);
     /* both are sorted by name */
     for (size_t i = 0, k = 0; rc == ERR_OK && (i < a->pipeline_count || k < to->pipeline_count);) {
@@ -195,5 +220,5 @@ int config_plan(const struct config *from, const struct config *to, struct buf *
         i += c <= 0;
         k += c >= 0;
     }
-    return rc;
+    return rc == ERR_TOO_LARGE ? cut(out, before, e) : rc;
 }

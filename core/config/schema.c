@@ -162,21 +162,64 @@ static json_t *option_schema(const struct leat_option *o, bool *failed)
 
 /* ---- mappings ---------------------------------------------------------------------------------------------------------- */
 
-/* A mapping of a table; `properties` is what is there already (stolen), NULL: nothing. */
-static json_t *table_schema(const struct leat_option *rows, size_t n, json_t *properties, bool *failed)
+/* Every pattern of a schema that matches a key has its say: what a better row knows is kept from this one. */
+static int except_others(const struct leat_option *rows, size_t n, const char *pattern, struct buf *out,
+                         struct err *e)
+{
+    int rc = ERR_OK;
+    for (size_t i = 0; i < n && rc == ERR_OK; i++) {
+        if (strcmp(rows[i].name, pattern) == 0 || !pattern_matches(pattern, rows[i].name))
+            continue;
+        rc = buf_str(out, "(?!", e);
+        rc = rc ? rc : pattern_regex(rows[i].name, out, e);
+        rc = rc ? rc : buf_str(out, ")", e);
+    }
+    return rc;
+}
+
+static void put_pattern(json_t *patterns, const struct leat_option *rows, size_t n, size_t i, bool *failed)
+{
+    struct buf regex;
+    struct err e;
+    buf_init(&regex, CONFIG_SECTION_MAX);
+    int rc = except_others(rows, n, rows[i].name, &regex, &e);
+    rc = rc ? rc : pattern_regex(rows[i].name, &regex, &e);
+    rc = rc ? rc : buf_append(&regex, "", 1, &e);
+    if (rc)
+        *failed = true;
+    else
+        put(patterns, (const char *)regex.data, option_schema(&rows[i], failed), failed);
+    buf_free(&regex);
+}
+
+/* What is there already of a mapping. */
+struct known {
+    json_t *properties, *patterns;
+};
+
+static struct known known_nothing(void)
+{
+    return (struct known){json_object(), json_object()};
+}
+
+/* A mapping of a table; takes over what is known. */
+static json_t *table_schema(const struct leat_option *rows, size_t n, struct known known, bool *failed)
 {
     json_t *required = json_array();
-    if (!properties)
-        properties = json_object();
     for (size_t i = 0; i < n; i++) {
-        if (!json_object_get(properties, rows[i].name))
-            put(properties, rows[i].name, option_schema(&rows[i], failed), failed);
+        if (pattern_is(rows[i].name))
+            put_pattern(known.patterns, rows, n, i, failed);
+        else if (!json_object_get(known.properties, rows[i].name))
+            put(known.properties, rows[i].name, option_schema(&rows[i], failed), failed);
         if (rows[i].flags & LEAT_REQUIRED)
             push(required, json_string(rows[i].name), failed);
     }
     json_t *schema = json_pack("{s:s, s:b}", "type", "object", "additionalProperties", 0);
-    put(schema, "properties", properties, failed);
+    put(schema, "properties", known.properties, failed);
     put(schema, "required", required, failed);
+    if (json_object_size(known.patterns))
+        put(schema, "patternProperties", json_incref(known.patterns), failed);
+    json_decref(known.patterns);
     return schema;
 }
 
@@ -203,11 +246,11 @@ static json_t *topic_schema(bool *failed)
         put(settings, defs[i].name, topic_setting(&defs[i], failed), failed);
     json_t *config = json_pack("{s:s, s:b}", "type", "object", "additionalProperties", 0);
     put(config, "properties", settings, failed);
-    json_t *properties = json_object();
-    put(properties, "config", described(config, "Kafka's topic settings.", failed), failed);
+    struct known known = known_nothing();
+    put(known.properties, "config", described(config, "Kafka's topic settings.", failed), failed);
     json_t *any = json_array(), *schema = json_object();
     push(any, reference("text"), failed);
-    push(any, table_schema(rows, n, properties, failed), failed);
+    push(any, table_schema(rows, n, known, failed), failed);
     put(schema, "anyOf", any, failed);
     return schema;
 }
@@ -223,22 +266,36 @@ static json_t *type_names(const struct leat_connector *c, bool *failed)
     return names;
 }
 
+/* Schemas beside the values are for those that can write them. */
+static json_t *common_schema(const struct leat_connector *c, struct leat_option o, bool *failed)
+{
+    if (strstr(o.name, ".schemas.enable") && !(connector_flags(c) & LEAT_WRITES_SCHEMAS)) {
+        o.type = LEAT_CHOICE;
+        o.choices = "false";
+    }
+    return option_schema(&o, failed);
+}
+
 /* {"if": the type is this one, "then": its and the common options and nothing else} */
 static json_t *connector_case(const struct leat_connector *c, bool *failed)
 {
     size_t n;
     const struct leat_option *common = connector_options_of(c->kind, &n);
-    json_t *properties = json_object(), *type = json_object();
+    struct known known = known_nothing();
+    json_t *type = json_object();
     put(type, "enum", type_names(c, failed), failed);
-    put(properties, "type", described(type, c->summary ? c->summary : "", failed), failed);
-    for (size_t i = 0; i < n; i++)
-        if (!json_object_get(properties, common[i].name))
-            put(properties, common[i].name, option_schema(&common[i], failed), failed);
+    put(known.properties, "type", described(type, c->summary ? c->summary : "", failed), failed);
+    for (size_t i = 0; i < n; i++) {
+        if (pattern_is(common[i].name))
+            put_pattern(known.patterns, common, n, i, failed);
+        else if (!json_object_get(known.properties, common[i].name))
+            put(known.properties, common[i].name, common_schema(c, common[i], failed), failed);
+    }
     json_t *condition = json_pack("{s:{s:{s:o}}, s:[s]}", "properties", "type", "enum", type_names(c, failed),
                                   "required", "type");
     json_t *one = json_object();
     put(one, "if", condition, failed);
-    put(one, "then", table_schema(c->options, c->option_count, properties, failed), failed);
+    put(one, "then", table_schema(c->options, c->option_count, known, failed), failed);
     return one;
 }
 
@@ -282,18 +339,18 @@ static json_t *pipeline_schema(bool *failed)
 {
     size_t n;
     const struct leat_option *rows = pipeline_options(&n);
-    json_t *properties = json_object();
-    put(properties, "source",
+    struct known known = known_nothing();
+    put(known.properties, "source",
         described(reference("source"),
                   "What fills the topic. Without it the sinks read topics "
                   "that exist.",
                   failed),
         failed);
-    put(properties, "sinks", array_of("sink", "What reads the topics; each at its own pace.", failed),
+    put(known.properties, "sinks", array_of("sink", "What reads the topics; each at its own pace.", failed),
         failed);
-    put(properties, "topic", described(reference("topic"), option_find(rows, n, "topic")->doc, failed),
+    put(known.properties, "topic", described(reference("topic"), option_find(rows, n, "topic")->doc, failed),
         failed);
-    return table_schema(rows, n, properties, failed);
+    return table_schema(rows, n, known, failed);
 }
 
 static json_t *definitions(const struct connector_catalog *catalog, bool *failed)
@@ -313,7 +370,7 @@ int config_json_schema(const struct connector_catalog *catalog, struct buf *out,
     bool failed = false;
     size_t n;
     const struct leat_option *rows = hub_options(&n);
-    json_t *hub = table_schema(rows, n, NULL, &failed);
+    json_t *hub = table_schema(rows, n, known_nothing(), &failed);
     put(hub, "type", json_pack("[s,s]", "object", "null"), &failed);
     json_t *properties = json_object();
     put(properties, "hub", described(hub, "Settings of the process.", &failed), &failed);

@@ -24,44 +24,36 @@ static const char *known_elsewhere(const char *key)
                                                   : NULL;
 }
 
-/* The nearest of all names that are known here; NULL: none is near. */
-static int nearest(const char *key, const struct table *tables, size_t table_n, const char *const *others,
-                   const char **near, struct err *e)
+/* The nearest of all names that are known here, as long as the walk; NULL: none is near. */
+static int nearest(struct walk *w, const char *key, const struct table *tables, size_t table_n,
+                   const char *const *others, const char **near, struct err *e)
 {
     const char *elsewhere = known_elsewhere(key);
     const struct leat_option *row = elsewhere ? find_row(tables, table_n, elsewhere) : NULL;
     *near = row ? row->name : NULL;
     if (row)
         return ERR_OK;
-    size_t n = 0, room = 0;
-    for (size_t i = 0; i < table_n; i++)
-        room += tables[i].n;
-    for (const char *const *o = others; *o; o++)
-        room++;
-    const char **names = mem_alloc((room + 1) * sizeof(*names));
-    if (!names)
-        return err_nomem(e);
-    for (size_t i = 0; i < table_n; i++)
-        for (size_t k = 0; k < tables[i].n; k++)
-            names[n++] = tables[i].rows[k].name;
-    for (const char *const *o = others; *o; o++)
-        names[n++] = *o;
-    *near = config_nearest(key, names, n);
-    mem_free(names);
-    return ERR_OK;
+    char *found;
+    int rc = option_nearest(key, tables, table_n, others, &found, e);
+    if (rc || !found)
+        return rc;
+    *near = walk_printf(w, e, "%s", found);
+    mem_free(found);
+    return *near ? ERR_OK : ERR_NO_MEMORY;
 }
 
 /*
  * Notes in `in` what was probably meant, so that it is not reported as missing too; else `in` stays without name. With
  * `lenient` only what is surely wrong is reported.
  */
-static int unknown_key(struct mapping *m, const struct entry *en, const struct table *tables, size_t table_n,
-                       const char *const *others, bool lenient, struct input *in, struct err *e)
+static int unknown_key(struct walk *w, struct mapping *m, const struct entry *en, const struct table *tables,
+                       size_t table_n, const char *const *others, bool lenient, struct input *in,
+                       struct err *e)
 {
     const char *near;
     if (lenient && !known_elsewhere(en->key))
         return ERR_OK;
-    int rc = nearest(en->key, tables, table_n, others, &near, e);
+    int rc = nearest(w, en->key, tables, table_n, others, &near, e);
     if (rc)
         return rc;
     if (!near)
@@ -134,7 +126,7 @@ int section_inputs(struct walk *w, struct mapping *m, const struct table *tables
         const struct leat_option *row = find_row(tables, table_n, en->key);
         struct input *in = &(*inputs)[*n];
         rc = row ? input_of(w, m, en, row, in, e)
-                 : unknown_key(m, en, tables, table_n, others, lenient, in, e);
+                 : unknown_key(w, m, en, tables, table_n, others, lenient, in, e);
         *n += in->name != NULL;
     }
     return rc;

@@ -4,12 +4,16 @@
  */
 #include "config/settings.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
+#include "broker/broker_config.h"
 #include "config/internal.h"
 
 static bool ends_with(const char *name, const char *end)
@@ -70,7 +74,7 @@ const char *setting_in_units(const struct topic_config_def *d, const char *value
 
 /* ---- defaults in `hub:` ------------------------------------------------------------------------------------------ */
 
-enum { HUB_ROWS_MAX = 64 };
+enum { HUB_ROWS_MAX = 128 };
 
 static struct {
     struct leat_option rows[HUB_ROWS_MAX];
@@ -88,12 +92,18 @@ static void make_hub_rows(void)
 {
     size_t n;
     const struct leat_option *own = hub_own_options(&n);
+    assert(n <= HUB_ROWS_MAX);
     memcpy(hub.rows, own, n * sizeof *own);
     hub.n = n;
+    own = hub_client_options(&n);
+    assert(hub.n + n <= HUB_ROWS_MAX);
+    memcpy(hub.rows + hub.n, own, n * sizeof *own);
+    hub.n += n;
     const struct topic_config_def *defs = topic_config_defs(&n);
-    for (size_t i = 0; i < n && hub.n < HUB_ROWS_MAX; i++) {
+    for (size_t i = 0; i < n; i++) {
         if (!can_be_default(&defs[i]))
             continue;
+        assert(hub.n < HUB_ROWS_MAX);
         struct leat_option *o = &hub.rows[hub.n];
         *o = setting_option(&defs[i], hub.choices[hub.n]);
         snprintf(hub.docs[hub.n], sizeof hub.docs[0],
@@ -182,5 +192,61 @@ void hub_defaults_free(struct topic_config_entry *list, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         mem_free((char *)(uintptr_t)list[i].value);
+    mem_free(list);
+}
+
+/* The text of an option as Kafka writes it: durations in ms, sizes in bytes. NULL: no value, or out of memory. */
+static char *described_text(const struct leat_config *options, const struct leat_option *o)
+{
+    const char *const *items;
+    switch (o->type) {
+    case LEAT_BOOL:
+        return mem_strdup(options_bool(options, o->name) ? "true" : "false");
+    case LEAT_INT:
+    case LEAT_SIZE:
+    case LEAT_DURATION:
+        return mem_printf("%" PRId64, options_int(options, o->name));
+    case LEAT_LIST: {
+        struct buf text;
+        struct err e;
+        size_t n = options_list(options, o->name, &items);
+        int rc = ERR_OK;
+        buf_init(&text, 1 << 20);
+        for (size_t i = 0; i < n && rc == ERR_OK; i++)
+            rc = buf_printf(&text, &e, "%s%s", i ? "," : "", items[i]);
+        char *out = rc == ERR_OK ? mem_strndup((const char *)text.data, text.len) : NULL;
+        buf_free(&text);
+        return out;
+    }
+    default:
+        return mem_strdup(options_str(options, o->name));
+    }
+}
+
+int hub_described(const struct leat_config *options, struct broker_config_value **list, size_t *n,
+                  struct err *e)
+{
+    size_t count;
+    const struct leat_option *rows = hub_options(&count);
+    *n = 0;
+    *list = mem_calloc(count, sizeof **list);
+    if (!*list)
+        return err_nomem(e);
+    for (size_t i = 0; i < count; i++) {
+        bool given = options_is_set(options, rows[i].name);
+        if (!broker_config_find(rows[i].name) || (!given && !rows[i].default_value))
+            continue;
+        char *value = described_text(options, &rows[i]);
+        if (!value)
+            return err_nomem(e);
+        (*list)[(*n)++] = (struct broker_config_value){rows[i].name, value, given, rows[i].doc};
+    }
+    return ERR_OK;
+}
+
+void hub_described_free(struct broker_config_value *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        mem_free(list[i].value);
     mem_free(list);
 }

@@ -15,6 +15,7 @@ const char *setting_in_units(const struct topic_config_def *d, const char *value
 
 /* The hub's options without the defaults of topics (tables.c). */
 const struct leat_option *hub_own_options(size_t *n);
+const struct leat_option *hub_client_options(size_t *n); /* likewise, about Kafka clients */
 /*
  * What `hub:` says of topics' defaults, by the names of topic settings (which are borrowed). The caller's
  * (hub_defaults_free), after an error too.
@@ -22,5 +23,11 @@ const struct leat_option *hub_own_options(size_t *n);
 int hub_defaults(const struct leat_config *options, struct topic_config_entry **list, size_t *n,
                  struct err *e);
 void hub_defaults_free(struct topic_config_entry *list, size_t n);
+
+struct broker_config_value;
+/* What `hub:` has under the names of Kafka's broker settings, given or by default. The caller's, after an error too. */
+int hub_described(const struct leat_config *options, struct broker_config_value **list, size_t *n,
+                  struct err *e);
+void hub_described_free(struct broker_config_value *list, size_t n);
 
 #endif

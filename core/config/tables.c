@@ -97,6 +97,7 @@ static const struct leat_option hub_rows[] = {
         .name = "shutdown.timeout",
         .type = LEAT_DURATION,
         .default_value = "30s",
+        .min = 1,
         .max = DAY,
         .importance = LEAT_MEDIUM,
         .doc = "How long a SIGTERM waits for tasks to finish and commit what they hold.",
@@ -109,7 +110,8 @@ static const struct leat_option hub_rows[] = {
         .max = (int64_t)1 << 32,
         .importance = LEAT_LOW,
         .doc =
-            "Size of a journal file. Larger ones make checkpoints rarer and recovery after a crash longer.",
+            "Size of a journal file. Larger ones make checkpoints rarer and recovery after a crash longer. "
+            "Appends wait when 16 of them are full of what is not yet synced in its own place.",
     },
     {
         .name = "scrub.interval",
@@ -140,6 +142,20 @@ static const struct leat_option hub_rows[] = {
         .importance = LEAT_LOW,
         .doc = "How often topics are looked through for segments that are past their retention "
                "(the older name of log.retention.check.interval.ms, which counts if both are given).",
+    },
+    {
+        .name = "page.cache.bytes",
+        .type = LEAT_SIZE,
+        .min = 0,
+        .max = (int64_t)1 << 50,
+        .importance = LEAT_LOW,
+        .doc = "How much of what is appended and on disk stays in the system's page cache for readers that "
+               "lag, of all partitions together; "
+               "what they read later comes from the disk. 0: the system decides. Without this: the system "
+               "decides, but where its "
+               "memory is found to be slow to get (a virtual machine whose host takes unused memory back: 20 "
+               "us a page, ten times what "
+               "writing it costs), 256MiB.",
     },
     {
         .name = "open.files.max",
@@ -174,6 +190,48 @@ static const struct leat_option hub_rows[] = {
             "batch that is sent twice.",
     },
     {
+        .name = "offsets.retention.minutes",
+        .type = LEAT_INT,
+        .default_value = "10080",
+        .min = 1,
+        .max = INT32_MAX,
+        .importance = LEAT_MEDIUM,
+        .doc = "How long committed offsets stay after they were committed and their group was last in use. "
+               "Those of "
+               "the sinks that run here, paused and failed ones among them, do not expire. As long a time as "
+               "it takes "
+               "until somebody comes back who was away.",
+    },
+    {
+        .name = "offsets.retention.check.interval.ms",
+        .type = LEAT_DURATION,
+        .default_value = "10m",
+        .min = 1,
+        .max = INT32_MAX,
+        .importance = LEAT_LOW,
+        .doc = "How often committed offsets are looked through for those that have expired.",
+    },
+    {
+        .name = "transactional.id.expiration.ms",
+        .type = LEAT_DURATION,
+        .default_value = "7d",
+        .min = 1,
+        .max = INT32_MAX,
+        .importance = LEAT_LOW,
+        .doc =
+            "How long a transactional id without an open transaction is remembered after it was last used. "
+            "Those of the sources that run here do not expire.",
+    },
+    {
+        .name = "transaction.remove.expired.transaction.cleanup.interval.ms",
+        .type = LEAT_DURATION,
+        .default_value = "1h",
+        .min = 1,
+        .max = INT32_MAX,
+        .importance = LEAT_LOW,
+        .doc = "How often transactional ids are looked through for those that have expired.",
+    },
+    {
         .name = "log.cleaner.enable",
         .type = LEAT_BOOL,
         .default_value = "true",
@@ -182,14 +240,27 @@ static const struct leat_option hub_rows[] = {
                "Without it they only grow.",
     },
     {
+        .name = "log.cleaner.threads",
+        .type = LEAT_INT,
+        .default_value = "1",
+        .min = 0,
+        .max = 1000,
+        .importance = LEAT_MEDIUM,
+        .doc =
+            "How many logs are compacted at the same time. More are of use where one processor does not keep "
+            "up, or with several disks. 0: none, as without `log.cleaner.enable`.",
+    },
+    {
         .name = "log.cleaner.dedupe.buffer.size",
         .type = LEAT_SIZE,
         .default_value = "128MiB",
         .min = 1 << 20,
         .max = (int64_t)1 << 40,
         .importance = LEAT_MEDIUM,
-        .doc = "Memory that the cleaner takes at most for the keys of a pass, 30 bytes a key; taken while it "
-               "works, and no more than it needs. A log with more keys takes several passes.",
+        .doc = "Memory that the cleaner takes at most for the keys of its passes, 30 bytes a key; taken "
+               "while it "
+               "works, and no more than it needs. Each of `log.cleaner.threads` has its equal part, at least "
+               "1 MiB. A log with more keys takes several passes.",
     },
     {
         .name = "log.cleaner.io.max.bytes.per.second",
@@ -197,7 +268,8 @@ static const struct leat_option hub_rows[] = {
         .min = 1,
         .max = INT64_MAX,
         .importance = LEAT_MEDIUM,
-        .doc = "What the cleaner reads and writes at most in a second. Without this: no limit.",
+        .doc = "What all the cleaner's threads together read and write at most in a second. Without this: no "
+               "limit.",
         .example = "50MiB",
     },
     {
@@ -302,12 +374,26 @@ static const struct leat_option pipeline_rows[] = {
         .example = "web-logs, app-logs",
     },
     {
+        .name = "topics.regex",
+        .type = LEAT_STRING,
+        .importance = LEAT_MEDIUM,
+        .doc = "Topics that the sinks read besides those: all whose whole name this regular expression "
+               "matches, also such as "
+               "come later (within seconds), but not internal ones. Needed, or `topics`, where the source "
+               "names its "
+               "topics itself, as those of databases do.",
+        .example = "shop\\.public\\..*",
+    },
+    {
         .name = "compression",
         .type = LEAT_CHOICE,
         .choices = "none|gzip|snappy|lz4|zstd",
-        .default_value = "none",
         .importance = LEAT_MEDIUM,
-        .doc = "How the batches are compressed that the source writes.",
+        .doc =
+            "How the batches are compressed that the source writes. Without this: not at all; `gzip` where "
+            "the source's "
+            "records repeat one another, as change events of a database do (`postgres`).",
+        .example = "zstd",
     },
 };
 
@@ -344,7 +430,7 @@ static const struct leat_option topic_rows[] = {
     "Kafka Connect's class names mean the same."
 
 /* Rows of connector_rows at its beginning that only sinks have, and at its end that only sources have. */
-enum { SINK_ROWS = 1, SOURCE_ROWS = 3 };
+enum { SINK_ROWS = 1, SOURCE_ROWS = 9 };
 
 static const struct leat_option connector_rows[] = {
     /* first, since only sinks have it */
@@ -385,10 +471,8 @@ static const struct leat_option connector_rows[] = {
     },
     {
         .name = "key.converter.schemas.enable",
-        .type = LEAT_CHOICE,
-        .choices = "false",
+        .type = LEAT_BOOL,
         .default_value = "false",
-        .flags = LEAT_ACCEPTED,
         .importance = LEAT_LOW,
         .doc = "As value.converter.schemas.enable, for keys.",
     },
@@ -402,13 +486,14 @@ static const struct leat_option connector_rows[] = {
     },
     {
         .name = "value.converter.schemas.enable",
-        .type = LEAT_CHOICE,
-        .choices = "false",
+        .type = LEAT_BOOL,
         .default_value = "false",
-        .flags = LEAT_ACCEPTED,
         .importance = LEAT_LOW,
-        .doc =
-            "Accepted for Kafka Connect's sake where it is false: JSON is written and read without schemas.",
+        .doc = "With `json`: each value has its schema beside it, as Kafka Connect's JsonConverter writes "
+               "it. Only sources that "
+               "say so can do that; for others this can only be false. There it is true by default if the "
+               "converter is given "
+               "as `org.apache.kafka.connect.json.JsonConverter`.",
     },
     {
         .name = "paused",
@@ -480,6 +565,59 @@ static const struct leat_option connector_rows[] = {
         .importance = LEAT_LOW,
         .doc = "Of a source, with `transaction.boundary: interval`: so many bytes are committed before the "
                "time is over.",
+    },
+    {
+        .name = "topic.creation.groups",
+        .type = LEAT_LIST,
+        .importance = LEAT_LOW,
+        .doc = "Of a source whose records name their topics: groups of topics that are made in ways of their "
+               "own. The "
+               "first that takes a topic decides, else the group `default`, which need not be named here. A "
+               "topic that "
+               "exists is left as it is.",
+        .example = "compacted, big",
+    },
+    {
+        .name = "topic.creation.*.include",
+        .type = LEAT_LIST,
+        .importance = LEAT_LOW,
+        .doc = "Regular expressions, each for a topic's whole name: what the group takes.",
+        .example = "shop\\.public\\..*",
+    },
+    {
+        .name = "topic.creation.*.exclude",
+        .type = LEAT_LIST,
+        .importance = LEAT_LOW,
+        .doc = "Regular expressions: what it does not take all the same.",
+    },
+    {
+        .name = "topic.creation.*.partitions",
+        .type = LEAT_INT,
+        .min = -1,
+        .max = 10000,
+        .importance = LEAT_LOW,
+        .doc = "Number of partitions of the group's topics; -1: the hub's num.partitions. Without it that of "
+               "the group "
+               "`default`.",
+    },
+    {
+        .name = "topic.creation.*.replication.factor",
+        .type = LEAT_INT,
+        .min = -1,
+        .max = INT16_MAX,
+        .flags = LEAT_ACCEPTED,
+        .importance = LEAT_LOW,
+        .doc = "A hub of one node keeps one copy.",
+    },
+    {
+        .name = "topic.creation.*.*",
+        .type = LEAT_STRING,
+        .importance = LEAT_LOW,
+        .doc = "Any topic setting of the group's topics, as in `config:` of a topic "
+               "(`topic.creation.default.cleanup.policy`). Where there is no topic.creation at all, they are "
+               "made as the "
+               "pipeline's `topic:` says.",
+        .example = "compact",
     },
 };
 

@@ -206,12 +206,13 @@ static void choice_hint(const char *choices, const char *text, char *why)
             snprintf(why + used, (size_t)(CONFIG_WHY_MAX - used), "%s%.*s", i ? ", " : "", (int)len, start);
 }
 
+/* In any case, as Kafka Connect's and Debezium's own. */
 static bool check_choice(const char *choices, const char *text, char *why)
 {
     const char *start;
     size_t len;
     for (size_t i = 0; choice_at(choices, i, &start, &len); i++)
-        if (strlen(text) == len && memcmp(text, start, len) == 0)
+        if (strlen(text) == len && strncasecmp(text, start, len) == 0)
             return true;
     choice_hint(choices, text, why);
     return false;

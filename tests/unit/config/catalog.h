@@ -35,6 +35,12 @@ static const struct leat_option tail_rows[] = {
      .max = 3600000,
      .importance = LEAT_LOW,
      .doc = "How often to look."},
+    {.name = "mask.with.*.chars",
+     .type = LEAT_LIST,
+     .importance = LEAT_LOW,
+     .doc = "Fields shown as so many stars.",
+     .example = "a,b"},
+    {.name = "limit.*", .type = LEAT_INT, .min = 1, .max = 9, .importance = LEAT_LOW, .doc = "Of a field."},
 };
 static const char *const tail_aliases[] = {"org.apache.kafka.connect.file.FileStreamSourceConnector", NULL};
 static const struct leat_connector tail_source = {
@@ -47,6 +53,16 @@ static const struct leat_connector tail_source = {
     .example = "type: tail\npaths: [/var/log/*.log]\n",
     .options = tail_rows,
     .option_count = sizeof(tail_rows) / sizeof(tail_rows[0]),
+};
+
+static const struct leat_connector db_source = {
+    .struct_size = sizeof(struct leat_connector),
+    .kind = LEAT_SOURCE,
+    .type = "db",
+    .summary = "Names its topics",
+    .doc = "Reads tables.",
+    .example = "type: db\n",
+    .flags = LEAT_NAMES_TOPICS | LEAT_WRITES_SCHEMAS | LEAT_RECORDS_ALIKE,
 };
 
 static const struct leat_option dir_rows[] = {
@@ -112,7 +128,7 @@ static const struct leat_connector null_sink = {
     .example = "type: \"null\"\n",
 };
 
-static const struct leat_connector *const catalog_all[] = {&tail_source, &dir_sink, &null_sink};
+static const struct leat_connector *const catalog_all[] = {&tail_source, &dir_sink, &null_sink, &db_source};
 
 static const struct leat_connector *catalog_at(void *arg, size_t i)
 {

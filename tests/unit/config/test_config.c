@@ -83,6 +83,10 @@ static void test_hub(void **state)
     assert_int_equal(h->shutdown_ms, 5000);
     assert_int_equal(h->journal_file_bytes, 16 << 20);
     assert_int_equal(h->retention_check_ms, 60000);
+    assert_int_equal(h->offsets_retention_ms, 7 * 86400000); /* Kafka's defaults */
+    assert_int_equal(h->offsets_check_ms, 600000);
+    assert_int_equal(h->txn_id_expiration_ms, 7 * 86400000);
+    assert_int_equal(h->txn_id_check_ms, 3600000);
     config_free(c);
 }
 
@@ -133,6 +137,23 @@ static void test_topic_defaults(void **state)
     assert_int_equal(c->hub.num_partitions, 9);
     assert_int_equal(c->hub.default_count, 0);
     config_free(c);
+}
+
+static void expect_cleaner(const char *text, bool enabled, int threads)
+{
+    struct config *c = parse(text);
+    assert_int_equal(c->hub.cleaner_enabled, enabled);
+    assert_int_equal(c->hub.cleaner_threads, threads);
+    config_free(c);
+}
+
+static void test_cleaner(void **state)
+{
+    (void)state;
+    expect_cleaner("hub: {}\n", true, 1);
+    expect_cleaner("hub: {log.cleaner.threads: 4, log.cleaner.dedupe.buffer.size: 4MiB}\n", true, 4);
+    expect_cleaner("hub: {log.cleaner.threads: 0}\n", false, 0); /* as in Kafka: there is none */
+    expect_cleaner("hub: {log.cleaner.threads: 2, log.cleaner.enable: false}\n", false, 2);
 }
 
 static void test_defaults(void **state)
@@ -214,13 +235,33 @@ static void test_pipeline(void **state)
     config_free(c);
 }
 
+/* Where the pipeline does not say how, by what the source's records are like. */
+static void test_compression(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        enum codec codec;
+    } cases[] = {
+        {"pipelines: [{name: p, source: {type: tail, paths: [/a]}}]\n", CODEC_NONE},
+        {"pipelines: [{name: p, source: {type: db}}]\n", CODEC_GZIP},
+        {"pipelines: [{name: p, compression: none, source: {type: db}}]\n", CODEC_NONE},
+        {"pipelines: [{name: p, compression: lz4, source: {type: db}}]\n", CODEC_LZ4},
+        {"pipelines: [{name: p, topics: a, sinks: [{type: 'null'}]}]\n", CODEC_NONE},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct config *c = parse(cases[i].text);
+        assert_int_equal(c->pipelines[0]->codec, cases[i].codec);
+        config_free(c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hub),
-        cmocka_unit_test(test_topic_defaults),
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_pipeline),
+        cmocka_unit_test(test_hub),      cmocka_unit_test(test_topic_defaults),
+        cmocka_unit_test(test_cleaner),  cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_pipeline), cmocka_unit_test(test_compression),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,12 +33,15 @@ static void test_connector(void **state)
         "Every option, with its default or an example (some exclude each other):\n\n```yaml\nsource:\n  "
         "type: tail\n  paths: "
         "/var/log/*.log\n"
-        "  start: beginning\n  line.max.bytes: 1MiB\n  poll.interval: 1s\n```\n\n"
+        "  start: beginning\n  line.max.bytes: 1MiB\n  poll.interval: 1s\n  # mask.with.*.chars: a,b\n  # "
+        "limit.*: (integer)\n```\n\n"
         "| option | type | default | values | importance | what it does |\n|---|---|---|---|---|---|\n"
         "| `paths` | list | required |  | high | Files to read. Example: `/var/log/*.log` |\n"
         "| `start` | choice | `beginning` | `beginning`, `end` | medium | Where a new file starts. |\n"
         "| `line.max.bytes` | size | `1MiB` | 16 to 64MiB | low | The longest line. |\n"
-        "| `poll.interval` | duration | `1s` | 1ms to 1h | low | How often to look. |\n");
+        "| `poll.interval` | duration | `1s` | 1ms to 1h | low | How often to look. |\n"
+        "| `mask.with.*.chars` | list |  |  | low | Fields shown as so many stars. Example: `a,b` |\n"
+        "| `limit.*` | integer |  | 1 to 9 | low | Of a field. |\n");
     mem_free(text);
     text = reference_of(&dir_sink);
     assert_non_null(strstr(text, "sinks:\n  - type: dir\n    directory: /out\n```"));

@@ -70,6 +70,8 @@ static void test_numbers(void **state)
         {"size", "8388608TiB", 0, "\"size\": \"8388608TiB\" is not a size such as 4096, 64KiB, 5MiB, 1GiB"},
         {"choice", "one", 0, ""},
         {"choice", "three", 2, ""},
+        {"choice", "Three", 2, ""},
+        {"choice", "ONE", 0, ""},
         {"choice", "thre", 0, "\"choice\": \"thre\" is not known; did you mean \"three\"?"},
         {"choice", "", 0, "\"choice\": \"\" is none of one, two, three"},
     };

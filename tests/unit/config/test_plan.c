@@ -62,8 +62,8 @@ static void test_plan(void **state)
     (void)state;
     struct config *a = parse(before), *b = parse(after);
     char *text = plan(a, b);
-    assert_string_equal(text, "~ hub: http.listen: (none) -> :8083\n"
-                              "~ hub: log.level: info -> debug\n"
+    assert_string_equal(text, "~ hub (from the next start on): http.listen: (none) -> :8083\n"
+                              "~ hub (from the next start on): log.level: info -> debug\n"
                               "+ pipeline added: source tail -> topic added -> sinks null (null), b (dir)\n"
                               "- pipeline gone\n"
                               "~ pipeline web: source: tasks.max: 1 -> 3\n"
@@ -89,6 +89,100 @@ static void test_plan(void **state)
     assert_string_equal(
         text, "+ pipeline added: source tail -> topic added -> sinks null (null), b (dir)\n"
               "+ pipeline web: source tail -> topics t, u -> sinks dir (dir), turned (null), more (null)\n");
+    mem_free(text);
+    config_free(a);
+    config_free(b);
+}
+
+/* A text that is longer than it may be keeps nobody from making the change. */
+static void test_cut(void **state)
+{
+    (void)state;
+    struct config *a = parse(before), *b = parse(after);
+    char *whole = plan(a, b);
+    for (size_t max = 10; max < 200; max++) {
+        struct buf out;
+        struct err e;
+        buf_init(&out, max);
+        assert_ok(buf_str(&out, "first\n", &e), &e);
+        assert_ok(config_plan(a, b, &out, &e), &e);
+        assert_true(out.len >= 10 && out.len <= max);
+        assert_memory_equal(out.data + out.len - 5, "\n...\n", 5);
+        assert_memory_equal(out.data + 6, whole, out.len - 10);
+        buf_free(&out);
+    }
+    mem_free(whole);
+    config_free(a);
+    config_free(b);
+}
+
+static void test_keys_with_variable_parts(void **state)
+{
+    (void)state;
+    struct config *a = parse("pipelines: [{name: p, source: {type: tail, paths: x, limit.d: 4, limit.a: 1, "
+                             "limit.b: 2, mask.with.5.chars: [u, v]}}]\n");
+    struct config *b = parse("pipelines: [{name: p, source: {type: tail, paths: x, limit.b: 3, limit.c: 3, "
+                             "limit.d: 4, mask.with.5.chars: 'u, v', mask.with.6.chars: w}}]\n");
+    char *text = plan(a, b);
+    assert_string_equal(text, "~ pipeline p: source: limit.a: 1 -> (none)\n"
+                              "~ pipeline p: source: limit.b: 2 -> 3\n"
+                              "~ pipeline p: source: limit.c: (none) -> 3\n"
+                              "~ pipeline p: source: mask.with.6.chars: (none) -> [w]\n");
+    mem_free(text);
+    assert_false(connector_config_equal(a->pipelines[0]->source, b->pipelines[0]->source));
+    config_free(b);
+    b = parse("pipelines: [{name: p, source: {type: tail, mask.with.5.chars: [u, v], limit.b: 2, "
+              "limit.a: 1, limit.d: 4, paths: x}}]\n");
+    assert_true(connector_config_equal(a->pipelines[0]->source, b->pipelines[0]->source));
+    text = plan(a, b);
+    assert_string_equal(text, "");
+    mem_free(text);
+    config_free(a);
+    config_free(b);
+}
+
+static void test_expressions_and_creation(void **state)
+{
+    (void)state;
+    static const char form[] =
+        "pipelines: [{name: p, topics.regex: '%s', source: {type: db, topic.creation.groups: g, "
+        "topic.creation.g.include: a, topic.creation.g.retention.ms: %s}, "
+        "sinks: [{type: 'null'}]}]\n";
+    char text[400];
+    snprintf(text, sizeof(text), form, "x.*", "1h");
+    struct config *a = parse(text);
+    snprintf(text, sizeof(text), form, "y.*", "2h");
+    struct config *b = parse(text);
+    char *changes = plan(a, b);
+    assert_string_equal(changes, "~ pipeline p: source: topic.creation.g.retention.ms: 1h -> 2h\n"
+                                 "~ pipeline p: topics.regex: x.* -> y.*\n");
+    mem_free(changes);
+    changes = plan(NULL, a);
+    assert_string_equal(changes, "+ pipeline p: source db -> topic p, x.* -> sink null (null)\n");
+    mem_free(changes);
+    assert_true(pipeline_config_equal(a->pipelines[0], a->pipelines[0]));
+    assert_false(pipeline_config_equal(a->pipelines[0], b->pipelines[0]));
+    assert_false(connector_config_equal(a->pipelines[0]->source, b->pipelines[0]->source));
+    config_free(b);
+    snprintf(text, sizeof(text), form, "x.*", "1h");
+    b = parse(text);
+    assert_true(pipeline_config_equal(a->pipelines[0], b->pipelines[0]));
+    config_free(a);
+    config_free(b);
+}
+
+/* What was said of a topic that the pipeline has no more is said of that one. */
+static void test_only_an_expression_is_left(void **state)
+{
+    (void)state;
+    struct config *a = parse("pipelines: [{name: p, topic: {name: t, partitions: 3, config: {flush.ms: 1}}, "
+                             "sinks: [{type: 'null'}]}]\n");
+    struct config *b = parse("pipelines: [{name: p, topics.regex: 't.*', sinks: [{type: 'null'}]}]\n");
+    char *text = plan(a, b);
+    assert_string_equal(text, "~ pipeline p: topics: t -> \n"
+                              "~ pipeline p: topics.regex: (none) -> t.*\n"
+                              "~ pipeline p: topic t: partitions: 3 -> (none)\n"
+                              "~ pipeline p: topic t: flush.ms: 1 -> (default)\n");
     mem_free(text);
     config_free(a);
     config_free(b);
@@ -213,6 +307,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plan),
+        cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_keys_with_variable_parts),
+        cmocka_unit_test(test_expressions_and_creation),
+        cmocka_unit_test(test_only_an_expression_is_left),
         cmocka_unit_test(test_source_comes_and_goes),
         cmocka_unit_test(test_equal),
         cmocka_unit_test(test_paths),

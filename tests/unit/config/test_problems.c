@@ -106,9 +106,19 @@ static const struct wrong cases[] = {
     {"hub:\n"
      "  http.listen: localhost:99999\n",
      "f:2:16: hub: \"http.listen\": \"localhost:99999\" is not an address and port such as 127.0.0.1:8083\n"},
+    {"hub:\n"
+     "  listeners: nowhere\n",
+     "f:2:14: hub: \"listeners\": \"nowhere\" is not an address and port such as PLAINTEXT://127.0.0.1:9092\n"},
+    {"hub:\n"
+     "  listeners: [\"PLAINTEXT://:9092\", \"unix:/tmp/l\", \"SSL://:9093\", \"unix:\"]\n",
+     "f:2:51: hub: \"listeners\": \"SSL://:9093\" has another security protocol than PLAINTEXT, which is the only one that there is\n"
+     "f:2:66: hub: \"listeners\": \"unix:\" names no socket\n"},
+    {"hub:\n"
+     "  advertised.listeners: unix:/tmp/l\n",
+     "f:2:25: hub: \"advertised.listeners\": \"unix:/tmp/l\" is not an address and port such as PLAINTEXT://127.0.0.1:9092\n"},
     {"hub: {data.dir: '', shutdown.timeout: -1}\n",
      "f:1:17: hub: \"data.dir\": \"\" names no directory\n"
-     "f:1:39: hub: \"shutdown.timeout\": \"-1\" is out of range: 0 to 1d\n"},
+     "f:1:39: hub: \"shutdown.timeout\": \"-1\" is out of range: 1ms to 1d\n"},
     {"hub: {data.dir: , plugin.path: {a: b}, log.level: [info]}\n",
      "f:1:17: hub: \"data.dir\" has no value\n"
      "f:1:32: hub: \"plugin.path\" takes a list, not a mapping\n"
@@ -128,6 +138,10 @@ static const struct wrong cases[] = {
     {"hub: {journal.file.bytes: 99999999999999999999, retention.check.interval: 9223372036854775807h}\n",
      "f:1:27: hub: \"journal.file.bytes\": \"99999999999999999999\" is not a size such as 4096, 64KiB, 5MiB, 1GiB\n"
      "f:1:75: hub: \"retention.check.interval\": \"9223372036854775807h\" is not a duration such as 500ms, 10s, 5m, 1h, 7d\n"},
+    {"hub: {log.cleaner.threads: 3, log.cleaner.dedupe.buffer.size: 2MiB}\n",
+     "f:1:28: hub: \"log.cleaner.threads\": \"3\" leaves less than 1 MiB of log.cleaner.dedupe.buffer.size for each\n"},
+    {"hub: {log.cleaner.threads: -1}\n",
+     "f:1:28: hub: \"log.cleaner.threads\": \"-1\" is out of range: 0 to 1000\n"},
     /* pipelines */
     {"pipelines: {}\n",
      "f:1:12: \"pipelines\": a list is expected, not a mapping\n"},
@@ -310,7 +324,61 @@ static const struct wrong cases[] = {
     {"pipelines:\n"
      "  - name: a\n"
      "    source: {type: tail, paths: /x, value.converter.schemas.enable: true}\n",
-     "f:3:69: pipeline \"a\": source: \"value.converter.schemas.enable\": \"true\" can only be false\n"},
+     "f:3:69: pipeline \"a\": source: \"value.converter.schemas.enable\" can only be false: JSON is without schemas here\n"},
+    /* keys with variable parts */
+    {"pipelines:\n"
+     "  - name: a\n"
+     "    source:\n"
+     "      type: tail\n"
+     "      paths: /x\n"
+     "      mask.wiht.5.chars: a\n"
+     "      mask.with.5.char: a\n"
+     "      limit.a.b: 0\n"
+     "      limits.a.b: 1\n"
+     "      limit: 1\n"
+     "      mask.with.6.chars: {a: b}\n"
+     "      limit.c: [1]\n",
+     "f:6:7: pipeline \"a\": source: unknown key \"mask.wiht.5.chars\"; did you mean \"mask.with.5.chars\"?\n"
+     "f:7:7: pipeline \"a\": source: unknown key \"mask.with.5.char\"; did you mean \"mask.with.5.chars\"?\n"
+     "f:8:18: pipeline \"a\": source: \"limit.a.b\": \"0\" is out of range: 1 to 9\n"
+     "f:9:7: pipeline \"a\": source: unknown key \"limits.a.b\"; did you mean \"limit.a.b\"?\n"
+     "f:10:7: pipeline \"a\": source: unknown key \"limit\"\n"
+     "f:11:26: pipeline \"a\": source: \"mask.with.6.chars\" takes a list, not a mapping\n"
+     "f:12:16: pipeline \"a\": source: \"limit.c\" takes one value, not a list\n"},
+    /* topics that the source names */
+    {"pipelines:\n"
+     "  - name: a\n"
+     "    source: {type: db}\n"
+     "    sinks: [{type: 'null'}]\n"
+     "  - name: b\n"
+     "    source: {type: db}\n"
+     "    topics.regex: 'x('\n"
+     "    sinks: [{type: 'null'}]\n"
+     "  - name: c\n"
+     "    source: {type: db}\n"
+     "  - name: d\n"
+     "    topics.regex: 'x.*'\n"
+     "    sinks: [{type: 'null'}]\n",
+     "f:2:5: pipeline \"a\": its source names its topics itself: \"topics.regex\" or \"topics\" must say which ones the sinks read\n"
+     "f:7:19: pipeline \"b\": \"topics.regex\": is no regular expression: missing closing parenthesis at character 3\n"},
+    {"pipelines:\n"
+     "  - name: a\n"
+     "    source:\n"
+     "      type: db\n"
+     "      topic.creation.groups: [one, two]\n"
+     "      topic.creation.one.include: 'a['\n"
+     "      topic.creation.one.partitions: 0\n"
+     "      topic.creation.three.partitions: 1\n"
+     "      topic.creation.default.include: b\n"
+     "      topic.creation.default.cleanup.polic: compact\n"
+     "      topic.creation.default.retention.ms: soon\n",
+     "f:5:30: pipeline \"a\": source: \"topic.creation.two.include\" is missing\n"
+     "f:6:35: pipeline \"a\": source: \"topic.creation.one.include\": \"a[\" is no regular expression: missing terminating ] for character class at character 3\n"
+     "f:7:38: pipeline \"a\": source: \"topic.creation.one.partitions\": is neither -1 nor 1 or more\n"
+     "f:8:40: pipeline \"a\": source: \"topic.creation.three.partitions\": its group is not among \"topic.creation.groups\"\n"
+     "f:9:39: pipeline \"a\": source: \"topic.creation.default.include\": the group default takes whatever no other takes\n"
+     "f:10:45: pipeline \"a\": source: \"topic.creation.default.cleanup.polic\": unknown topic setting \"cleanup.polic\"; did you mean \"cleanup.policy\"?\n"
+     "f:11:44: pipeline \"a\": source: \"topic.creation.default.retention.ms\": retention.ms: \"soon\" is not a number in range\n"},
     /* secrets */
     {"pipelines:\n"
      "  - name: a\n"
@@ -376,6 +444,17 @@ static const struct wrong cases[] = {
      "    topics: [tb]\n"
      "    sinks: [{type: dir, directory: \"/b/../a\"}]\n",
      "f:6:33: a loop: sink a-dir writes /b, source of pipeline b reads /b/x/* into topic tb, sink c-dir writes /b/../a, source of pipeline a reads /a/* into topic a, which sink a-dir reads\n"},
+    {"pipelines:\n"
+     "  - name: a\n"
+     "    source: {type: tail, paths: /a/*}\n"
+     "    topic: logs\n"
+     "  - name: b\n"
+     "    topics.regex: \"logs|x\"\n"
+     "    sinks: [{type: dir, directory: /a}]\n"
+     "  - name: c\n"
+     "    topics.regex: \"log\"\n"
+     "    sinks: [{type: dir, directory: /a}]\n",
+     "f:3:33: a loop: sink b-dir writes /a, source of pipeline a reads /a/* into topic logs, which sink b-dir reads\n"},
 };
 /* clang-format on */
 

@@ -3,7 +3,8 @@
  * here knows the keywords that we write; another one in the schema is a failure.
  */
 #include <jansson.h>
-#include <regex.h>
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
 
 #include "base/mem.h"
 #include "config/internal.h"
@@ -43,13 +44,16 @@ static const json_t *resolve(const json_t *ref)
     return def;
 }
 
-static bool pattern_matches(const char *pattern, const char *text)
+static bool text_matches(const char *pattern, const char *text)
 {
-    regex_t re;
-    /* ours use nothing that POSIX and ECMA 262 see differently */
-    assert_int_equal(regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB), 0);
-    bool matches = regexec(&re, text, 0, NULL, 0) == 0;
-    regfree(&re);
+    int number;
+    PCRE2_SIZE at;
+    pcre2_code *code = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, 0, &number, &at, NULL);
+    assert_non_null(code); /* ours use nothing that PCRE and ECMA 262 see differently */
+    pcre2_match_data *data = pcre2_match_data_create_from_pattern(code, NULL);
+    bool matches = pcre2_match(code, (PCRE2_SPTR)text, strlen(text), 0, 0, data, NULL) >= 0;
+    pcre2_match_data_free(data);
+    pcre2_code_free(code);
     return matches;
 }
 
@@ -90,6 +94,14 @@ static void check_each(const json_t *collection)
     }
 }
 
+static void check_patterns(const json_t *patterns)
+{
+    check_each(patterns);
+    void *it = json_object_iter((json_t *)(uintptr_t)patterns);
+    for (; it; it = json_object_iter_next((json_t *)(uintptr_t)patterns, it))
+        text_matches(json_object_iter_key(it), "");
+}
+
 static void check_form(const json_t *s)
 {
     assert_true(json_is_object(s));
@@ -102,12 +114,14 @@ static void check_form(const json_t *s)
         else if (strcmp(k, "properties") == 0 || strcmp(k, "$defs") == 0 || strcmp(k, "anyOf") == 0 ||
                  strcmp(k, "allOf") == 0)
             check_each(v);
+        else if (strcmp(k, "patternProperties") == 0)
+            check_patterns(v);
         else if (strcmp(k, "items") == 0 || strcmp(k, "if") == 0 || strcmp(k, "then") == 0)
             check_form(v);
         else if (strcmp(k, "$ref") == 0)
             resolve(v);
         else if (strcmp(k, "pattern") == 0)
-            pattern_matches(json_string_value(v), "");
+            text_matches(json_string_value(v), "");
         else if (strcmp(k, "enum") == 0)
             assert_true(json_array_size(v) > 0);
         else if (strcmp(k, "required") == 0 || strcmp(k, "examples") == 0)
@@ -132,13 +146,17 @@ static void test_form(void **state)
     /* each option of each table is there with its description */
     size_t n;
     const struct leat_option *rows = hub_options(&n);
-    const json_t *hub =
-        json_object_get(json_object_get(json_object_get(schema, "properties"), "hub"), "properties");
-    for (size_t i = 0; i < n; i++)
-        assert_string_equal(
-            json_string_value(json_object_get(json_object_get(hub, rows[i].name), "description")),
-            rows[i].doc);
-    assert_int_equal(json_object_size(hub), n);
+    const json_t *block = json_object_get(json_object_get(schema, "properties"), "hub");
+    const json_t *hub = json_object_get(block, "properties");
+    const json_t *patterns = json_object_get(block, "patternProperties");
+    assert_int_equal(json_object_size(hub) + json_object_size(patterns), n);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *said = strchr(rows[i].name, '*')
+                                 ? json_object_get(patterns, "^kafka\\..+$") /* kafka.*, the only one */
+                                 : json_object_get(hub, rows[i].name);
+        assert_non_null(said);
+        assert_string_equal(json_string_value(json_object_get(said, "description")), rows[i].doc);
+    }
 }
 
 /* ---- meaning ------------------------------------------------------------------------------------------------------ */
@@ -169,11 +187,21 @@ static bool types_fit(const json_t *types, const json_t *v)
 static bool object_fits(const json_t *s, const json_t *v)
 {
     const json_t *properties = json_object_get(s, "properties"), *required = json_object_get(s, "required");
+    const json_t *patterns = json_object_get(s, "patternProperties");
     bool good = true;
     void *it = json_object_iter((json_t *)(uintptr_t)v);
     for (; it && good; it = json_object_iter_next((json_t *)(uintptr_t)v, it)) {
         const json_t *p = json_object_get(properties, json_object_iter_key(it));
-        good = p ? valid(p, json_object_iter_value(it)) : !json_object_get(s, "additionalProperties");
+        bool known = p != NULL;
+        good = !p || valid(p, json_object_iter_value(it));
+        void *at = json_object_iter((json_t *)(uintptr_t)patterns);
+        for (; at; at = json_object_iter_next((json_t *)(uintptr_t)patterns, at)) {
+            if (!text_matches(json_object_iter_key(at), json_object_iter_key(it)))
+                continue;
+            known = true;
+            good = good && valid(json_object_iter_value(at), json_object_iter_value(it));
+        }
+        good = good && (known || !json_object_get(s, "additionalProperties"));
     }
     for (size_t i = 0; i < json_array_size(required) && good; i++)
         good = json_object_get(v, json_string_value(json_array_get(required, i))) != NULL;
@@ -205,7 +233,7 @@ static bool scalar_fits(const json_t *s, const json_t *v)
         good = good && (!min || json_number_value(v) >= json_number_value(min)) &&
                (!max || json_number_value(v) <= json_number_value(max));
     if (json_is_string(v) && pattern)
-        good = good && pattern_matches(json_string_value(pattern), json_string_value(v));
+        good = good && text_matches(json_string_value(pattern), json_string_value(v));
     return good;
 }
 
@@ -271,6 +299,18 @@ static void test_meaning(void **state)
         {TAIL("\"paths\":\"/x\",\"tasks.max\":0"), false},
         {TAIL("\"paths\":\"/x\",\"name\":\"n\""), false},
         {TAIL("\"paths\":\"/x\",\"path\":\"n\""), false},
+        {TAIL("\"paths\":\"/x\",\"mask.with.5.chars\":\"a\",\"mask.with.a.b.chars\":[\"a\",\"b\"]"), true},
+        {TAIL("\"paths\":\"/x\",\"mask.with..chars\":\"a\""), false},
+        {TAIL("\"paths\":\"/x\",\"mask.with.5.charsx\":\"a\""), false},
+        {TAIL("\"paths\":\"/x\",\"limit.x.y\":9,\"limit.z\":\"3\""), true},
+        {TAIL("\"paths\":\"/x\",\"limit.x\":10"), false},
+        {TAIL("\"paths\":\"/x\",\"limit.\":1"), false},
+        {TAIL("\"paths\":\"/x\",\"xlimit.x\":1"), false},
+        {TAIL("\"paths\":\"/x\",\"topic.creation.groups\":\"g\",\"topic.creation.g.include\":[\"a\",\"b\"],"
+              "\"topic.creation.g.partitions\":2,\"topic.creation.default.cleanup.policy\":\"compact\""),
+         true},
+        {TAIL("\"paths\":\"/x\",\"topic.creation.default.partitions\":[1]"), false},
+        {TAIL("\"paths\":\"/x\",\"topic.creation.default.partitions\":\"many\""), false},
         {TAIL("\"paths\":\"/x\",\"value.converter\":\"org.apache.kafka.connect.json.JsonConverter\""), true},
         {TAIL("\"paths\":\"/x\",\"value.converter.schemas.enable\":false"), true},
         {TAIL("\"paths\":\"/x\",\"value.converter.schemas.enable\":true"), false},
