@@ -11,15 +11,20 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/uuid.h"
 #include "client/client.h"
+#include "config/config.h"
 
 struct assigned {
-    const char *topic; /* the assignment's */
+    const char *topic; /* the assignment's, until assignment_leave */
     int32_t partition;
+    struct uuid topic_id; /* all zeros: of a cluster, which does not tell */
 };
 
 struct assignment;
-struct assignment *assignment_new(struct client *c, char *const *topics, size_t n, int tasks, struct err *e);
+/* Of the pipeline's topics: those it names, and those that match its topics.regex when a division is made. */
+struct assignment *assignment_new(struct client *c, const struct pipeline_config *p, int tasks,
+                                  struct err *e);
 void assignment_free(struct assignment *a);
 
 /*
@@ -30,7 +35,7 @@ int assignment_enter(struct assignment *a, int index, struct assigned **list, si
                      struct err *e);
 void assignment_leave(struct assignment *a);
 
-/* Looks at the topics again; a difference makes the division old. Errors make it old as well. */
+/* Generations count from 1: 0 is old. Looks at the topics again; a difference makes the division old. Errors make it old as well. */
 void assignment_refresh(struct assignment *a);
 bool assignment_old(struct assignment *a, uint64_t generation);
 

@@ -22,14 +22,33 @@ static void host_log(struct leat_task *t, enum leat_log_level level, const char 
 {
     static const enum diag_level levels[] = {DIAG_DEBUG, DIAG_INFO, DIAG_WARN, DIAG_ERROR};
     enum diag_level to = (unsigned)level <= LEAT_ERROR ? levels[level] : DIAG_ERROR;
-    if (!diag_enabled(to))
+    bool tells = to == DIAG_WARN && t->tell != NULL;
+    if (!tells && !diag_enabled(to))
         return;
     char text[2048];
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    diag(to, t->label, "%s", text);
+    if (tells)
+        t->tell(t->tell_arg, false, text);
+    else
+        diag(to, t->label, "%s", text);
+}
+
+static void host_problem(struct leat_task *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void host_problem(struct leat_task *t, const char *fmt, ...)
+{
+    char text[4096];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    diag_one_line(text);
+    if (t->tell != NULL)
+        t->tell(t->tell_arg, true, text);
+    else
+        diag(DIAG_WARN, t->label, "%s", text);
 }
 
 static const char *host_task_pipeline(struct leat_task *t)
@@ -60,7 +79,9 @@ static bool host_stopping(struct leat_task *t)
 /* A source's wait is also the time for its commits: it sleeps no longer than until the next of them. */
 static int host_wait(struct leat_task *t, int fd, int64_t ms)
 {
-    struct pollfd fds[2] = {{.fd = t->wake_fd, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
+    struct pollfd fds[3] = {{.fd = t->wake_fd, .events = POLLIN},
+                            {.fd = fd, .events = POLLIN},
+                            {.fd = t->signals == NULL ? -1 : signals_fd(t->signals), .events = POLLIN}};
     int64_t end = ms < 0 ? INT64_MAX : clock_mono_ns() + (ms > INT32_MAX ? INT32_MAX : ms) * 1000000;
     t->waited = true;
     for (;;) {
@@ -68,9 +89,11 @@ static int host_wait(struct leat_task *t, int fd, int64_t ms)
         int64_t until = commit_ms < 0 || commit_ms * 1000000 >= end - now ? end : now + commit_ms * 1000000;
         int64_t ns = until > now ? until - now : 0;
         struct timespec left = {ns / 1000000000, ns % 1000000000};
-        if (source_failed(t))
+        if (source_failed(t) || source_news(t))
             return 0;
-        int n = ppoll(fds, 2, until == INT64_MAX ? NULL : &left, NULL);
+        int n = ppoll(fds, 3, until == INT64_MAX ? NULL : &left, NULL);
+        if (n > 0 && fds[2].revents != 0)
+            signals_seen(t->signals); /* once: it may wait again all the same */
         if (n > 0 || (n == 0 && until == end) || (n < 0 && errno != EINTR))
             return n > 0 && fds[1].revents != 0 && fds[0].revents == 0;
     }
@@ -292,6 +315,12 @@ static enum leat_converter host_converter(struct leat_task *t, bool key)
     return from[key ? t->set->config->key_converter : t->set->config->value_converter];
 }
 
+static bool host_schemas_enabled(struct leat_task *t, bool key)
+{
+    const struct connector_config *c = t->set->config;
+    return key ? c->key_schemas : c->value_schemas;
+}
+
 /* Asks the group, so that what is told is what a restart would find. */
 static int host_committed(struct leat_task *t, const char *topic, int32_t partition, int64_t *offset)
 {
@@ -382,4 +411,12 @@ const struct leat_host task_host = {
     .converter = host_converter,
     .committed = host_committed,
     .topic_id = host_topic_id,
+    .work_dir = task_work_dir,
+    .schemas_enabled = host_schemas_enabled,
+    .next_option = options_next,
+    .next_signal = source_next_signal,
+    .signal_topic = source_signal_topic,
+    .status = task_set_row,
+    .problem = host_problem,
+    .keep_dir = task_keep_dir,
 };

@@ -98,8 +98,21 @@ static bool numeric(enum leat_option_type type)
     return type == LEAT_INT || type == LEAT_DOUBLE || type == LEAT_DURATION || type == LEAT_SIZE;
 }
 
+/* Each * of a name stands for something, and so has no default; what comes before the first tells whose keys these are. */
+static int check_pattern(const struct leat_option *o, struct err *e)
+{
+    if (o->name[0] == '*' || strstr(o->name, "**") != NULL)
+        return err_set(e, ERR_PLUGIN, "option %s: a * may not come first, nor right behind another", o->name);
+    if ((o->flags & LEAT_REQUIRED) || o->default_value != NULL)
+        return err_set(e, ERR_PLUGIN, "option %s has a * in its name and is required or has a default",
+                       o->name);
+    return ERR_OK;
+}
+
 static int check_option(const struct leat_option *o, struct err *e)
 {
+    if (pattern_is(o->name) && check_pattern(o, e) != ERR_OK)
+        return e->code;
     if ((unsigned)o->type > LEAT_CHOICE)
         return err_set(e, ERR_PLUGIN, "option %s has the unknown type %d", o->name, (int)o->type);
     if ((unsigned)o->importance > LEAT_LOW)
@@ -148,7 +161,8 @@ static int check_options(const struct leat_connector *c, struct err *e)
                 return err_set(e, ERR_PLUGIN, "two options have the name %s", o->name);
         }
         for (size_t k = 0; k < common_count; k++) {
-            if (strcmp(common[k].name, o->name) == 0)
+            if (strcmp(common[k].name, o->name) == 0 || pattern_matches(common[k].name, o->name) ||
+                pattern_matches(o->name, common[k].name))
                 return err_set(e, ERR_PLUGIN, "option %s has a name that every connector has already",
                                o->name);
         }
@@ -190,6 +204,9 @@ static int check_connector(const struct leat_connector *c, struct err *e)
         if (blank(c->aliases[i]) || i >= MAX_CONNECTORS)
             return err_set(e, ERR_PLUGIN, "its list of aliases is not proper");
     }
+    if (connector_flags(c) &
+        ~(LEAT_WRITES_SCHEMAS | LEAT_TAKES_SIGNALS | LEAT_NAMES_TOPICS | LEAT_RECORDS_ALIKE))
+        return err_set(e, ERR_PLUGIN, "it has unknown flags 0x%x", connector_flags(c));
     if (check_ops(c, e) != ERR_OK)
         return e->code;
     return check_options(c, e);

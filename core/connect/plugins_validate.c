@@ -4,30 +4,47 @@
  */
 #include <string.h>
 
+#include "base/diag.h"
 #include "base/mem.h"
 #include "connect/connect.h"
 #include "connect/task.h"
 
-static int run_check(struct task_set *set, bool connect, struct problems *problems, struct err *e)
+/* Where the problems and warnings of one connector go. */
+struct told {
+    const struct connector_config *config;
+    struct problems *problems, *warnings;
+    int rc;
+};
+
+static void tell(void *arg, bool wrong, const char *text)
 {
-    const struct leat_connector *c = set->config->connector;
-    struct leat_task t;
-    if (task_init(&t, set, 0, false, e) != ERR_OK)
-        return e->code;
-    int rc = ERR_OK;
-    if (task_check(&t, connect) != LEAT_OK)
-        rc = problems_add(problems, set->config->file, set->config->line, 0, "%s %s (%s): %s",
-                          c->kind == LEAT_SOURCE ? "source" : "sink", set->config->name, c->type,
-                          t.failure.text);
-    task_destroy(&t);
-    return rc == ERR_OK ? ERR_OK : err_nomem(e);
+    struct told *to = arg;
+    const struct leat_connector *c = to->config->connector;
+    if (!wrong && to->warnings == NULL) {
+        diag_warn(to->config->name, "%s", text);
+        return;
+    }
+    int rc =
+        problems_add(wrong ? to->problems : to->warnings, to->config->file, to->config->line, 0,
+                     "%s%s %s (%s): %s", wrong ? "" : "warning: ", c->kind == LEAT_SOURCE ? "source" : "sink",
+                     to->config->name, c->type, text);
+    to->rc = to->rc == ERR_OK ? rc : to->rc;
 }
 
 static int validate_one(const struct pipeline_config *p, const struct connector_config *c, bool connect,
-                        struct problems *problems, struct err *e)
+                        struct problems *problems, struct problems *warnings, struct err *e)
 {
     struct task_set set = {.pipeline = p, .config = c, .count = c->tasks_max < 1 ? 1 : c->tasks_max};
-    return run_check(&set, connect, problems, e);
+    struct told to = {c, problems, warnings, ERR_OK};
+    struct leat_task t;
+    if (task_init(&t, &set, 0, false, e) != ERR_OK)
+        return e->code;
+    t.tell = tell;
+    t.tell_arg = &to;
+    if (task_check(&t, connect) != LEAT_OK)
+        tell(&to, true, t.failure.text);
+    task_destroy(&t);
+    return to.rc == ERR_OK ? ERR_OK : err_nomem(e);
 }
 
 /* ---- sinks that write to the same place ------------------------------------------------------------------------ */
@@ -68,13 +85,25 @@ static int ask_outlet(struct outlet *o, struct err *e)
     return rc;
 }
 
+/* A topic that `a` names and `b` matches. */
+static const char *matched(const struct pipeline_config *a, const struct pipeline_config *b)
+{
+    for (size_t i = 0; b->regex != NULL && i < a->topic_count; i++)
+        if (regex_matches(b->regex, a->topics[i]))
+            return a->topics[i];
+    return NULL;
+}
+
 static const char *common_topic(const struct pipeline_config *a, const struct pipeline_config *b)
 {
     for (size_t i = 0; i < a->topic_count; i++)
         for (size_t k = 0; k < b->topic_count; k++)
             if (strcmp(a->topics[i], b->topics[k]) == 0)
                 return a->topics[i];
-    return NULL;
+    /* of two expressions one cannot tell */
+    return a->regex != NULL && b->regex != NULL ? regex_text(a->regex)
+           : matched(a, b)                      ? matched(a, b)
+                                                : matched(b, a);
 }
 
 static int compare_outlets(const struct outlet *a, const struct outlet *b, struct problems *problems,
@@ -120,15 +149,15 @@ static int check_outlets(const struct config *c, struct problems *problems, stru
 }
 
 int plugins_validate(struct plugins *p, const struct config *c, bool connect, struct problems *problems,
-                     struct err *e)
+                     struct problems *warnings, struct err *e)
 {
     (void)p; /* the configuration holds the descriptors; the parameter says that they must still be loaded */
     for (size_t i = 0; i < c->pipeline_count; i++) {
         const struct pipeline_config *one = c->pipelines[i];
-        if (one->source != NULL && validate_one(one, one->source, connect, problems, e) != ERR_OK)
+        if (one->source != NULL && validate_one(one, one->source, connect, problems, warnings, e) != ERR_OK)
             return e->code;
         for (size_t k = 0; k < one->sink_count; k++) {
-            if (validate_one(one, one->sinks[k], connect, problems, e) != ERR_OK)
+            if (validate_one(one, one->sinks[k], connect, problems, warnings, e) != ERR_OK)
                 return e->code;
         }
     }

@@ -25,7 +25,7 @@ struct position {
     bool changed;
 };
 struct positions {
-    char *connector;
+    char *connector, *topic;
     struct position **items;
     size_t count, cap, changed, removed;
     struct map *by_partition;
@@ -33,7 +33,7 @@ struct positions {
     struct buf text;
 };
 
-struct positions *positions_new(const char *connector, struct err *e)
+struct positions *positions_new(const char *connector, const char *topic, struct err *e)
 {
     struct positions *p = mem_calloc(1, sizeof(*p));
     if (p == NULL) {
@@ -43,8 +43,9 @@ struct positions *positions_new(const char *connector, struct err *e)
     arena_init(&p->arena, ARENA_BYTES, NULL);
     buf_init(&p->text, ARENA_BYTES);
     p->connector = mem_strdup(connector);
+    p->topic = mem_strdup(topic);
     p->by_partition = map_new();
-    if (p->connector == NULL || p->by_partition == NULL) {
+    if (p->connector == NULL || p->topic == NULL || p->by_partition == NULL) {
         positions_free(p);
         err_nomem(e);
         return NULL;
@@ -70,6 +71,7 @@ void positions_free(struct positions *p)
     if (p->by_partition != NULL)
         map_free(p->by_partition, NULL);
     mem_free(p->connector);
+    mem_free(p->topic);
     arena_free(&p->arena);
     buf_free(&p->text);
     mem_free(p);
@@ -223,8 +225,8 @@ int positions_write(struct positions *p, struct producer *producer, struct err *
             continue;
         left--;
         size_t n = one->offset == NULL ? 0 : strlen(one->offset);
-        if (make_key(p, one, e) != ERR_OK || producer_add(producer, POSITIONS_TOPIC, -1, now, one->key,
-                                                          one->key_len, one->offset, n, NULL, 0, e) != ERR_OK)
+        if (make_key(p, one, e) != ERR_OK || producer_add(producer, p->topic, -1, now, one->key, one->key_len,
+                                                          one->offset, n, NULL, 0, e) != ERR_OK)
             return err_wrap(e, "source position");
     }
     return ERR_OK;
@@ -302,15 +304,15 @@ static int load_record(struct positions *p, const struct record *r, struct err *
 passed_over:
     if (e->code == ERR_NO_MEMORY)
         return e->code;
-    diag_warn("connect", "%s: the position at %s offset %lld is not readable: %s", p->connector,
-              POSITIONS_TOPIC, (long long)r->offset, e->text);
+    diag_warn("connect", "%s: the position at %s offset %lld is not readable: %s", p->connector, p->topic,
+              (long long)r->offset, e->text);
     return ERR_OK;
 }
 
-static bool reached(struct consumer *c, const int64_t *ends, int32_t partitions)
+static bool reached(const struct positions *p, struct consumer *c, const int64_t *ends, int32_t partitions)
 {
     for (int32_t i = 0; i < partitions; i++) {
-        if (consumer_position(c, POSITIONS_TOPIC, i) < ends[i])
+        if (consumer_position(c, p->topic, i) < ends[i])
             return false;
     }
     return true;
@@ -320,15 +322,15 @@ int positions_load(struct positions *p, struct consumer *c, const int64_t *ends,
                    bool (*stopping)(void *arg), void *arg, struct err *e)
 {
     int64_t deadline = clock_mono_ms() + LOAD_TIMEOUT_MS, wait = 0;
-    while (!reached(c, ends, partitions)) {
+    while (!reached(p, c, ends, partitions)) {
         if (stopping(arg))
             return err_set(e, ERR_INTERRUPTED, "stopped on request");
         if (clock_mono_ms() > deadline)
             return err_set(e, ERR_TIMEOUT, "a transaction that stays open is in the way of reading %s",
-                           POSITIONS_TOPIC);
+                           p->topic);
         struct consumed got;
         if (consumer_poll(c, wait, &got, e) != ERR_OK)
-            return err_wrap(e, "cannot read %s", POSITIONS_TOPIC);
+            return err_wrap(e, "cannot read %s", p->topic);
         wait = got.n == 0 ? 1000 : 0; /* what is there comes without waiting */
         for (size_t i = 0; i < got.n; i++) {
             if (load_record(p, &got.records[i], e) != ERR_OK)

@@ -1,5 +1,5 @@
 /*
- * positions: a connector's source positions: what is stored of them in the topic connect-offsets, in Kafka
+ * positions: a connector's source positions: what is stored of them in the topic of positions, in Kafka
  * Connect's form (key ["<connector>",{partition}], value {offset}, compact JSON), and what the current poll
  * changes. One thread.
  */
@@ -12,12 +12,11 @@
 #include "base/err.h"
 #include "client/client.h"
 
-#define POSITIONS_TOPIC "connect-offsets"
 #define POSITION_MAX_BYTES 65536 /* of a partition's or offset's JSON */
 
 struct positions;
 /* NULL: out of memory. */
-struct positions *positions_new(const char *connector, struct err *e);
+struct positions *positions_new(const char *connector, const char *topic, struct err *e);
 void positions_free(struct positions *p);
 
 /*

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "connect/assignment.h"
 #include "connect/task.h"
+#include "connect/topics.h"
 
 #define PUT_RECORDS ((size_t)4096) /* at most in one put: they stay in the cache */
 #define COMMIT_MS 200              /* offsets are committed at most so often, each costs a sync */
@@ -26,13 +27,26 @@ struct sink_run {
     int64_t *given;              /* offset after the last record put; -1: nothing yet */
     int64_t *passed;             /* before it every record was put: given, or further over what holds none */
     int64_t *committed;
-    char *group;
+    const char *group;           /* the set's */
     struct leat_record *records; /* of one put */
     int64_t next_commit_ms, next_look_ms;
     uint64_t put_records, put_bytes; /* since they were last counted */
+    bool told;                       /* which partition is left out */
 };
 
 /* ---- offsets ------------------------------------------------------------------------------------------------ */
+
+/*
+ * Whether the topic is the one that this task was given: it may have been deleted, and made anew, since. What is known of the old one's
+ * records is nothing that may be stored for the new one's.
+ */
+static bool still_there(struct leat_task *t, const struct assigned *a)
+{
+    struct topic_brief now;
+    struct err e;
+    return uuid_is_zero(&a->topic_id) || (client_topic_brief(t->set->client, a->topic, &now, &e) == ERR_OK &&
+                                          memcmp(&now.id, &a->topic_id, sizeof(now.id)) == 0);
+}
 
 /* The group's committed offsets; -1 where there is none. */
 static int load_offsets(struct leat_task *t, struct sink_run *s, struct err *e)
@@ -55,6 +69,13 @@ static int load_offsets(struct leat_task *t, struct sink_run *s, struct err *e)
         }
     }
     group_info_free(&group);
+    for (size_t i = 0; i < s->share_count; i++) {
+        const struct assigned *a = &s->share[i];
+        /* A cluster is not asked: a partition without a leader would hold up the start. */
+        if (!uuid_is_zero(&a->topic_id))
+            s->offsets[i].offset = s->committed[i] =
+                topics_place(t->set->client, s->group, a->topic, a->partition, s->committed[i]);
+    }
     return ERR_OK;
 }
 
@@ -69,12 +90,15 @@ static int check_moved(struct leat_task *t, const struct sink_run *s, size_t i, 
     if (o->topic != a->topic || o->partition != a->partition)
         return task_fail(t, LEAT_FAIL, "the plugin's flush changed entry %zu from %s-%d to another partition",
                          i, a->topic, a->partition);
-    if (o->offset == before || (o->offset > before && o->offset <= s->given[i]))
+    if (o->offset == before || (o->offset > before && o->offset <= s->given[i]) || !still_there(t, a))
         return LEAT_OK;
     struct err e;
     int64_t end, found;
-    if (client_list_offset(t->set->client, a->topic, a->partition, -1, READ_UNCOMMITTED, &end, &found, &e) !=
-        ERR_OK)
+    int rc =
+        client_list_offset(t->set->client, a->topic, a->partition, -1, READ_UNCOMMITTED, &end, &found, &e);
+    if (rc == ERR_DISK_FAILED || rc == ERR_LOG_FAILED)
+        end = INT64_MAX; /* it is left out: where it ends cannot be asked */
+    else if (rc != ERR_OK)
         return task_fail_err(t, &e);
     if (o->offset > before && o->offset <= end)
         return LEAT_OK;
@@ -114,7 +138,7 @@ static int commit(struct leat_task *t, struct sink_run *s)
     }
     for (size_t i = 0; i < s->share_count; i++) {
         int64_t stored = stored_up_to(s, i);
-        if (stored > s->committed[i])
+        if (stored > s->committed[i] && still_there(t, &s->share[i]))
             moved[n++] = (struct group_offset){.topic = s->share[i].topic,
                                                .partition = s->share[i].partition,
                                                .offset = stored,
@@ -297,6 +321,7 @@ static int show_reads(struct leat_task *t, struct sink_run *s, struct err *e)
         size_t old_count = t->read_count;
         t->reads = reads;
         t->read_count = n;
+        t->division = s->generation;
         reads = old;
         n = old_count;
     }
@@ -309,16 +334,16 @@ static int show_reads(struct leat_task *t, struct sink_run *s, struct err *e)
 
 static int sink_start(struct leat_task *t, struct sink_run *s, struct err *e)
 {
-    s->group = mem_printf("connect-%s", t->set->config->name);
+    s->group = t->set->group;
     s->offsets = mem_calloc(s->share_count + 1, sizeof(*s->offsets));
     s->given = mem_calloc(s->share_count + 1, sizeof(*s->given));
     s->passed = mem_calloc(s->share_count + 1, sizeof(*s->passed));
     s->committed = mem_calloc(s->share_count + 1, sizeof(*s->committed));
     s->records = mem_calloc(PUT_RECORDS, sizeof(*s->records));
-    if (s->group == NULL || s->offsets == NULL || s->given == NULL || s->passed == NULL ||
-        s->committed == NULL || s->records == NULL)
+    if (s->offsets == NULL || s->given == NULL || s->passed == NULL || s->committed == NULL ||
+        s->records == NULL)
         return err_nomem(e);
-    struct consumer_options options = {.group = s->group, .isolation = READ_COMMITTED};
+    struct consumer_options options = {.group = s->group, .isolation = READ_COMMITTED, .go_on = true};
     s->consumer = consumer_open(t->set->client, &options, e);
     if (s->consumer == NULL || load_offsets(t, s, e) != ERR_OK || show_reads(t, s, e) != ERR_OK)
         return e->code;
@@ -336,7 +361,6 @@ static void sink_end(struct leat_task *t, struct sink_run *s)
     task_set_consumer(t, NULL);
     if (s->consumer != NULL)
         consumer_close(s->consumer);
-    mem_free(s->group);
     mem_free(s->offsets);
     mem_free(s->given);
     mem_free(s->passed);
@@ -355,22 +379,36 @@ static bool must_leave(struct leat_task *t, struct sink_run *s)
     return atomic_load(&t->stopping) || assignment_old(t->set->assignment, s->generation);
 }
 
+/* Partitions whose disk is out of service keep no others from being delivered. */
+static void tell_trouble(struct leat_task *t, struct sink_run *s)
+{
+    struct err e;
+    if (s->told || consumer_trouble(s->consumer, &e) == ERR_OK)
+        return;
+    task_set_trouble(t, e.text);
+    s->told = true;
+}
+
 static int sink_loop(struct leat_task *t, struct sink_run *s, void *self)
 {
     struct err e;
     int64_t next_ms = -1;
+    tell_trouble(t, s); /* of what was assigned: the first poll may wait long */
     while (!must_leave(t, s)) {
         struct consumed got;
         int64_t wait = next_ms < 0 || next_ms > LOOK_MS ? LOOK_MS : next_ms < 1 ? 1 : next_ms;
         int rc = LEAT_OK;
         if (consumer_poll(s->consumer, wait, &got, &e) != ERR_OK) {
             assignment_refresh(t->set->assignment);
+            if (e.code == ERR_UNKNOWN_TOPIC && assignment_old(t->set->assignment, s->generation))
+                break; /* one is no more: what was put of it and of the others is seen through */
             rc = task_fail_err(t, &e);
         } else if (got.n > 0) {
             rc = put(t, s, self, &got);
         } else {
             pass_gaps(s);
         }
+        tell_trouble(t, s);
         show_progress(t, s);
         if (rc == LEAT_OK && !atomic_load(&t->stopping))
             rc = flush(t, s, self, false, &next_ms);
@@ -442,8 +480,11 @@ enum task_outcome sink_attempt(struct leat_task *t)
     int rc = enter(t, &s);
     if (rc != LEAT_OK)
         return rc == LEAT_END ? OUTCOME_ASKED : task_outcome_of(rc);
+    struct err e;
     if (s.share_count > 0) {
         rc = sink_session(t, &s);
+    } else if (show_reads(t, &s, &e) != ERR_OK) {
+        rc = task_fail_err(t, &e);
     } else { /* more tasks than partitions */
         task_set_state(t, TASK_RUNNING);
         while (!must_leave(t, &s))

@@ -4,7 +4,8 @@
  * A commit is begun and not waited for: while it syncs, the next poll is made and appended behind it; so a source that is
  * fed record by record shares syncs as fast as the disk can do them. At most one is on its way while the plugin polls. If
  * one fails, the journal has failed, and with it all that follows: the attempt ends, and the next begins with the stored
- * positions. A source that wants to be told (`committed`) is polled again only after its commit.
+ * positions. A source that wants to be told (`committed`) is polled again only after its commit; one that counts its polls
+ * (`durable`) goes on.
  *
  * By default each poll is a transaction; with transaction.boundary=interval those of some time, or of so many bytes, are
  * gathered in one. Task's thread.
@@ -19,10 +20,12 @@ static bool gathered(const struct source_run *s)
     return s->records > 0 || positions_changed(s->positions) > 0;
 }
 
-/* In how many ms what was gathered is to be committed. */
+/* In how many ms what was gathered is to be committed: at once if somebody waits for what a signal of theirs did. */
 static int64_t due_in(const struct leat_task *t, const struct source_run *s)
 {
     const struct connector_config *c = t->set->config;
+    if (s->signal_poll != 0)
+        return 0;
     int64_t left = c->gather_ms == 0 ? 0 : s->since_ms + c->gather_ms - clock_mono_ms();
     return left < 0 || s->bytes >= c->gather_bytes ? 0 : left;
 }
@@ -31,7 +34,7 @@ static int64_t due_in(const struct leat_task *t, const struct source_run *s)
 static int land(struct leat_task *t, struct source_run *s)
 {
     struct err e;
-    uint64_t records = s->flights[0].records, bytes = s->flights[0].bytes;
+    uint64_t records = s->flights[0].records, bytes = s->flights[0].bytes, polls = s->flights[0].polls;
     for (size_t i = 1; i < producer_in_flight(s->producer); i++)
         s->flights[i - 1] = s->flights[i];
     if (producer_commit_wait(s->producer, &e) != ERR_OK) {
@@ -39,6 +42,8 @@ static int land(struct leat_task *t, struct source_run *s)
         return task_fail_err(t, &e);
     }
     s->unacknowledged = true;
+    s->durable = polls;
+    source_signals_stored(t, s);
     task_progress(t, records, bytes);
     return LEAT_OK;
 }
@@ -67,23 +72,50 @@ static int begin(struct leat_task *t, struct source_run *s)
     size_t last = producer_in_flight(s->producer) - 1;
     s->flights[last].records = s->records;
     s->flights[last].bytes = s->bytes;
+    s->flights[last].polls = s->polls;
     s->records = s->bytes = 0;
     s->since_ms = -1;
     s->transaction++;
     return LEAT_OK;
 }
 
-/* Tells the plugin, if everything that it emitted is durable. */
-static int acknowledge(struct leat_task *t, struct source_run *s, void *self)
+/* Between polls nothing may be gathered that is not counted: then what was polled last is durable as well. */
+static bool settled(const struct source_run *s)
+{
+    return !gathered(s) && producer_in_flight(s->producer) == 0;
+}
+
+static int tell_committed(struct leat_task *t, struct source_run *s, void *self)
 {
     const struct leat_source_ops *ops = t->set->config->connector->source;
-    if (ops->committed == NULL || !s->unacknowledged || gathered(s) || producer_in_flight(s->producer) > 0)
+    if (ops->committed == NULL || !s->unacknowledged || !settled(s))
         return LEAT_OK;
     s->unacknowledged = false;
-    bool waited = t->waited;
     task_call(t);
-    t->waited = waited;
     return task_returned(t, ops->committed(self), "committed", false);
+}
+
+static int tell_durable(struct leat_task *t, struct source_run *s, void *self)
+{
+    int (*durable)(void *, uint64_t) = connector_durable(t->set->config->connector);
+    if (settled(s))
+        s->durable = s->polls;
+    source_signals_stored(t, s);
+    if (durable == NULL || s->told == s->durable)
+        return LEAT_OK;
+    s->told = s->durable;
+    task_call(t);
+    return task_returned(t, durable(self, s->told), "durable", false);
+}
+
+/* Between polls: tells the plugin what is durable. */
+static int acknowledge(struct leat_task *t, struct source_run *s, void *self)
+{
+    bool waited = t->waited;
+    int rc = tell_committed(t, s, self);
+    rc = rc == LEAT_OK ? tell_durable(t, s, self) : rc;
+    t->waited = waited;
+    return rc;
 }
 
 int source_polled(struct leat_task *t, struct source_run *s, void *self)
@@ -142,15 +174,26 @@ int64_t source_idle(struct leat_task *t)
     return again_ms;
 }
 
+bool source_news(const struct leat_task *t)
+{
+    struct source_run *s = t->source;
+    if (s == NULL || !s->polling || s->durable == s->woken_for ||
+        connector_durable(t->set->config->connector) == NULL)
+        return false;
+    s->woken_for = s->durable;
+    return s->durable > s->told;
+}
+
 bool source_failed(const struct leat_task *t)
 {
     return t->source != NULL && t->source->failed != LEAT_OK;
 }
 
-int source_pause(struct leat_task *t, struct source_run *s, int64_t ms)
+int source_pause(struct leat_task *t, struct source_run *s, void *self, int64_t ms)
 {
     int64_t again_ms;
     int rc = idle(t, s, &again_ms);
+    rc = rc == LEAT_OK ? acknowledge(t, s, self) : rc;
     if (rc == LEAT_OK)
         task_sleep(t, again_ms >= 0 && again_ms < ms ? again_ms : ms);
     return rc;

@@ -7,10 +7,10 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "broker/topic.h"
 #include "connect/converter.h"
 #include "connect/positions.h"
 #include "connect/source.h"
-#include "connect/targets.h"
 #include "connect/topics.h"
 
 #define KEYLESS_RUN_BYTES ((size_t)1 << 20) /* records without key go to one partition for so long */
@@ -78,8 +78,7 @@ static struct topic_targets *find_topic(struct leat_task *t, struct source_run *
 {
     if (s->other != NULL && strcmp(s->other->name, name) == 0)
         return s->other;
-    if (strcmp(name, POSITIONS_TOPIC) == 0 || strcmp(name, TARGETS_TOPIC) == 0 ||
-        strncmp(name, "__", 2) == 0) {
+    if (topics_internal(t->set->client, name)) {
         err_set(e, ERR_INVALID_TOPIC, "a source must not write to the internal topic %s", name);
         return NULL;
     }
@@ -175,6 +174,8 @@ static int emit_one(struct leat_task *t, struct source_run *s, const struct leat
             *now = clock_wall_ms();
         timestamp = *now;
     }
+    if (r->topic == NULL && s->main == NULL)
+        s->main = source_open_topic(t, s, t->set->pipeline->topics[0], e);
     struct topic_targets *tt = r->topic == NULL ? s->main : find_topic(t, s, r->topic, e);
     if (tt == NULL || (tt->transaction != s->transaction && look_again(s, tt, e) != ERR_OK))
         return e->code;

@@ -43,7 +43,11 @@ const char *source_get_position(struct leat_task *t, const char *partition)
 
 bool source_next_position(struct leat_task *t, size_t *cursor, const char **partition, const char **offset)
 {
-    return t->source != NULL && positions_next(t->source->positions, cursor, partition, offset);
+    bool more = t->source != NULL;
+    do
+        more = more && positions_next(t->source->positions, cursor, partition, offset);
+    while (more && source_is_signal_position(*partition));
+    return more;
 }
 
 static bool asked_to_stop(void *arg)
@@ -59,20 +63,20 @@ static bool asked_to_stop(void *arg)
 static int load_positions(struct leat_task *t, struct source_run *s, struct err *e)
 {
     struct client *client = t->set->client;
-    struct topic_info info;
-    if (client_topic(client, POSITIONS_TOPIC, &info, e) != ERR_OK)
+    const char *topic = client_positions_topic(client);
+    struct topic_brief info;
+    if (client_topic_brief(client, topic, &info, e) != ERR_OK)
         return e->code;
-    int32_t count = info.partition_count;
-    topic_info_free(&info);
+    int32_t count = info.partitions;
     int64_t found, *ends = mem_calloc((size_t)count, sizeof(*ends));
     if (ends == NULL)
         return err_nomem(e);
     struct consumer *c = consumer_open(client, &(struct consumer_options){.isolation = READ_COMMITTED}, e);
     int rc = c == NULL ? e->code : ERR_OK;
     for (int32_t i = 0; rc == ERR_OK && i < count; i++) {
-        rc = client_list_offset(client, POSITIONS_TOPIC, i, -1, READ_UNCOMMITTED, &ends[i], &found, e);
+        rc = client_list_offset(client, topic, i, -1, READ_UNCOMMITTED, &ends[i], &found, e);
         if (rc == ERR_OK)
-            rc = consumer_assign(c, POSITIONS_TOPIC, i, CONSUMER_EARLIEST, e);
+            rc = consumer_assign(c, topic, i, CONSUMER_EARLIEST, e);
     }
     if (rc == ERR_OK) {
         task_set_consumer(t, c);
@@ -104,9 +108,11 @@ static int source_start(struct leat_task *t, struct source_run *s, struct err *e
     mem_free(id);
     if (s->producer == NULL)
         return err_wrap(e, "cannot open a producer");
-    s->positions = positions_new(t->set->config->name, e);
+    s->positions = positions_new(t->set->config->name, client_positions_topic(t->set->client), e);
     if (s->positions == NULL || load_positions(t, s, e) != ERR_OK)
         return e->code;
+    if (t->set->pipeline->own_topics) /* it may never write there */
+        return ERR_OK;
     s->main = source_open_topic(t, s, t->set->pipeline->topics[0], e);
     return s->main == NULL ? e->code : ERR_OK;
 }
@@ -139,9 +145,10 @@ static int poll_once(struct leat_task *t, struct source_run *s, void *self)
     polled = task_returned(t, polled, "poll", true);
     if (polled != LEAT_OK && polled != LEAT_END)
         return polled;
+    s->polls++;
     int rc = polled == LEAT_END ? source_commit_rest(t, s, self) : source_polled(t, s, self);
     if (rc == LEAT_OK && polled == LEAT_OK && !s->touched && !t->waited)
-        rc = source_pause(t, s, IDLE_WAIT_MS);
+        rc = source_pause(t, s, self, IDLE_WAIT_MS);
     return rc == LEAT_OK ? polled : rc;
 }
 
@@ -159,10 +166,12 @@ enum task_outcome source_attempt(struct leat_task *t)
         goto end;
     }
     t->source = &s;
+    task_clear_rows(t);
     task_call(t);
     rc = task_returned(t, c->source->open(t, &task_host, t->set->config->options, &self), "open", false);
     if (rc == LEAT_OK) {
         diag_debug("connect", "%s: running", t->label);
+        task_drop_kept(t);
         task_set_state(t, TASK_RUNNING);
         while (rc == LEAT_OK && !atomic_load(&t->stopping))
             rc = poll_once(t, &s, self);
@@ -173,6 +182,7 @@ enum task_outcome source_attempt(struct leat_task *t)
         c->source->close(self);
     }
     t->source = NULL;
+    source_end_signals(t, &s);
 
 end:
     source_end(&s);

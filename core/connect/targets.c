@@ -57,7 +57,7 @@ static int read_all(struct client *c, struct targets *t, struct err *e)
     struct consumer *consumer = consumer_open(c, &(struct consumer_options){.isolation = READ_COMMITTED}, e);
     if (consumer == NULL)
         return e->code;
-    int rc = consumer_assign(consumer, TARGETS_TOPIC, 0, CONSUMER_EARLIEST, e);
+    int rc = consumer_assign(consumer, client_targets_topic(c), 0, CONSUMER_EARLIEST, e);
     while (rc == ERR_OK && !consumer_at_end(consumer)) {
         struct consumed got;
         rc = consumer_poll(consumer, 0, &got, e);
@@ -70,23 +70,22 @@ static int read_all(struct client *c, struct targets *t, struct err *e)
 
 int targets_load(struct client *c, struct targets **out, struct err *e)
 {
-    struct topic_info info;
+    struct topic_brief info;
     struct targets *t = mem_calloc(1, sizeof(*t));
     *out = NULL;
     if (t == NULL || (t->paused = map_new()) == NULL) {
         targets_free(t);
         return err_nomem(e);
     }
-    int rc = client_topic(c, TARGETS_TOPIC, &info, e);
+    int rc = client_topic_brief(c, client_targets_topic(c), &info, e);
     if (rc == ERR_OK) {
-        topic_info_free(&info);
         rc = read_all(c, t, e);
     } else if (rc == ERR_UNKNOWN_TOPIC) {
         rc = ERR_OK;
     }
     if (rc != ERR_OK) {
         targets_free(t);
-        return err_wrap(e, "topic %s", TARGETS_TOPIC);
+        return err_wrap(e, "topic %s", client_targets_topic(c));
     }
     *out = t;
     return ERR_OK;
@@ -99,11 +98,12 @@ int targets_store(struct client *c, const char *connector, bool paused, struct e
     char *key = mem_printf(KEY_PREFIX "%s", connector);
     struct producer *p = NULL;
     /* Made when there is something to store. */
-    int rc = key == NULL ? err_nomem(e) : topics_ensure_compacted(c, TARGETS_TOPIC, paused, &is_there, e);
+    int rc = key == NULL ? err_nomem(e)
+                         : topics_ensure_compacted(c, client_targets_topic(c), paused, &is_there, e);
     if (rc == ERR_OK && is_there && (p = producer_open(c, &options, e)) == NULL)
         rc = e->code;
     if (rc == ERR_OK && is_there)
-        rc = producer_add(p, TARGETS_TOPIC, 0, clock_wall_ms(), key, strlen(key),
+        rc = producer_add(p, client_targets_topic(c), 0, clock_wall_ms(), key, strlen(key),
                           paused ? PAUSED_VALUE : NULL, paused ? strlen(PAUSED_VALUE) : 0, NULL, 0, e);
     if (rc == ERR_OK && is_there)
         rc = producer_flush(p, e);

@@ -1,5 +1,5 @@
 /*
- * targets: which connectors were paused from outside, over restarts of the hub: records of the topic connect-configs in
+ * targets: which connectors were paused from outside, over restarts of the hub: records of config.storage.topic in
  * Kafka Connect's form (key target-state-<connector>, value {"state":"PAUSED","state.v2":"PAUSED"}; none or null: as the
  * configuration says). Not thread-safe; see README.md for who may call.
  */
@@ -10,8 +10,6 @@
 
 #include "base/err.h"
 #include "client/client.h"
-
-#define TARGETS_TOPIC "connect-configs"
 
 struct targets;
 /* Reads what is stored; nothing is, if there is no such topic. Waits for the disk. */

@@ -35,6 +35,9 @@ int task_init(struct leat_task *t, struct task_set *set, int index, bool threade
         err_sys(e, errno, "cannot make an eventfd for task %s", t->label);
         goto err_after_init;
     }
+    bool takes = threaded && (connector_flags(set->config->connector) & LEAT_TAKES_SIGNALS);
+    if (takes && (t->signals = signals_new(e)) == NULL)
+        goto err_after_init;
     return ERR_OK;
 
 err_after_init:
@@ -44,6 +47,10 @@ err_after_init:
 
 void task_destroy(struct leat_task *t)
 {
+    if (t->signals != NULL)
+        signals_close(t->signals);
+    signals_unref(t->signals);
+    status_rows_free(&t->rows);
     if (t->wake_fd >= 0)
         close(t->wake_fd);
     for (size_t i = 0; i < t->read_count; i++)
@@ -60,6 +67,12 @@ void task_destroy(struct leat_task *t)
 /* ---- asking
  * ------------------------------------------------------------------------------------------------- */
 
+static void notify(struct leat_task *t)
+{
+    if (t->set->changed != NULL)
+        t->set->changed(t->set->changed_arg);
+}
+
 /* With the lock: whatever the task waits in ends. */
 static void wake(struct leat_task *t)
 {
@@ -75,6 +88,7 @@ static void wake(struct leat_task *t)
 
 void task_ask(struct leat_task *t, enum task_wish wish)
 {
+    bool resumed = false;
     pthread_mutex_lock(&t->lock);
     if (t->wish != wish && t->wish != WISH_STOP) {
         t->wish = wish;
@@ -82,8 +96,14 @@ void task_ask(struct leat_task *t, enum task_wish wish)
             pthread_cond_signal(&t->asked);
         else
             wake(t);
+        /* At once: from now on it may read its offsets or write its topic, of which it has neither to itself while PAUSED. */
+        resumed = wish == WISH_RUN && t->state == TASK_PAUSED;
+        if (resumed)
+            t->state = TASK_UNASSIGNED;
     }
     pthread_mutex_unlock(&t->lock);
+    if (resumed)
+        notify(t);
 }
 
 void task_ask_restart(struct leat_task *t)
@@ -92,6 +112,18 @@ void task_ask_restart(struct leat_task *t)
     if (t->wish != WISH_STOP) {
         t->restart = true;
         wake(t);
+    }
+    pthread_mutex_unlock(&t->lock);
+}
+
+void task_nudge(struct leat_task *t)
+{
+    pthread_mutex_lock(&t->lock);
+    if (t->consumer != NULL) {
+        consumer_wake(t->consumer);
+    } else if (t->state != TASK_RESTARTING) { /* a back-off lasts as long as it was said to */
+        t->nudged = true;
+        pthread_cond_signal(&t->asked);
     }
     pthread_mutex_unlock(&t->lock);
 }
@@ -116,16 +148,12 @@ bool task_idle(struct leat_task *t)
 /* ---- status
  * ------------------------------------------------------------------------------------------------- */
 
-static void notify(struct leat_task *t)
-{
-    if (t->set->changed != NULL)
-        t->set->changed(t->set->changed_arg);
-}
-
 void task_set_state(struct leat_task *t, enum task_state state)
 {
     pthread_mutex_lock(&t->lock);
     bool change = t->state != state;
+    if (change && state == TASK_RUNNING)
+        t->running_ms = clock_mono_ms();
     t->state = state;
     pthread_mutex_unlock(&t->lock);
     if (change)
@@ -144,6 +172,33 @@ void task_set_error(struct leat_task *t, const char *error)
     mem_free(old);
 }
 
+void task_set_trouble(struct leat_task *t, const char *error)
+{
+    task_set_error(t, error);
+    pthread_mutex_lock(&t->lock);
+    t->error_stays = true;
+    pthread_mutex_unlock(&t->lock);
+}
+
+int task_set_row(struct leat_task *t, const char *key, const char *json)
+{
+    struct err e;
+    const char *problem = status_row_problem(key, json);
+    if (problem != NULL)
+        return task_fail(t, LEAT_FAIL, "a row of status: %s", problem);
+    pthread_mutex_lock(&t->lock);
+    int rc = status_rows_set(&t->rows, key, json, &e);
+    pthread_mutex_unlock(&t->lock);
+    return rc == ERR_OK ? LEAT_OK : task_fail_err(t, &e);
+}
+
+void task_clear_rows(struct leat_task *t)
+{
+    pthread_mutex_lock(&t->lock);
+    status_rows_free(&t->rows);
+    pthread_mutex_unlock(&t->lock);
+}
+
 void task_set_consumer(struct leat_task *t, struct consumer *c)
 {
     pthread_mutex_lock(&t->lock);
@@ -151,10 +206,25 @@ void task_set_consumer(struct leat_task *t, struct consumer *c)
     pthread_mutex_unlock(&t->lock);
 }
 
+/* It works: failures are counted anew, and the last one is no longer its state. (Only the task's thread writes `error`.) */
+static void is_well(struct leat_task *t)
+{
+    retry_reset(&t->retry);
+    if (t->error != NULL && !t->error_stays)
+        task_set_error(t, NULL);
+}
+
+const char *task_error(const struct leat_task *t)
+{
+    bool lasts =
+        !t->error_stays && t->state == TASK_RUNNING && clock_mono_ms() - t->running_ms >= t->retry.limit_ms;
+    return lasts ? NULL : t->error;
+}
+
 void task_progress(struct leat_task *t, uint64_t records, uint64_t bytes)
 {
     int64_t now = clock_mono_ms(), wall = clock_wall_ms();
-    retry_reset(&t->retry);
+    is_well(t);
     pthread_mutex_lock(&t->lock);
     meter_add(&t->meter, now, records, bytes);
     t->records += records;
@@ -235,8 +305,9 @@ bool task_sleep(struct leat_task *t, int64_t ms)
     struct timespec deadline = clock_deadline_ms(ms);
     pthread_mutex_lock(&t->lock);
     bool in_time = true;
-    while (!atomic_load(&t->stopping) && in_time)
+    while (!atomic_load(&t->stopping) && !t->nudged && in_time)
         in_time = cond_wait_until(&t->asked, &t->lock, &deadline);
+    t->nudged = false;
     pthread_mutex_unlock(&t->lock);
     return atomic_load(&t->stopping);
 }
@@ -280,6 +351,8 @@ static void park(struct leat_task *t, enum task_state state)
     t->parked = true;
     pthread_mutex_unlock(&t->lock);
     task_set_state(t, state);
+    if (t->signals != NULL)
+        signals_refuse(t->signals);
 }
 
 static void give_up(struct leat_task *t, const char *why)
@@ -315,7 +388,25 @@ static void finish(struct leat_task *t)
         t->state = TASK_STOPPED;
     t->finished = true;
     pthread_mutex_unlock(&t->lock);
+    if (t->signals != NULL)
+        signals_close(t->signals);
     notify(t);
+}
+
+static void begin(struct leat_task *t)
+{
+    pthread_mutex_lock(&t->lock);
+    t->error_stays = false;
+    pthread_mutex_unlock(&t->lock);
+    t->attempting = true;
+}
+
+static bool to_stop(struct leat_task *t)
+{
+    pthread_mutex_lock(&t->lock);
+    bool stop = t->wish == WISH_STOP;
+    pthread_mutex_unlock(&t->lock);
+    return stop;
 }
 
 static void *task_main(void *arg)
@@ -325,10 +416,16 @@ static void *task_main(void *arg)
         task_call(t);
         int64_t began = clock_mono_ms();
         bool source = t->set->config->connector->kind == LEAT_SOURCE;
+        if (t->signals != NULL)
+            signals_accept(t->signals);
+        begin(t);
         enum task_outcome outcome = source ? source_attempt(t) : sink_attempt(t);
-        /* What ran for long was well in between, even if nothing came. */
-        if (clock_mono_ms() - began >= t->retry.limit_ms)
-            retry_reset(&t->retry);
+        t->attempting = false;
+        task_clear_work_dir(t);
+        /* What ran for long was well in between, even if nothing came. What ended well with a stop has nothing left to mend. */
+        if (outcome == OUTCOME_COMPLETED || clock_mono_ms() - began >= t->retry.limit_ms ||
+            (outcome == OUTCOME_ASKED && to_stop(t)))
+            is_well(t);
         if (outcome == OUTCOME_COMPLETED) {
             diag_info("connect", "%s: completed", t->label);
             park(t, TASK_COMPLETED);

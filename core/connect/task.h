@@ -11,15 +11,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/uuid.h"
 #include "client/client.h"
 #include "config/config.h"
-#include "connect/arena.h"
 #include "connect/connect.h"
 #include "connect/meter.h"
 #include "connect/retry.h"
+#include "connect/signals.h"
+#include "connect/status_rows.h"
 #include "leat/plugin.h"
 
 #define TASK_POLL_BYTES ((size_t)4 << 20)   /* what a source should emit at most before a commit */
@@ -37,6 +39,7 @@ struct task_set {
     struct shared_config *shared; /* keeps both alive */
     struct client *client;
     struct assignment *assignment; /* of a sink: who reads what */
+    char *group;                   /* of a sink: held while the set is there, whatever its tasks do */
     bool exact;                    /* as it is configured */
     const char *not_exact;         /* why it is not, although it could be; the plugin's text */
     struct leat_task **tasks;
@@ -67,6 +70,7 @@ struct leat_task {
     int index;
     char *label; /* "<connector>-<index>" */
     pthread_t thread;
+    struct signals *signals; /* NULL: takes none. Fixed */
     int wake_fd; /* eventfd, readable while stopping; -1: a task without thread (validate, check) */
     atomic_bool stopping;
 
@@ -78,15 +82,20 @@ struct leat_task {
     bool finished;             /* the thread has returned, or is about to */
     struct consumer *consumer; /* to be woken when asked to stop */
     enum task_state state;
+    int64_t running_ms; /* since when it is RUNNING, of clock_mono_ms */
     struct meter meter;
     uint64_t records, bytes;
     int64_t last_activity_ms, error_ms;
     uint32_t restarts;
     char *error;
+    bool error_stays; /* for the rest of the attempt, whatever goes well */
     struct gauge gauges[TASK_MAX_GAUGES];
     size_t gauge_count;
+    struct status_rows rows;
     struct task_reads *reads;
     size_t read_count;
+    uint64_t division; /* of a sink: the generation (assignment.h) that its reads are of; 0: none yet */
+    bool nudged;       /* its sleep is over */
 
     /* Of the task's thread alone: */
     struct arena arena;            /* values of the current poll, put or call */
@@ -94,8 +103,14 @@ struct leat_task {
     char topic_id[UUID_TEXT_SIZE]; /* as told last */
     struct err failure;            /* why the current call fails */
     struct retry retry;
-    bool checked;              /* the connector's own validate and check were passed */
-    bool waited;               /* host->wait was called in this poll */
+    bool checked;    /* the connector's own validate and check were passed */
+    bool waited;     /* host->wait was called in this poll */
+    bool attempting; /* within an attempt to run */
+    /* Of host->problem (`wrong`), and what is logged as a warning while options are checked; NULL: both are logged. */
+    void (*tell)(void *arg, bool wrong, const char *text);
+    void *tell_arg;
+    char *work_dir;            /* NULL: not asked for in this attempt */
+    char *keep_dir;            /* likewise */
     struct source_run *source; /* while a source is open */
 };
 
@@ -108,6 +123,8 @@ void task_destroy(struct leat_task *t);
 int task_start(struct leat_task *t, struct err *e); /* starts the thread; it waits for the wish RUN */
 void task_ask(struct leat_task *t, enum task_wish wish);
 void task_ask_restart(struct leat_task *t);
+/* A sink's task looks around at once, and not only when its wait is over. */
+void task_nudge(struct leat_task *t);
 bool task_finished(struct leat_task *t);
 bool task_idle(struct leat_task *t); /* completed, failed or stopped */
 
@@ -117,14 +134,36 @@ bool task_idle(struct leat_task *t); /* completed, failed or stopped */
 enum task_outcome source_attempt(struct leat_task *t);
 enum task_outcome sink_attempt(struct leat_task *t);
 
-/* Waits until asked to stop (true) or `ms` passed (false). */
+/* Waits until asked to stop (true) or `ms` passed or it was nudged (false). */
 bool task_sleep(struct leat_task *t, int64_t ms);
 void task_set_state(struct leat_task *t, enum task_state state);
 /* Shows `error` with the state; NULL: none to show. Out of memory loses the text, not the state. */
 void task_set_error(struct leat_task *t, const char *error);
+/* The same for what lasts as long as the attempt, though the task goes on without it. */
+void task_set_trouble(struct leat_task *t, const char *error);
+/* leat_host.status; and without any, as a new attempt begins. */
+int task_set_row(struct leat_task *t, const char *key, const char *json);
+void task_clear_rows(struct leat_task *t);
 void task_set_consumer(struct leat_task *t, struct consumer *c);
-/* Something was committed: counts it, and the next failure is a first one. */
+/* leat_host.work_dir, and its end with the attempt. */
+const char *task_work_dir(struct leat_task *t);
+void task_clear_work_dir(struct leat_task *t);
+/* Removes all of them; before any task runs. */
+int work_dirs_clear(struct client *c, struct err *e);
+/* leat_host.keep_dir. */
+const char *task_keep_dir(struct leat_task *t);
+/* Open succeeded: what an earlier attempt kept goes, unless this one asked for it. */
+void task_drop_kept(struct leat_task *t);
+/* Removes what tasks kept that `there` does not know. */
+int keep_dirs_forget(struct client *c, bool (*there)(void *arg, const char *connector, int task), void *arg,
+                     struct err *e);
+/* Something was committed: counts it; the next failure is a first one, and the last one's text goes. */
 void task_progress(struct leat_task *t, uint64_t records, uint64_t bytes);
+/*
+ * With the lock: the text of a failure that is not over; NULL: there is none. A task that runs for as long as the longest backoff is
+ * well, even if nothing comes; what its attempt has to do without is told all the same.
+ */
+const char *task_error(const struct leat_task *t);
 
 /* Runs the connector's validate and, with `connect`, its check, unless they were passed before. */
 int task_check(struct leat_task *t, bool connect);

@@ -28,6 +28,9 @@ void set_free(struct task_set *set)
         mem_free(set->tasks[i]);
     }
     assignment_free(set->assignment);
+    if (set->group != NULL)
+        client_group_release(set->client, set->group);
+    mem_free(set->group);
     mem_free(set->tasks);
     mem_free(set);
 }
@@ -52,10 +55,29 @@ err_after_task:
     return e->code;
 }
 
+/* A sink that is paused, or that failed, keeps its offsets: they would be missed when it goes on. */
+static int hold_group(struct task_set *set, struct err *e)
+{
+    char *group = mem_printf("connect-%s", set->config->name);
+    if (group == NULL)
+        return err_nomem(e);
+    if (client_group_hold(set->client, group, e) != ERR_OK) {
+        mem_free(group);
+        return e->code;
+    }
+    set->group = group;
+    return ERR_OK;
+}
+
+int set_tasks(const struct connector_config *c)
+{
+    return c->tasks_max < 1 ? 1 : c->tasks_max;
+}
+
 int set_new(struct worker *w, struct shared_config *shared, const struct pipeline_config *p,
             const struct connector_config *c, struct task_set **out, struct err *e)
 {
-    int count = c->tasks_max < 1 ? 1 : c->tasks_max;
+    int count = set_tasks(c);
     struct task_set *set = mem_calloc(1, sizeof(*set));
     if (set == NULL)
         return err_nomem(e);
@@ -74,8 +96,8 @@ int set_new(struct worker *w, struct shared_config *shared, const struct pipelin
         goto err_after_set;
     }
     if (c->connector->kind == LEAT_SINK) {
-        set->assignment = assignment_new(w->client, p->topics, p->topic_count, count, e);
-        if (set->assignment == NULL)
+        set->assignment = assignment_new(w->client, p, count, e);
+        if (set->assignment == NULL || hold_group(set, e) != ERR_OK)
             goto err_after_set;
     }
     while (set->count < count) {

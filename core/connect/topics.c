@@ -8,25 +8,45 @@
 #include "base/diag.h"
 #include "base/mem.h"
 #include "connect/positions.h"
+#include "connect/targets.h"
+
+bool topics_internal(const struct client *c, const char *name)
+{
+    const char *const names[] = {client_positions_topic(c), client_targets_topic(c), "__consumer_offsets",
+                                 "__transaction_state", "__cluster_metadata"};
+    bool internal = false;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        internal = internal || strcmp(name, names[i]) == 0;
+    return internal;
+}
+
+/* The pipeline's own topic as it says; others by topic.creation, where there is any of that. */
+static int create(struct client *c, const struct pipeline_config *p, const char *name, struct err *e)
+{
+    const struct topic_creation *creation = p->source == NULL ? NULL : p->source->creation;
+    if (creation == NULL || strcmp(name, p->topics[0]) == 0)
+        return client_create_topic(c, name, p->partitions, p->topic_config, p->topic_config_count, e);
+    const struct creation_group *g = creation_find(creation, name);
+    return client_create_topic(c, name, g->partitions, g->config, g->config_count, e);
+}
 
 int topics_ensure(struct client *c, const struct pipeline_config *p, const char *name, int32_t *partitions,
                   struct err *e)
 {
-    struct topic_info info;
-    int rc = client_topic(c, name, &info, e);
+    struct topic_brief info;
+    int rc = client_topic_brief(c, name, &info, e);
     if (rc == ERR_UNKNOWN_TOPIC) {
-        rc = client_create_topic(c, name, p->partitions, p->topic_config, p->topic_config_count, e);
+        rc = create(c, p, name, e);
         bool made = rc == ERR_OK;
         if (made || rc == ERR_TOPIC_EXISTS) /* another task was faster */
-            rc = client_topic(c, name, &info, e);
+            rc = client_topic_brief(c, name, &info, e);
         if (made && rc == ERR_OK)
             diag_info("connect", "pipeline %s: made topic %s with %d partition%s", p->name, name,
-                      info.partition_count, info.partition_count == 1 ? "" : "s");
+                      info.partitions, info.partitions == 1 ? "" : "s");
     }
     if (rc != ERR_OK)
         return err_wrap(e, "pipeline %s, topic %s", p->name, name);
-    *partitions = info.partition_count;
-    topic_info_free(&info);
+    *partitions = info.partitions;
     return ERR_OK;
 }
 
@@ -102,6 +122,20 @@ int topics_ensure_compacted(struct client *c, const char *name, bool make, bool 
     return rc;
 }
 
+int64_t topics_place(struct client *c, const char *who, const char *topic, int32_t partition, int64_t offset)
+{
+    int64_t end, found;
+    struct err e;
+    if (offset < 0 ||
+        client_list_offset(c, topic, partition, -1, READ_UNCOMMITTED, &end, &found, &e) != ERR_OK ||
+        offset <= end) /* who reads meets an error again */
+        return offset;
+    diag_warn("connect",
+              "%s: %s-%d ends at offset %lld, before the stored %lld: it is read from its beginning", who,
+              topic, partition, (long long)end, (long long)offset);
+    return -1;
+}
+
 int topics_prepare(struct client *c, const struct config *config, struct err *e)
 {
     bool positions = false;
@@ -110,10 +144,11 @@ int topics_prepare(struct client *c, const struct config *config, struct err *e)
         if (p->source == NULL)
             continue;
         bool is_there;
-        if (!positions && topics_ensure_compacted(c, POSITIONS_TOPIC, true, &is_there, e) != ERR_OK)
-            return err_wrap(e, "topic %s", POSITIONS_TOPIC);
+        const char *topic = client_positions_topic(c);
+        if (!positions && topics_ensure_compacted(c, topic, true, &is_there, e) != ERR_OK)
+            return err_wrap(e, "topic %s", topic);
         positions = true;
-        if (prepare_topic(c, p, e) != ERR_OK)
+        if (!p->own_topics && prepare_topic(c, p, e) != ERR_OK)
             return e->code;
     }
     return ERR_OK;

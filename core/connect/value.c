@@ -154,6 +154,26 @@ struct leat_value *value_struct(struct arena *a, struct leat_schema *s, struct e
     return v;
 }
 
+/* Of the arena's values that hold a reference to a schema: at its reset. */
+static void release_schemas(void *held)
+{
+    for (struct leat_value *v = held; v != NULL; v = v->next_schema)
+        schema_unref(v->schema);
+}
+
+/* Takes the value out of that list. */
+static void forget_schema_of(struct leat_value *v)
+{
+    struct leat_value *before = v->arena->held;
+    if (before == v) {
+        v->arena->held = v->next_schema;
+        return;
+    }
+    while (before->next_schema != v)
+        before = before->next_schema;
+    before->next_schema = v->next_schema;
+}
+
 int value_with_schema(struct leat_value *v, struct leat_schema *s, struct err *e)
 {
     if (s != NULL && s->type != v->type && !(v->type == LEAT_TYPE_NULL && s->optional))
@@ -164,24 +184,16 @@ int value_with_schema(struct leat_value *v, struct leat_schema *s, struct err *e
     if (s == v->schema)
         return ERR_OK;
     if (v->schema == NULL) {
-        v->next_schema = v->arena->schemas;
-        v->arena->schemas = v;
+        v->next_schema = v->arena->held;
+        v->arena->held = v;
+        v->arena->release = release_schemas;
     } else if (s == NULL) {
-        struct leat_value **at = &v->arena->schemas;
-        while (*at != v)
-            at = &(*at)->next_schema;
-        *at = v->next_schema;
+        forget_schema_of(v);
     }
     schema_ref(s);
     schema_unref(v->schema);
     v->schema = s;
     return ERR_OK;
-}
-
-void values_release(struct leat_value *list)
-{
-    for (; list != NULL; list = list->next_schema)
-        schema_unref(list->schema);
 }
 
 /* Doubles a table of `size`-byte rows when it is full. */

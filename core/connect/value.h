@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
-#include "connect/arena.h"
+#include "base/arena.h"
 #include "connect/schema.h"
 #include "leat/plugin.h"
 
@@ -92,8 +92,5 @@ extern const struct leat_value value_unset;
 
 /* Puts an entry of a map that has an index into it. */
 void value_index_entry(struct leat_value *map, uint32_t number);
-
-/* Gives back the schemas of an arena's values. For arena_reset. */
-void values_release(struct leat_value *list);
 
 #endif

@@ -7,6 +7,7 @@
 #define LEAT_CONNECT_VALUE_JSON_H
 
 #include "base/buf.h"
+#include "base/number_text.h"
 #include "connect/value.h"
 
 #define JSON_BORROW 1u /* the text outlives the value: strings may point into it */
@@ -29,10 +30,5 @@ int value_to_text(const struct leat_value *v, struct buf *out, struct err *e);
 
 /* The same object with its names in byte order, for comparing; values keep their order. In place. */
 void value_sort_names(struct leat_value *map);
-
-/* Appends numbers as Java prints them. `single`: a float. */
-int text_int(struct buf *out, int64_t v, struct err *e);
-int text_double(struct buf *out, double v, bool single, struct err *e);
-int text_decimal(struct buf *out, const uint8_t *unscaled, size_t n, int32_t scale, struct err *e);
 
 #endif

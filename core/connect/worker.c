@@ -80,7 +80,10 @@ static bool same_work(const struct task_set *set, const struct pipeline_config *
         return false;
     if (c->connector->kind == LEAT_SOURCE)
         return strcmp(q->topics[0], p->topics[0]) == 0 && q->codec == p->codec &&
-               q->partitions == p->partitions;
+               q->partitions == p->partitions &&
+               topic_configs_equal(q, p); /* of topics that it makes from now on */
+    if (!regexes_equal(q->regex, p->regex) || q->own_topics != p->own_topics)
+        return false;
     if (q->topic_count != p->topic_count)
         return false;
     for (size_t i = 0; i < p->topic_count; i++) {
@@ -193,22 +196,32 @@ static int load_targets(struct worker *w, struct err *e)
     return ERR_OK;
 }
 
-static bool has_connector(void *arg, const char *name)
+static const struct connector_config *find_connector(const struct config *c, const char *name)
 {
-    const struct config *c = arg;
     for (size_t i = 0; i < c->pipeline_count; i++) {
         const struct pipeline_config *p = c->pipelines[i];
         if (p->source != NULL && strcmp(p->source->name, name) == 0)
-            return true;
+            return p->source;
         for (size_t k = 0; k < p->sink_count; k++) {
             if (strcmp(p->sinks[k]->name, name) == 0)
-                return true;
+                return p->sinks[k];
         }
     }
-    return false;
+    return NULL;
 }
 
-/* Connectors that are not there any more lose their pause; those of their names that may come later begin anew. */
+static bool has_connector(void *arg, const char *name)
+{
+    return find_connector(arg, name) != NULL;
+}
+
+static bool has_task(void *arg, const char *connector, int task)
+{
+    const struct connector_config *c = find_connector(arg, connector);
+    return c != NULL && task >= 0 && task < set_tasks(c);
+}
+
+/* Connectors that are not there any more lose their pause and what they kept, as tasks do; those of their names that may come later begin anew. */
 static void forget_gone(struct worker *w, struct config *c)
 {
     struct err e = {0};
@@ -224,6 +237,19 @@ static void forget_gone(struct worker *w, struct config *c)
         mem_free(name);
     }
     pthread_mutex_unlock(&w->pause_lock);
+    struct err kept;
+    if (keep_dirs_forget(w->client, has_task, c, &kept) != ERR_OK)
+        diag_warn("connect", "what removed connectors and tasks kept stays: %s", kept.text);
+}
+
+/* What is in force of `hub:` is what the hub was started with: later plans still tell what the next start will change. */
+static void keep_hub(struct worker *w, struct config *c)
+{
+    if (w->shared == NULL)
+        return;
+    struct hub_config not_yet = c->hub;
+    c->hub = w->shared->config->hub;
+    w->shared->config->hub = not_yet;
 }
 
 int worker_apply(struct worker *w, struct config *c, struct buf *plan, struct err *e)
@@ -238,10 +264,13 @@ int worker_apply(struct worker *w, struct config *c, struct buf *plan, struct er
     *shared = (struct shared_config){c, 1};
     if (plan != NULL && config_plan(w->shared == NULL ? NULL : w->shared->config, c, plan, e) != ERR_OK)
         goto err_after_shared;
+    if (w->shared == NULL && work_dirs_clear(w->client, e) != ERR_OK)
+        goto err_after_shared;
     if (load_targets(w, e) != ERR_OK || topics_prepare(w->client, c, e) != ERR_OK)
         goto err_after_shared;
     if (choose_all(w, shared, &next, e) != ERR_OK)
         goto err_after_sets;
+    keep_hub(w, c);
     switch_to(w, &next, shared);
     forget_gone(w, c);
     pthread_mutex_unlock(&w->apply_lock);

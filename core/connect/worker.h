@@ -20,7 +20,7 @@ struct shared_config {
 struct worker {
     struct client *client;
     struct plugins *plugins;
-    pthread_mutex_t apply_lock; /* one apply, restart of the list or stop at a time; outermost */
+    pthread_mutex_t apply_lock; /* one apply, stop or look at the topics at a time; outermost */
     bool stopped;               /* under apply_lock */
     pthread_mutex_t
         pause_lock;       /* one pause or resume at a time, so that their order is that of what is stored */
@@ -28,6 +28,7 @@ struct worker {
     struct targets *targets; /* NULL before the first apply */
     struct task_set **sets;
     size_t set_count;
+    bool deaf;                    /* worker_close_signals was called */
     struct shared_config *shared; /* in force; NULL at first */
     pthread_mutex_t change_lock;  /* a leaf */
     pthread_cond_t change;        /* a task changed its state */
@@ -37,6 +38,7 @@ struct worker {
 /* A set with its threads started, waiting. `shared` gets one user more on success. */
 int set_new(struct worker *w, struct shared_config *shared, const struct pipeline_config *p,
             const struct connector_config *c, struct task_set **out, struct err *e);
+int set_tasks(const struct connector_config *c); /* how many it has */
 /* Asks all tasks of the set. */
 void set_ask(struct task_set *set, enum task_wish wish);
 /* After WISH_STOP: waits for the threads, without limit, and frees. The user of `shared` is the caller's to give back. */

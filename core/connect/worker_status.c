@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "connect/assignment.h"
 #include "connect/worker.h"
 
 const char *task_state_name(enum task_state s)
@@ -21,19 +22,23 @@ void task_status_free(struct task_status *list, size_t n)
         mem_free(list[i].connector);
         mem_free(list[i].type);
         mem_free(list[i].error);
+        status_copies_free(list[i].rows, list[i].row_count);
     }
     mem_free(list);
 }
 
-/* How many records are behind this task's reading, of what is readable; -1: not known. */
+/* How many records are behind this task's reading, of what is readable; -1: not known. What is out of service is told as its error. */
 static int64_t lag(struct worker *w, const struct task_reads *reads, size_t n)
 {
     int64_t sum = 0;
     struct err e;
     for (size_t i = 0; i < n; i++) {
         int64_t end, found;
-        if (client_list_offset(w->client, reads[i].topic, reads[i].partition, -1, READ_COMMITTED, &end,
-                               &found, &e) != ERR_OK)
+        int rc = client_list_offset(w->client, reads[i].topic, reads[i].partition, -1, READ_COMMITTED, &end,
+                                    &found, &e);
+        if (rc == ERR_DISK_FAILED || rc == ERR_LOG_FAILED)
+            continue;
+        if (rc != ERR_OK)
             return -1;
         sum += end > reads[i].next ? end - reads[i].next : 0;
     }
@@ -60,6 +65,7 @@ static int copy_reads(const struct leat_task *t, struct task_reads **out, size_t
         if ((*out)[i].topic == NULL) {
             free_reads(*out, *n);
             *out = NULL;
+            *n = 0;
             return err_nomem(e);
         }
         (*n)++;
@@ -67,11 +73,16 @@ static int copy_reads(const struct leat_task *t, struct task_reads **out, size_t
     return ERR_OK;
 }
 
-static int fill(struct worker *w, struct leat_task *t, struct task_status *s, struct err *e)
+/* What a task read, until the lag is asked for. */
+struct readings {
+    struct task_reads *list;
+    size_t count;
+};
+
+static int fill(struct worker *w, struct leat_task *t, struct task_status *s, struct readings *r,
+                struct err *e)
 {
     const struct connector_config *c = t->set->config;
-    struct task_reads *reads;
-    size_t read_count;
     s->kind = c->connector->kind;
     s->index = t->index;
     s->exact = t->set->exact;
@@ -88,48 +99,63 @@ static int fill(struct worker *w, struct leat_task *t, struct task_status *s, st
     s->bytes = t->bytes;
     s->last_activity_ms = t->last_activity_ms;
     s->restarts = t->restarts;
-    s->error_ms = t->error_ms;
-    s->error = t->error == NULL ? NULL : mem_strdup(t->error);
-    bool lost = t->error != NULL && s->error == NULL;
+    const char *error = task_error(t);
+    s->error_ms = error == NULL ? 0 : t->error_ms;
+    s->error = error == NULL ? NULL : mem_strdup(error);
+    bool lost = error != NULL && s->error == NULL;
     meter_rates(&t->meter, clock_mono_ms(), &s->records_per_s, &s->bytes_per_s);
     _Static_assert(sizeof(s->gauges) == sizeof(t->gauges), "as many gauges in the status as in the task");
     memcpy(s->gauges, t->gauges, sizeof(s->gauges));
     s->gauge_count = t->gauge_count;
+    int rc = status_rows_copy(&t->rows, &s->rows, &s->row_count, e);
     s->held = targets_paused(w->targets, c->name);
-    int rc = copy_reads(t, &reads, &read_count, e);
+    s->current = t->set->assignment != NULL && !assignment_old(t->set->assignment, t->division);
+    rc = rc == ERR_OK ? copy_reads(t, &r->list, &r->count, e) : rc;
     pthread_mutex_unlock(&t->lock);
-    if (rc != ERR_OK)
-        return rc;
-    if (s->kind == LEAT_SINK)
-        s->lag_records = lag(w, reads, read_count);
-    free_reads(reads, read_count);
-    return lost ? err_nomem(e) : ERR_OK;
+    return rc == ERR_OK && lost ? err_nomem(e) : rc;
+}
+
+/* Asking a cluster for its ends may take long: nothing is locked meanwhile. */
+static void fill_lags(struct worker *w, struct task_status *list, const struct readings *reads, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        /* One that has not begun knows of no partitions yet: that is no lag of 0. */
+        if (list[i].kind == LEAT_SINK && (reads[i].count > 0 || list[i].state == TASK_RUNNING))
+            list[i].lag_records = lag(w, reads[i].list, reads[i].count);
+    }
+}
+
+static void free_readings(struct readings *r, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        free_reads(r[i].list, r[i].count);
+    mem_free(r);
 }
 
 int worker_status(struct worker *w, struct task_status **list, size_t *n, struct err *e)
 {
     size_t total = 0, done = 0;
-    int rc = ERR_OK;
     *n = 0;
     pthread_mutex_lock(&w->lock);
     for (size_t i = 0; i < w->set_count; i++)
         total += (size_t)w->sets[i]->count;
-    *list = mem_calloc(total + 1, sizeof(**list));
-    if (*list == NULL)
-        rc = err_nomem(e);
+    struct task_status *out = mem_calloc(total + 1, sizeof(*out));
+    struct readings *reads = mem_calloc(total + 1, sizeof(*reads));
+    int rc = out == NULL || reads == NULL ? err_nomem(e) : ERR_OK;
     for (size_t i = 0; rc == ERR_OK && i < w->set_count; i++) {
-        for (int k = 0; rc == ERR_OK && k < w->sets[i]->count; k++)
-            rc = fill(w, w->sets[i]->tasks[k], &(*list)[done++], e);
+        for (int k = 0; rc == ERR_OK && k < w->sets[i]->count; k++, done++)
+            rc = fill(w, w->sets[i]->tasks[k], &out[done], &reads[done], e);
     }
     pthread_mutex_unlock(&w->lock);
-    if (rc != ERR_OK) {
-        if (*list != NULL)
-            task_status_free(*list, done);
-        *list = NULL;
-        return rc;
-    }
-    *n = total;
-    return ERR_OK;
+    if (rc == ERR_OK)
+        fill_lags(w, out, reads, total);
+    if (reads != NULL)
+        free_readings(reads, done);
+    if (rc != ERR_OK && out != NULL)
+        task_status_free(out, done);
+    *list = rc == ERR_OK ? out : NULL;
+    *n = rc == ERR_OK ? total : 0;
+    return rc;
 }
 
 static bool set_uses(const struct task_set *set, const char *topic)
@@ -139,7 +165,7 @@ static bool set_uses(const struct task_set *set, const char *topic)
     for (size_t i = 0; i < n; i++)
         if (strcmp(p->topics[i], topic) == 0)
             return true;
-    return false;
+    return set->config->connector->kind == LEAT_SINK && p->regex != NULL && regex_matches(p->regex, topic);
 }
 
 static bool is_at_work(struct leat_task *t)
@@ -160,6 +186,22 @@ int worker_topic_idle(struct worker *w, const char *topic, struct err *e)
             if (is_at_work(set->tasks[k]))
                 rc = err_set(e, ERR_BUSY, "connector %s is running and uses topic %s: pause it first",
                              set->config->name, topic);
+    }
+    pthread_mutex_unlock(&w->lock);
+    return rc;
+}
+
+int worker_sink_idle(struct worker *w, const char *connector, struct err *e)
+{
+    int rc = ERR_OK;
+    pthread_mutex_lock(&w->lock);
+    for (size_t i = 0; i < w->set_count && rc == ERR_OK; i++) {
+        const struct task_set *set = w->sets[i];
+        bool is_it = set->config->connector->kind == LEAT_SINK && strcmp(set->config->name, connector) == 0;
+        for (int k = 0; k < set->count && rc == ERR_OK && is_it; k++)
+            if (is_at_work(set->tasks[k]))
+                rc = err_set(e, ERR_BUSY, "sink %s is running and owns the group's offsets: pause it first",
+                             connector);
     }
     pthread_mutex_unlock(&w->lock);
     return rc;
@@ -229,6 +271,20 @@ int worker_pause(struct worker *w, const char *connector, bool pause, struct err
         rc = for_tasks(w, connector, -1, ask_wish, &asked, e);
     pthread_mutex_unlock(&w->pause_lock);
     return rc;
+}
+
+void worker_look(struct worker *w)
+{
+    pthread_mutex_lock(&w->apply_lock); /* the sets stay, and nobody else waits while a cluster is asked */
+    for (size_t i = 0; i < w->set_count; i++) {
+        struct task_set *set = w->sets[i];
+        if (set->assignment == NULL)
+            continue;
+        assignment_refresh(set->assignment);
+        for (int k = 0; k < set->count; k++)
+            task_nudge(set->tasks[k]);
+    }
+    pthread_mutex_unlock(&w->apply_lock);
 }
 
 static bool all_idle(void *arg)

@@ -15,7 +15,7 @@
 #include "connect/connect.h"
 #include "tests/unit/connect/plugin_dir.h"
 
-#define WAIT_MS 60000 /* far more than anything takes; only a failure waits so long */
+#define WAIT_MS TESTKIT_LIMIT_MS
 
 struct hub {
     char *dir;
@@ -23,6 +23,7 @@ struct hub {
     struct client *client;
     struct plugins *plugins;
     struct worker *worker;
+    int64_t offsets_retention_ms; /* 0: for ever; else it is looked for all the time */
 };
 
 static inline void hub_start(struct hub *h)
@@ -31,8 +32,12 @@ static inline void hub_start(struct hub *h)
     char data[PATH_MAX];
     const char *dirs[] = {plugin_dir()};
     snprintf(data, sizeof(data), "%s/data", h->dir);
-    struct broker_options o = {
-        .data_dir = data, .journal_file_bytes = 4 << 20, .offsets_partitions = 2, .txn_partitions = 2};
+    struct broker_options o = {.data_dir = data,
+                               .journal_file_bytes = 4 << 20,
+                               .offsets_partitions = 2,
+                               .txn_partitions = 2,
+                               .offsets_retention_ms = h->offsets_retention_ms,
+                               .offsets_check_ms = 1};
     assert_ok(broker_open(&h->broker, &o, &e), &e);
     h->client = client_embedded(h->broker, &e);
     assert_non_null(h->client);
@@ -123,6 +128,7 @@ static inline struct task_status *hub_status(struct hub *h, const char *connecto
             continue;
         found = mem_dup(&list[i], sizeof(list[i]));
         list[i].pipeline = list[i].connector = list[i].type = list[i].error = NULL;
+        list[i].rows = NULL;
     }
     task_status_free(list, n);
     if (found == NULL)
@@ -157,6 +163,14 @@ static inline void hub_assert_error(struct hub *h, const char *connector, const 
     if (s->error == NULL || strstr(s->error, text) == NULL)
         fail_msg("%s: '%s' does not say '%s'", connector, s->error == NULL ? "" : s->error, text);
     task_status_free(s, 1);
+}
+
+static inline bool has_no_error(struct hub *h, const void *connector)
+{
+    struct task_status *s = hub_status(h, connector, 0);
+    bool none = s->error == NULL;
+    task_status_free(s, 1);
+    return none;
 }
 
 /* Everything committed in a topic-partition, as "key=value\n" lines; free(). */

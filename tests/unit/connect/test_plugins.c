@@ -117,8 +117,8 @@ static void test_finding_connectors(void **state)
     assert_null(c.find(c.arg, LEAT_SOURCE, "Connector"));
     assert_non_null(c.find(c.arg, LEAT_SINK, "capture"));
     assert_non_null(c.at(c.arg, 0));
-    assert_non_null(c.at(c.arg, 2));
-    assert_null(c.at(c.arg, 3));
+    assert_non_null(c.at(c.arg, 4));
+    assert_null(c.at(c.arg, 5));
     plugins_close(p);
 }
 
@@ -157,7 +157,14 @@ static void ok_close(void *self)
 {
     (void)self;
 }
-static const struct leat_source_ops good_ops = {ok_open, ok_poll, NULL, ok_close};
+static int ok_durable(void *self, uint64_t polls)
+{
+    (void)self;
+    (void)polls;
+    return LEAT_OK;
+}
+static const struct leat_source_ops good_ops = {
+    .open = ok_open, .poll = ok_poll, .close = ok_close, .durable = ok_durable};
 static const struct leat_sink_ops no_sink_ops;
 
 static struct leat_option option;
@@ -204,6 +211,15 @@ static void test_frames_that_do_not_fit(void **state)
     assert_ok(plugin_check(&plugin, &e), &e);
     connector.struct_size = offsetof(struct leat_connector, not_exact); /* built for an older one: fine */
     assert_ok(plugin_check(&plugin, &e), &e);
+    connector.flags = LEAT_WRITES_SCHEMAS; /* of an older one neither is looked at, they may not be there */
+    assert_int_equal(connector_flags(&connector), 0);
+    assert_null(connector_durable(&connector));
+    connector.struct_size = sizeof(connector);
+    assert_int_equal(connector_flags(&connector), LEAT_WRITES_SCHEMAS);
+    assert_ptr_equal(connector_durable(&connector), ok_durable);
+    assert_ok(plugin_check(&plugin, &e), &e);
+    connector.flags = 0x80000000 | LEAT_TAKES_SIGNALS;
+    assert_unfit("connector thing: it has unknown flags 0x80000002");
     plugin.host_size++;
     assert_unfit("it was built for a newer Leat (9.9): its host table has");
     plugin.version = NULL;
@@ -285,6 +301,21 @@ static void test_options_that_do_not_fit(void **state)
     assert_unfit("option an.option: its example 'x' does not fit");
     option.name = "tasks.max";
     assert_unfit("option tasks.max has a name that every connector has already");
+    option.name = "*.b";
+    option.default_value = NULL;
+    assert_unfit("option *.b: a * may not come first");
+    option.name = "a.**";
+    option.default_value = NULL;
+    assert_unfit("option a.**: a * may not come first, nor right behind another");
+    option.name = "a.*";
+    assert_unfit("option a.* has a * in its name and is required or has a default");
+    option.name = "tasks.*";
+    option.default_value = NULL;
+    assert_unfit("option tasks.* has a name that every connector has already");
+    option.name = "a.*.b";
+    option.default_value = NULL;
+    option.example = "x";
+    assert_unfit("option a.*.b: its example 'x' does not fit");
     pair[0] = pair[1] = option;
     connector.options = pair;
     connector.option_count = 2;

@@ -20,7 +20,7 @@ static int setup(void **state)
     struct err e;
     int rc = hub_setup(state);
     struct hub *h = *state;
-    assert_ok(client_create_topic(h->client, POSITIONS_TOPIC, 1, NULL, 0, &e), &e);
+    assert_ok(client_create_topic(h->client, POSITIONS_TOPIC_DEFAULT, 1, NULL, 0, &e), &e);
     return rc;
 }
 
@@ -28,15 +28,15 @@ static int setup(void **state)
 static int load(struct hub *h, const char *connector, struct positions **out, struct err *e)
 {
     int64_t end, ts;
-    *out = positions_new(connector, e);
+    *out = positions_new(connector, POSITIONS_TOPIC_DEFAULT, e);
     if (*out == NULL)
         return e->code;
     struct consumer *c = consumer_open(h->client, &(struct consumer_options){.isolation = READ_COMMITTED}, e);
-    int rc = c == NULL
-                 ? e->code
-                 : client_list_offset(h->client, POSITIONS_TOPIC, 0, -1, READ_UNCOMMITTED, &end, &ts, e);
+    int rc = c == NULL ? e->code
+                       : client_list_offset(h->client, POSITIONS_TOPIC_DEFAULT, 0, -1, READ_UNCOMMITTED, &end,
+                                            &ts, e);
     if (rc == ERR_OK)
-        rc = consumer_assign(c, POSITIONS_TOPIC, 0, CONSUMER_EARLIEST, e);
+        rc = consumer_assign(c, POSITIONS_TOPIC_DEFAULT, 0, CONSUMER_EARLIEST, e);
     if (rc == ERR_OK)
         rc = positions_load(*out, c, &end, 1, never, NULL, e);
     consumer_close(c);
@@ -70,7 +70,7 @@ static void put_raw(struct hub *h, const char *key, const char *value)
 {
     struct err e;
     struct producer *p = producer_open(h->client, &(struct producer_options){0}, &e);
-    assert_ok(producer_add(p, POSITIONS_TOPIC, 0, 1, key, strlen(key), value,
+    assert_ok(producer_add(p, POSITIONS_TOPIC_DEFAULT, 0, 1, key, strlen(key), value,
                            value == NULL ? 0 : strlen(value), NULL, 0, &e),
               &e);
     assert_ok(producer_flush(p, &e), &e);
@@ -103,7 +103,7 @@ static void test_round_trip(void **state)
     set(p, "{\"path\":\"/a\"}", "{\"offset\":2}");
     store(h, p);
     positions_free(p);
-    char *text = hub_read(h, POSITIONS_TOPIC, 0);
+    char *text = hub_read(h, POSITIONS_TOPIC_DEFAULT, 0);
     assert_string_equal(
         text, "[\"web \\\"one\\\"\",{\"path\":\"/a\"}]={\"offset\":1}\n"
               "[\"web \\\"one\\\"\",{\"n\":2,\"path\":\"/b\"}]={\"z\":9007199254740993,\"a\":null}\n"
@@ -134,7 +134,7 @@ static void test_keys_of_others_stay_as_they_are(void **state)
     assert_null(get(p, "{\"other\":true}"));
     store(h, p);
     positions_free(p);
-    char *text = hub_read(h, POSITIONS_TOPIC, 0);
+    char *text = hub_read(h, POSITIONS_TOPIC_DEFAULT, 0);
     assert_non_null(strstr(text, "[\"c\",{\"z\":1,\"a\":\"x\"}]={\"pos\":2}\n"));
     assert_non_null(strstr(text, "[\"c\", {\"other\": true}]=null\n"));
     free(text);
@@ -226,12 +226,12 @@ static void test_the_topic_is_compacted(void **state)
     const struct topic_config_entry chosen = {"cleanup.policy", "delete"};
     bool is_there;
     for (int i = 0; i < 2; i++) {
-        assert_ok(topics_ensure_compacted(h->client, POSITIONS_TOPIC, true, &is_there, &e), &e);
+        assert_ok(topics_ensure_compacted(h->client, POSITIONS_TOPIC_DEFAULT, true, &is_there, &e), &e);
         assert_true(is_there);
-        assert_ok(client_topic(h->client, POSITIONS_TOPIC, &info, &e), &e);
+        assert_ok(client_topic(h->client, POSITIONS_TOPIC_DEFAULT, &info, &e), &e);
         assert_string_equal(setting(&info, "cleanup.policy"), i ? "delete" : "compact");
         topic_info_free(&info);
-        assert_ok(client_alter_topic(h->client, POSITIONS_TOPIC, &chosen, 1, &e), &e);
+        assert_ok(client_alter_topic(h->client, POSITIONS_TOPIC_DEFAULT, &chosen, 1, &e), &e);
     }
     assert_ok(topics_ensure_compacted(h->client, "other", false, &is_there, &e), &e);
     assert_false(is_there);
@@ -260,17 +260,19 @@ static void test_a_transaction_in_the_way(void **state)
     struct producer *other =
         producer_open(h->client, &(struct producer_options){.transactional_id = "other"}, &e);
     char *value = calloc(1, 900000);
-    assert_ok(producer_add(other, POSITIONS_TOPIC, 0, 1, "k", 1, value, 900000, NULL, 0, &e), &e);
+    assert_ok(producer_add(other, POSITIONS_TOPIC_DEFAULT, 0, 1, "k", 1, value, 900000, NULL, 0, &e), &e);
     for (int i = 0; i < 60; i++)
-        assert_ok(producer_add(other, POSITIONS_TOPIC, 0, 1, "k", 1, value, 900000, NULL, 0, &e), &e);
+        assert_ok(producer_add(other, POSITIONS_TOPIC_DEFAULT, 0, 1, "k", 1, value, 900000, NULL, 0, &e), &e);
     free(value);
-    struct positions *p = positions_new("c", &e);
+    struct positions *p = positions_new("c", POSITIONS_TOPIC_DEFAULT, &e);
     set(p, "{\"a\":1}", "{\"pos\":77}");
     store(h, p);
     positions_free(p);
     int64_t stable, end, ts;
-    assert_ok(client_list_offset(h->client, POSITIONS_TOPIC, 0, -1, READ_COMMITTED, &stable, &ts, &e), &e);
-    assert_ok(client_list_offset(h->client, POSITIONS_TOPIC, 0, -1, READ_UNCOMMITTED, &end, &ts, &e), &e);
+    assert_ok(client_list_offset(h->client, POSITIONS_TOPIC_DEFAULT, 0, -1, READ_COMMITTED, &stable, &ts, &e),
+              &e);
+    assert_ok(client_list_offset(h->client, POSITIONS_TOPIC_DEFAULT, 0, -1, READ_UNCOMMITTED, &end, &ts, &e),
+              &e);
     assert_true(stable < end); /* the position is hidden for now */
     struct closing closing = {other, {.tv_nsec = 50000000}};
     pthread_t thread;

@@ -82,6 +82,23 @@ static void test_delivery_and_commit(void **state)
     assert_captured(h, "out", 100);
 }
 
+/* Who has not begun does not know how far behind it is. */
+static void test_lag_of_who_has_not_begun(void **state)
+{
+    struct hub *h = *state;
+    struct err e;
+    fill(h, "t", 10, 1);
+    hub_apply(h, "pipelines: [{name: p, topics: [t], sinks: [{name: out, type: capture, path: @/out, "
+                 "paused: true}]}]");
+    hub_await_state(h, "p-out", TASK_PAUSED);
+    struct task_status *s = hub_status(h, "p-out", 0);
+    assert_int_equal(s->lag_records, -1);
+    task_status_free(s, 1);
+    assert_ok(worker_pause(h->worker, "p-out", false, &e), &e);
+    hub_await(h, no_lag, "p-out");
+    assert_captured(h, "out", 10);
+}
+
 static void test_source_to_sink(void **state)
 {
     struct hub *h = *state;
@@ -102,9 +119,9 @@ static void test_redelivery_after_a_failure(void **state)
         "pipelines: [{name: p, topics: [t], sinks: [{name: out, type: capture, path: @/out, events: @/events,"
         " fail.at: 15, fail.kind: retry, fail.marker: @/marker, fail.times: 2, retry.backoff.ms: 1ms}]}]");
     hub_await(h, all_committed, "connect-p-out");
+    hub_await(h, has_no_error, "p-out"); /* that is over */
     struct task_status *s = hub_status(h, "p-out", 0);
     assert_int_equal(s->restarts, 2);
-    assert_string_equal(s->error, "put fails as asked");
     task_status_free(s, 1);
     /* Three attempts, each from the offset that was stored: nothing, as no flush came before the failure. */
     char *events = hub_file(h, "events");
@@ -240,6 +257,55 @@ static void test_waiting_for_a_topic(void **state)
     task_status_free(s, 1);
 }
 
+static void put_records(struct hub *h, const char *topic, int n)
+{
+    struct err e;
+    struct producer *p = producer_open(h->client, &(struct producer_options){0}, &e);
+    assert_non_null(p);
+    for (int i = 0; i < n; i++)
+        assert_ok(producer_add(p, topic, 0, 1, "k", 1, "new", 3, NULL, 0, &e), &e);
+    assert_ok(producer_flush(p, &e), &e);
+    producer_close(p);
+}
+
+/* While a put has records of the old topic: what is stored of them is nothing to commit for the new one, which is read whole. */
+static void test_topic_made_anew_under_a_put(void **state)
+{
+    struct hub *h = *state;
+    struct err e;
+    fill(h, "t", 30, 1);
+    hub_apply(h,
+              "pipelines: [{name: p, topics: [t], sinks: [{name: out, type: capture, path: @/out, delay: 60s,"
+              " events: @/events}]}]");
+    hub_await_lines(h, "events", 3); /* open, assigned, put */
+    assert_ok(client_delete_topic(h->client, "t", &e), &e);
+    assert_ok(client_create_topic(h->client, "t", 1, NULL, 0, &e), &e);
+    put_records(h, "t", 5);
+    hub_apply(h, "pipelines: []");
+    assert_captured(h, "out", 30);
+    assert_int_equal(hub_committed(h, "connect-p-out", "t"), -1);
+    hub_apply(h, "pipelines: [{name: p, topics: [t], sinks: [{name: out, type: capture, path: @/new}]}]");
+    hub_await(h, all_committed, "connect-p-out");
+    char *text = hub_file(h, "new");
+    assert_int_equal(count_of(text, " k|new|\n"), 5);
+    mem_free(text);
+}
+
+/* Nobody stored what lies behind an offset beyond the end: all that is there is given, and goes on from there. */
+static void test_stored_offset_beyond_the_end(void **state)
+{
+    struct hub *h = *state;
+    struct err e;
+    struct group_offset far = {.topic = "t", .partition = 0, .offset = 5000, .leader_epoch = -1};
+    fill(h, "t", 10, 1);
+    assert_ok(client_commit_offsets(h->client, "connect-p-out", &far, 1, &e), &e);
+    hub_apply(h, "pipelines: [{name: p, topics: [t], sinks: [{name: out, type: capture, path: @/out}]}]");
+    hub_await_lines(h, "out", 10);
+    hub_await(h, all_committed, "connect-p-out");
+    assert_captured(h, "out", 10);
+    hub_await_state(h, "p-out", TASK_RUNNING);
+}
+
 /* Every partition of `events` was opened by one task, and all tasks together have `partitions`. */
 static void assert_shared(struct hub *h, int tasks, int partitions)
 {
@@ -338,6 +404,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, hub_setup, hub_teardown)
     const struct CMUnitTest tests[] = {
         T(test_delivery_and_commit),
+        T(test_lag_of_who_has_not_begun),
         T(test_source_to_sink),
         T(test_redelivery_after_a_failure),
         T(test_failing_for_good),
@@ -345,6 +412,8 @@ int main(void)
         T(test_nothing_is_committed_that_is_not_reported),
         T(test_typed_values),
         T(test_waiting_for_a_topic),
+        T(test_topic_made_anew_under_a_put),
+        T(test_stored_offset_beyond_the_end),
         T(test_shares_of_partitions),
         T(test_more_tasks_than_partitions),
         T(test_exactness),

@@ -229,6 +229,31 @@ static void test_partitions_that_are_added(void **state)
     task_status_free(s, 1);
 }
 
+static bool is_stuck(struct hub *h, const void *connector)
+{
+    struct task_status *s = hub_status(h, connector, 0);
+    bool stuck = s->gauge_count == 2;
+    task_status_free(s, 1);
+    return stuck;
+}
+
+/* Batches that were filled for the limit as it was are filled anew: no record is lost or stored twice. */
+static void test_lower_limit_of_batches(void **state)
+{
+    static const struct topic_config_entry lower = {"max.message.bytes", "5000"};
+    struct hub *h = *state;
+    struct err e;
+    char path[PATH_MAX];
+    hub_apply(h, "pipelines: [{name: gen, topic: t, source: {type: generator, total: 2000, per.poll: 2000,"
+                 " stuck: @/go, retry.backoff.ms: 1ms}}]");
+    hub_await(h, is_stuck, "gen"); /* it knows the limit */
+    assert_ok(client_alter_topic(h->client, "t", &lower, 1, &e), &e);
+    snprintf(path, sizeof(path), "%s/go", h->dir);
+    assert_ok(io_replace_file(path, "", 0, 0600, &e), &e);
+    hub_await_state(h, "gen", TASK_COMPLETED);
+    hub_assert_counted(h, "t", 2000);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, hub_setup, hub_teardown)
@@ -244,6 +269,7 @@ int main(void)
         T(test_gathered_until_asked_to_stop),
         T(test_gathered_before_a_failure),
         T(test_partitions_that_are_added),
+        T(test_lower_limit_of_batches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -212,24 +212,6 @@ static void test_decimals_as_text(void **state)
     check_decimal("0de0b6b3a7640000", 0, "1000000000000000000");
 }
 
-static void test_the_arena_keeps_little(void **state)
-{
-    (void)state;
-    struct arena a;
-    arena_init(&a, 1 << 20, NULL);
-    assert_non_null(arena_alloc(&a, 500000));
-    assert_non_null(arena_alloc(&a, 0));
-    assert_null(arena_alloc(&a, 600000));
-    assert_null(arena_alloc(&a, SIZE_MAX));
-    arena_reset(&a);
-    assert_int_equal(a.bytes, ARENA_CHUNK_BYTES);
-    uint8_t *first = arena_alloc(&a, 100);
-    arena_reset(&a);
-    assert_ptr_equal(arena_alloc(&a, 100), first);
-    assert_int_equal((uintptr_t)arena_alloc(&a, 1) % 16, 0);
-    arena_free(&a);
-}
-
 static void build_everything(void *arg)
 {
     (void)arg;
@@ -280,7 +262,6 @@ int main(void)
         cmocka_unit_test(test_structs_follow_their_schema),
         cmocka_unit_test(test_schemas_of_values),
         cmocka_unit_test(test_decimals_as_text),
-        cmocka_unit_test(test_the_arena_keeps_little),
         cmocka_unit_test(test_every_failed_allocation),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

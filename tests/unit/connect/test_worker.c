@@ -3,6 +3,8 @@
  */
 #include <errno.h>
 
+#include "client/internal.h"
+#include "connect/worker.h"
 #include "tests/unit/connect/hub.h"
 
 static int opens(struct hub *h, const char *file)
@@ -235,6 +237,79 @@ static void test_topic_settings_follow(void **state)
     topic_info_free(&info);
 }
 
+static char *plan_of(struct hub *h, const char *text)
+{
+    struct buf out;
+    struct err e;
+    buf_init(&out, 1 << 16);
+    struct config *c = hub_config(h, text);
+    assert_ok(config_plan(worker_config(h->worker), c, &out, &e), &e);
+    config_free(c);
+    assert_ok(buf_u8(&out, 0, &e), &e);
+    return (char *)out.data;
+}
+
+/* It changes at the next start, which every plan says until then. */
+static void test_the_hub_section_stays(void **state)
+{
+    static const char *const changed = "hub: {shutdown.timeout: 10s}\npipelines: []";
+    struct hub *h = *state;
+    hub_apply(h, "hub: {shutdown.timeout: 30s}\npipelines: []");
+    for (int i = 0; i < 3; i++) {
+        char *text = plan_of(h, changed);
+        assert_string_equal(text, "~ hub (from the next start on): shutdown.timeout: 30s -> 10s\n");
+        mem_free(text);
+        hub_apply(h, changed);
+    }
+    hub_apply(h, "hub: {shutdown.timeout: 30s}\npipelines: []");
+    char *text = plan_of(h, "hub: {shutdown.timeout: 30s}\npipelines: []");
+    assert_string_equal(text, "");
+    mem_free(text);
+}
+
+static struct {
+    const struct client_ops *real;
+    struct worker *worker;
+    pthread_t thread;
+    int asked, held;
+} ends;
+
+/* Of the test's own thread: could another one have the worker's lock now? */
+static int list_offset(struct client *c, const char *topic, int32_t partition, int64_t timestamp,
+                       enum isolation isolation, int64_t *offset, int64_t *found_ts, struct err *e)
+{
+    if (pthread_equal(pthread_self(), ends.thread)) {
+        bool could = pthread_mutex_trylock(&ends.worker->lock) == 0;
+        if (could)
+            pthread_mutex_unlock(&ends.worker->lock);
+        ends.asked++;
+        ends.held += !could;
+    }
+    return ends.real->list_offset(c, topic, partition, timestamp, isolation, offset, found_ts, e);
+}
+
+/* How far sinks are behind is asked of a cluster, which may take long: pauses, signals and other status do not wait for that. */
+static void test_status_holds_nothing_up(void **state)
+{
+    struct hub *h = *state;
+    struct client_ops ops = *h->client->ops;
+    ends.real = h->client->ops;
+    ends.worker = h->worker;
+    ends.thread = pthread_self();
+    ops.list_offset = list_offset;
+    h->client->ops = &ops;
+    hub_apply(h, "pipelines: [{name: p, source: {type: generator, total: 10}, topic: t,"
+                 " sinks: [{name: out, type: capture, path: @/out}]}]");
+    hub_await_lines(h, "out", 10);
+    struct task_status *s = hub_status(h, "p-out", 0);
+    assert_true(s->lag_records >= 0);
+    task_status_free(s, 1);
+    assert_true(ends.asked > 0);
+    hub_apply(h, "pipelines: []");
+    h->client->ops = ends.real;
+    assert_int_equal(ends.held, 0);
+}
+
 #define COUNTING(more)                                                                                       \
     "pipelines: [{name: gen, topic: t, source: {type: counter, total: 1000000, interval: 1ms" more "}}]"
 
@@ -326,6 +401,68 @@ static void test_pause_that_cannot_be_stored(void **state)
     }
 }
 
+static void commit_to(struct hub *h, const char *group)
+{
+    struct group_offset o = {.topic = "t", .offset = 7, .leader_epoch = -1};
+    struct err e;
+    assert_ok(client_commit_offsets(h->client, group, &o, 1, &e), &e);
+}
+
+static bool is_gone(struct hub *h, const void *group)
+{
+    struct group_info g;
+    struct err e;
+    int rc = client_group(h->client, group, &g, &e);
+    if (rc == ERR_OK)
+        group_info_free(&g);
+    return rc == ERR_UNKNOWN_GROUP;
+}
+
+/* What is refused of a sink that is at work, such as another offset, is refused from the resume on, not only once it is open. */
+static void test_resumed_is_at_work_at_once(void **state)
+{
+    struct hub *h = *state;
+    struct err e;
+    assert_ok(client_create_topic(h->client, "t", 1, NULL, 0, &e), &e);
+    hub_apply(
+        h,
+        "pipelines: [{name: p, topics: [t], sinks: [{name: out, type: capture, path: @/out, events: @/events,"
+        " open.delay: 1h, paused: true}]}]");
+    for (int i = 1; i <= 2; i++) {
+        hub_await_state(h, "p-out", TASK_PAUSED);
+        assert_code(worker_topic_idle(h->worker, "t", &e), ERR_OK, &e);
+        assert_ok(worker_pause(h->worker, "p-out", false, &e), &e);
+        assert_code(worker_topic_idle(h->worker, "t", &e), ERR_BUSY, &e);
+        hub_await_lines(h, "events", 4 * i - 2); /* open, assigned; before, with final and close */
+        assert_code(worker_topic_idle(h->worker, "t", &e), ERR_BUSY, &e);
+        assert_ok(worker_pause(h->worker, "p-out", true, &e), &e);
+    }
+}
+
+/* Offsets expire at once, but not those of a sink that is there, though it is paused; of one that is gone they do. */
+static void test_offsets_of_a_paused_sink_stay(void **state)
+{
+    static const char with[] = "pipelines: [{name: p, topics: [t], sinks: [{name: out, type: capture, path: "
+                               "@/out, paused: true}]}]";
+    struct hub *h = *state;
+    struct err e;
+    hub_stop(h);
+    h->offsets_retention_ms = 1;
+    hub_start(h);
+    assert_ok(client_create_topic(h->client, "t", 1, NULL, 0, &e), &e);
+    hub_apply(h, with);
+    hub_await_state(h, "p-out", TASK_PAUSED);
+    commit_to(h, "connect-p-out");
+    for (int round = 0; round < 3;
+         round++) { /* a whole look at all groups lies between the first and the last */
+        commit_to(h, "loose");
+        hub_await(h, is_gone, "loose");
+        assert_false(is_gone(h, "connect-p-out"));
+    }
+    hub_apply(h, "pipelines: [{name: other, source: {type: generator}}]");
+    hub_await(h, is_gone, "connect-p-out");
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, hub_setup, hub_teardown)
@@ -337,9 +474,13 @@ int main(void)
         T(test_after_a_stop),
         T(test_a_task_that_does_not_stop),
         T(test_topic_settings_follow),
+        T(test_the_hub_section_stays),
+        T(test_status_holds_nothing_up),
         T(test_pause_outlives_the_hub),
         T(test_pause_goes_with_the_pipeline),
+        T(test_offsets_of_a_paused_sink_stay),
         T(test_pause_that_cannot_be_stored),
+        T(test_resumed_is_at_work_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
