@@ -89,8 +89,9 @@ int cli_error(int exit_code, const char *fmt, ...) __attribute__((format(printf,
 struct table;
 /* `right`: one letter a column, 'r' right-aligned, else left. */
 struct table *table_new(const char *right, const char *const *titles);
-void table_row(struct table *t, ...); /* as many const char * as columns; copied */
-void table_print(struct table *t);    /* on stdout; also frees */
+void table_row(struct table *t, ...);                        /* as many const char * as columns; copied */
+void table_cells(struct table *t, const char *const *cells); /* the same from an array; NULL shows as - */
+void table_print(struct table *t);                           /* on stdout; also frees */
 /* "1.5 MiB", "12.3k" into a static ring of buffers: for at most 16 cells at a time. */
 const char *show_bytes(double v);
 const char *show_count(double v);
@@ -116,7 +117,8 @@ enum hub_need {
 /* NULL after saying why; *exit_code then tells. */
 struct hub *hub_open(const struct cli *c, enum hub_need need, int *exit_code);
 void hub_close(struct hub *h);
-bool hub_is_running(const struct hub *h); /* else this process opened the directory */
+/* Others may write meanwhile: a hub or a cluster. Else this process opened the directory. */
+bool hub_is_running(const struct hub *h);
 
 struct hub_answer {
     int status;
@@ -135,6 +137,8 @@ void hub_answer_free(struct hub_answer *a);
 json_t *hub_json(struct hub *h, const char *method, const char *target, json_t *body, int *exit_code);
 /* Prints an error answer; the exit code that fits. */
 int hub_refused(const struct hub_answer *a);
+/* The same of an error within an answer: {"code", "message"}. */
+int hub_refusal(const json_t *error);
 
 /* "/hub/topics/" + escaped name + rest; mem_free. Exits when out of memory. */
 char *hub_target(const char *prefix, const char *name, const char *rest);
@@ -156,11 +160,11 @@ int cmd_topics_list(struct cli *c), cmd_topics_create(struct cli *c), cmd_topics
     cmd_topics_delete(struct cli *c), cmd_topics_configure(struct cli *c),
     cmd_topics_delete_records(struct cli *c);
 int cmd_produce(struct cli *c), cmd_consume(struct cli *c);
-int cmd_groups_list(struct cli *c), cmd_groups_lag(struct cli *c), cmd_groups_reset(struct cli *c),
-    cmd_groups_delete(struct cli *c);
+int cmd_groups_list(struct cli *c), cmd_groups_describe(struct cli *c), cmd_groups_lag(struct cli *c),
+    cmd_groups_reset(struct cli *c), cmd_groups_delete(struct cli *c);
 int cmd_plugins_list(struct cli *c), cmd_plugins_describe(struct cli *c);
 int cmd_status(struct cli *c), cmd_pause(struct cli *c), cmd_resume(struct cli *c),
-    cmd_restart(struct cli *c), cmd_reload(struct cli *c);
+    cmd_restart(struct cli *c), cmd_reload(struct cli *c), cmd_signal(struct cli *c);
 int cmd_fsck(struct cli *c), cmd_log_dump(struct cli *c);
 int cmd_kafka_import(struct cli *c), cmd_kafka_export(struct cli *c);
 int cmd_completion(struct cli *c), cmd_docs(struct cli *c), cmd_version(struct cli *c);

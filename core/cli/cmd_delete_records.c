@@ -13,6 +13,8 @@
 
 #define OFFSETS_FILE_MAX ((size_t)16 << 20)
 
+enum { AT_ONCE = 1000 }; /* items in one call, as many as the hub takes */
+
 /* A list of {"topic", "partition", "offset"} with one item a partition; offset -1 is the end. */
 
 static int add(json_t *list, json_t *topic, int64_t partition, int64_t offset)
@@ -128,23 +130,48 @@ static int read_targets(struct cli *c, json_t *list)
     return read_file(path, list);
 }
 
-/* Asks for one partition; its new start is put into the item. */
-static int delete_one(struct hub *h, json_t *item)
+/* Takes over what the hub answered for one item: its new start, or the error, which is said. */
+static int take_answer(json_t *item, const json_t *answer)
 {
-    int rc;
-    char query[96];
-    snprintf(query, sizeof query, "/records?partition=%" PRId64 "&before=%" PRId64,
-             member_int(item, "partition"), member_int(item, "offset"));
-    char *target = hub_target("/hub/topics/", member_text(item, "topic"), query);
-    json_t *answer = hub_json(h, "DELETE", target, NULL, &rc);
-    mem_free(target);
-    if (answer && !json_object_get(answer, "log_start_offset"))
-        rc = cli_error(EXIT_FAILED, "the hub's answer has no log_start_offset");
-    else if (answer &&
-             json_object_set(item, "log_start_offset", json_object_get(answer, "log_start_offset")) != 0)
+    json_t *start = json_object_get(answer, "log_start_offset");
+    if (!start && json_object_get(answer, "message"))
+        return hub_refusal(answer);
+    if (!json_is_integer(start))
+        return cli_error(EXIT_FAILED, "the hub's answer has no log_start_offset");
+    if (json_object_set(item, "log_start_offset", start) != 0)
         cli_out_of_memory();
+    return EXIT_FINE;
+}
+
+/* Asks for items [from, to) in one call, so that the store writes its checkpoints once for all of them. */
+static int delete_some(struct hub *h, json_t *list, size_t from, size_t to)
+{
+    int rc, first = EXIT_FINE;
+    json_t *body = json_pack("{s:[]}", "partitions"), *part = json_object_get(body, "partitions");
+    for (size_t i = from; i < to; i++)
+        if (!body || json_array_append(part, json_array_get(list, i)) != 0)
+            cli_out_of_memory();
+    json_t *answer = hub_json(h, "POST", "/hub/records/delete", body, &rc);
+    if (!answer)
+        return rc;
+    const json_t *answers = json_object_get(answer, "partitions");
+    for (size_t i = from; i < to; i++) {
+        rc = take_answer(json_array_get(list, i), json_array_get(answers, i - from));
+        first = first ? first : rc;
+    }
     json_decref(answer);
-    return rc;
+    return first;
+}
+
+static int delete_all(struct hub *h, json_t *list)
+{
+    int first = EXIT_FINE;
+    size_t n = json_array_size(list);
+    for (size_t from = 0; from < n; from += AT_ONCE) {
+        int rc = delete_some(h, list, from, from + AT_ONCE < n ? from + AT_ONCE : n);
+        first = first ? first : rc;
+    }
+    return first;
 }
 
 static int print_results(struct cli *c, json_t *list)
@@ -165,9 +192,7 @@ static int print_results(struct cli *c, json_t *list)
 /* What fails is said, and the others are done all the same; the first failure decides the exit code. */
 int cmd_topics_delete_records(struct cli *c)
 {
-    int first = EXIT_FINE;
-    size_t i;
-    json_t *list = json_array(), *item;
+    json_t *list = json_array();
     if (!list)
         cli_out_of_memory();
     int rc = read_targets(c, list);
@@ -176,11 +201,7 @@ int cmd_topics_delete_records(struct cli *c)
         json_decref(list);
         return rc;
     }
-    json_array_foreach(list, i, item)
-    {
-        rc = delete_one(h, item);
-        first = first ? first : rc;
-    }
+    int first = delete_all(h, list);
     hub_close(h);
     rc = print_results(c, list);
     json_decref(list);

@@ -16,7 +16,7 @@
 struct show {
     struct cli *c;
     bool progress;
-    int64_t next_ms;
+    int64_t start_ms, next_ms;
     bool line; /* a line of progress stands on the terminal */
 };
 
@@ -27,7 +27,18 @@ static void clear_line(struct show *s)
     s->line = false;
 }
 
-static int show_progress(void *arg, const char *partition, uint64_t bytes, struct err *e)
+/* By what was read until now; "" where nobody can tell. */
+static const char *time_left(const struct show *s, uint64_t bytes, uint64_t total, int64_t now, char text[64])
+{
+    text[0] = '\0';
+    if (bytes > 0 && bytes < total) {
+        double ms = (double)(now - s->start_ms) * (double)(total - bytes) / (double)bytes;
+        snprintf(text, 64, ", about %s left", show_duration(ms < 9e15 ? (int64_t)ms : INT64_MAX));
+    }
+    return text;
+}
+
+static int show_progress(void *arg, const char *partition, uint64_t bytes, uint64_t total, struct err *e)
 {
     struct show *s = arg;
     int64_t now = clock_mono_ms();
@@ -36,7 +47,12 @@ static int show_progress(void *arg, const char *partition, uint64_t bytes, struc
         return ERR_OK;
     s->next_ms = now + PROGRESS_MS;
     clear_line(s);
-    fprintf(stderr, "%s read, in %s", show_bytes((double)bytes), partition ? partition : "-");
+    char left[64];
+    time_left(s, bytes, total, now, left);
+    fprintf(stderr, "%s", show_bytes((double)bytes));
+    if (total > 0)
+        fprintf(stderr, " of %s", show_bytes((double)(total > bytes ? total : bytes)));
+    fprintf(stderr, " read%s, in %s", left, partition ? partition : "-");
     fflush(stderr);
     s->line = true;
     return ERR_OK;
@@ -132,8 +148,10 @@ static int check(struct cli *c)
     struct err e;
     struct fsck_report r;
     int64_t start = clock_mono_ms();
-    struct show s = {
-        .c = c, .progress = isatty(STDERR_FILENO) || cli_flag(c, "progress"), .next_ms = start + PROGRESS_MS};
+    struct show s = {.c = c,
+                     .progress = isatty(STDERR_FILENO) || cli_flag(c, "progress"),
+                     .start_ms = start,
+                     .next_ms = start + PROGRESS_MS};
     struct fsck_options o = {.data_dir = cli_data_dir(c),
                              .records = !cli_flag(c, "quick"),
                              .found = show_finding,

@@ -1,5 +1,5 @@
 /*
- * leat groups: list, lag, reset, delete.
+ * leat groups: list, describe, lag, reset, delete.
  */
 #include <stdio.h>
 #include <string.h>
@@ -17,24 +17,121 @@ static json_t *ask_groups(struct cli *c, const char *target, int *rc)
     return j;
 }
 
+/* "-" where it is not known, as of a group that only ever had offsets. */
+static const char *text_or_dash(const json_t *o, const char *name)
+{
+    const char *text = json_string_value(json_object_get(o, name));
+    return text && *text ? text : "-";
+}
+
+/* How many there are; of some groups of a cluster nobody tells. */
+static const char *members_text(const json_t *g)
+{
+    const json_t *members = json_object_get(g, "members");
+    return json_is_null(members) ? "-" : show_int((int64_t)json_array_size(members));
+}
+
 int cmd_groups_list(struct cli *c)
 {
-    static const char *const titles[] = {"GROUP", "PARTITIONS", "LAG"};
+    static const char *const titles[] = {"GROUP", "STATE", "TYPE", "MEMBERS", "PARTITIONS", "LAG"};
     int rc;
     json_t *list = ask_groups(c, "/hub/groups", &rc), *g, *o;
     if (!list || cli_json(c))
         return list ? print_json(list) : rc;
-    struct table *t = table_new("lrr", titles);
+    struct table *t = table_new("lllrrr", titles);
     size_t i, k;
     json_array_foreach(list, i, g)
     {
         int64_t lag = 0;
         json_array_foreach(json_object_get(g, "offsets"), k, o) lag += member_int(o, "lag");
-        table_row(t, member_text(g, "group"),
-                  show_int((int64_t)json_array_size(json_object_get(g, "offsets"))), show_int(lag));
+        table_row(t, member_text(g, "group"), text_or_dash(g, "state"), text_or_dash(g, "type"),
+                  members_text(g), show_int((int64_t)json_array_size(json_object_get(g, "offsets"))),
+                  show_int(lag));
     }
     table_print(t);
     json_decref(list);
+    return EXIT_FINE;
+}
+
+/* The member that is assigned the partition; NULL: nobody is. */
+static const json_t *member_of(const json_t *g, const char *topic, int64_t partition)
+{
+    json_t *m, *p;
+    size_t i, k;
+    json_array_foreach(json_object_get(g, "members"), i, m)
+    {
+        json_array_foreach(json_object_get(m, "partitions"), k, p)
+        {
+            if (member_int(p, "partition") == partition && strcmp(member_text(p, "topic"), topic) == 0)
+                return m;
+        }
+    }
+    return NULL;
+}
+
+static const json_t *offset_of(const json_t *g, const char *topic, int64_t partition)
+{
+    json_t *o;
+    size_t i;
+    json_array_foreach(json_object_get(g, "offsets"), i, o)
+    {
+        if (member_int(o, "partition") == partition && strcmp(member_text(o, "topic"), topic) == 0)
+            return o;
+    }
+    return NULL;
+}
+
+/* A partition with its offset and member, either of which may be NULL. */
+static void describe_row(struct table *t, const json_t *p, const json_t *o, const json_t *m)
+{
+    const json_t *end = json_object_get(o, "end_offset");
+    table_row(t, member_text(p, "topic"), show_int(member_int(p, "partition")),
+              o ? show_int(member_int(o, "offset")) : "-", end ? show_int(json_integer_value(end)) : "-",
+              end ? show_int(member_int(o, "lag")) : "-", text_or_dash(m, "member"), text_or_dash(m, "host"),
+              text_or_dash(m, "client_id"));
+}
+
+static void describe_members(struct table *t, const json_t *g)
+{
+    json_t *m, *p;
+    size_t i, k;
+    json_array_foreach(json_object_get(g, "members"), i, m)
+    {
+        json_array_foreach(json_object_get(m, "partitions"), k, p)
+        {
+            if (!offset_of(g, member_text(p, "topic"), member_int(p, "partition")))
+                describe_row(t, p, NULL, m);
+        }
+        if (json_array_size(json_object_get(m, "partitions")) == 0)
+            table_row(t, "-", "-", "-", "-", "-", text_or_dash(m, "member"), text_or_dash(m, "host"),
+                      text_or_dash(m, "client_id"));
+    }
+}
+
+/* Partitions with offsets, then those that members have and nothing was committed of, then members that have none. */
+int cmd_groups_describe(struct cli *c)
+{
+    static const char *const titles[] = {"TOPIC", "PARTITION", "OFFSET", "END",
+                                         "LAG",   "MEMBER",    "HOST",   "CLIENT"};
+    int rc;
+    char *target = hub_target("/hub/groups/", c->args[0], "");
+    json_t *g = ask_groups(c, target, &rc), *o;
+    mem_free(target);
+    if (!g || cli_json(c))
+        return g ? print_json(g) : rc;
+    printf("group %s  state %s  type %s  assignor %s  members %s\n", c->args[0], text_or_dash(g, "state"),
+           text_or_dash(g, "type"), text_or_dash(g, "assignor"), members_text(g));
+    if (json_object_get(g, "members_untold"))
+        printf("members are not told: %s\n", member_text(g, "members_untold"));
+    struct table *t = table_new("lrrrrlll", titles);
+    size_t i;
+    json_array_foreach(json_object_get(g, "offsets"), i, o)
+    {
+        describe_row(t, o, o, member_of(g, member_text(o, "topic"), member_int(o, "partition")));
+    }
+    describe_members(t, g);
+    table_print(t);
+    json_decref(g);
     return EXIT_FINE;
 }
 
@@ -54,8 +151,12 @@ int cmd_groups_lag(struct cli *c)
         const json_t *end = json_object_get(o, "end_offset");
         table_row(t, member_text(o, "topic"), show_int(member_int(o, "partition")),
                   show_int(member_int(o, "offset")),
-                  end ? show_int(json_integer_value(end)) : "topic is gone",
-                  end ? show_int(member_int(o, "lag")) : "-", show_ago(member_int(o, "commit_ms")));
+                  end                           ? show_int(json_integer_value(end))
+                  : json_object_get(o, "error") ? "out of service"
+                                                : "topic is gone",
+                  end ? show_int(member_int(o, "lag")) : "-",
+                  json_is_integer(json_object_get(o, "commit_ms")) ? show_ago(member_int(o, "commit_ms"))
+                                                                   : "-");
     }
     table_print(t);
     json_decref(g);

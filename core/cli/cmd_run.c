@@ -20,11 +20,17 @@
 #include "base/diag.h"
 #include "base/mem.h"
 #include "base/thread.h"
+#include "broker/broker_config.h"
 #include "cli/load.h"
+#include "cli/run.h"
+#include "config/settings.h"
 #include "http/server.h"
+#include "group/group.h"
+#include "server/server.h"
 
 #define REPEAT_MS 300
-#define GRACE_MS 15000 /* beyond the drain */
+#define GRACE_MS 15000        /* beyond the drain */
+#define CLIENTS_GRACE_MS 3000 /* for what Kafka clients have asked and was not answered */
 #define TEXT_MAX ((size_t)1 << 20)
 
 #define PROGRESS_MS 2000 /* between two lines of figures */
@@ -32,7 +38,7 @@
 
 struct run {
     struct cli *c;
-    char *path; /* of the configuration, absolute */
+    struct run_config config;
     struct hub_config hub;
     struct plugins *plugins;
     struct broker *broker;
@@ -40,6 +46,9 @@ struct run {
     struct worker *worker;
     struct api *api;
     struct http_server *server;
+    struct server *kafka;                /* NULL: no listeners */
+    struct broker_config_value *configs; /* what it describes */
+    size_t config_count;
     /* events, under the lock: */
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -47,6 +56,7 @@ struct run {
     int64_t stop_ms;       /* when stop was first asked for */
     pthread_mutex_t apply; /* one reload at a time: SIGHUP or the interface */
     int64_t shutdown_ms;   /* how long tasks may drain */
+    bool looked, done;     /* --until-done: sources have ended, and sinks were told to look; all have */
 };
 
 /* ---- signals
@@ -125,15 +135,16 @@ static void notify_manager(const char *text)
 /* ---- configuration
  * ------------------------------------------------------------------------------------------ */
 
-/* Loads and validates. ERR_INVALID_CONFIG: `problems` tells all. */
+/* Loads `path`, or what the hub was started with (NULL), and validates it. ERR_INVALID_CONFIG: `problems` tells all. */
 static int load(struct run *r, const char *path, struct config **out, struct problems *problems,
                 struct err *e)
 {
     struct connector_catalog catalog = plugins_catalog(r->plugins);
     *out = NULL;
-    int rc = config_load(path, &catalog, out, problems, e);
+    int rc = path ? config_load(path, &catalog, out, problems, e)
+                  : run_config_load(&r->config, &catalog, out, problems, e);
     if (rc == ERR_OK)
-        rc = plugins_validate(r->plugins, *out, false, problems, e);
+        rc = plugins_validate(r->plugins, *out, false, problems, NULL, e);
     if (problems->count) {
         problems_sort(problems);
         rc = err_set(e, ERR_INVALID_CONFIG, "the configuration has %zu problem%s", problems->count,
@@ -175,7 +186,7 @@ static int reload(void *arg, struct buf *text, struct err *e)
     struct run *r = arg;
     struct config *config;
     pthread_mutex_lock(&r->apply);
-    int rc = load_or_tell(r, r->path, &config, text, e);
+    int rc = load_or_tell(r, NULL, &config, text, e);
     if (rc == ERR_OK) {
         rc = worker_apply(r->worker, config, text, e);
         if (rc)
@@ -242,11 +253,18 @@ static int start_store(struct run *r, struct err *e)
                                     r->hub.space_warn_percent ? r->hub.space_warn_percent : -1,
                                 .journal_file_bytes = r->hub.journal_file_bytes,
                                 .retention_check_ms = r->hub.retention_check_ms,
+                                .page_cache_bytes = r->hub.page_cache_bytes,
                                 .open_files_max = r->hub.open_files_max,
                                 .scrub_interval_ms = r->hub.scrub_interval_ms,
                                 .scrub_bytes_per_s = r->hub.scrub_bytes_per_s,
                                 .producer_expiration_ms = r->hub.producer_expiration_ms,
+                                .offsets_retention_ms = r->hub.offsets_retention_ms,
+                                .offsets_check_ms = r->hub.offsets_check_ms,
+                                .txn_id_expiration_ms = r->hub.txn_id_expiration_ms,
+                                .txn_timeout_max_ms = r->hub.txn_timeout_max_ms,
+                                .txn_id_check_ms = r->hub.txn_id_check_ms,
                                 .cleaner_disabled = !r->hub.cleaner_enabled,
+                                .cleaner_threads = r->hub.cleaner_threads,
                                 .cleaner_dedupe_bytes = r->hub.cleaner_dedupe_bytes,
                                 .cleaner_io_bytes_per_second = r->hub.cleaner_io_bytes_per_second,
                                 .cleaner_backoff_ms = r->hub.cleaner_backoff_ms,
@@ -259,7 +277,7 @@ static int start_store(struct run *r, struct err *e)
     int rc = broker_open(&r->broker, &bo, e);
     if (rc)
         return rc;
-    r->client = client_embedded(r->broker, e);
+    r->client = run_client(&r->hub, r->broker, e);
     return r->client ? ERR_OK : e->code;
 }
 
@@ -282,6 +300,7 @@ static int serve_interface(struct run *r, struct err *e)
 {
     struct api_options ao = {.broker = r->broker,
                              .client = r->client,
+                             .groups = r->kafka ? server_groups(r->kafka) : NULL,
                              .worker = r->worker,
                              .started_ms = clock_wall_ms(),
                              .arg = r,
@@ -289,6 +308,59 @@ static int serve_interface(struct run *r, struct err *e)
                              .plan = plan};
     r->api = api_new(&ao, e);
     return r->api ? http_server_serve(r->server, r->api, e) : e->code;
+}
+
+static int32_t migration_of(const char *policy)
+{
+    return strcmp(policy, "upgrade") == 0     ? GROUP_MIGRATE_UP
+           : strcmp(policy, "downgrade") == 0 ? GROUP_MIGRATE_DOWN
+           : strcmp(policy, "disabled") == 0  ? GROUP_MIGRATE_NOT
+                                              : GROUP_MIGRATE_BOTH;
+}
+
+/* Kafka's clients. */
+static int serve_clients(struct run *r, struct err *e)
+{
+    const struct leat_config *o = r->hub.options;
+    struct server_options so = {.broker = r->broker};
+    if (o == NULL || !options_is_set(o, "listeners"))
+        return ERR_OK;
+    so.listener_count = options_list(o, "listeners", &so.listeners);
+    so.advertised_count = options_is_set(o, "advertised.listeners")
+                              ? options_list(o, "advertised.listeners", &so.advertised)
+                              : 0;
+    so.node_id = (int32_t)options_int(o, "node.id");
+    so.network_threads =
+        options_is_set(o, "num.network.threads") ? (int32_t)options_int(o, "num.network.threads") : 0;
+    so.io_threads = (int32_t)options_int(o, "num.io.threads");
+    so.request_max_bytes = options_int(o, "socket.request.max.bytes");
+    so.queued_max_bytes = options_int(o, "queued.max.request.bytes");
+    so.idle_ms = options_int(o, "connections.max.idle.ms");
+    so.max_connections =
+        options_is_set(o, "max.connections") ? (int32_t)options_int(o, "max.connections") : 0;
+    so.group_initial_delay_ms = (int32_t)options_int(o, "group.initial.rebalance.delay.ms");
+    so.group_session_min_ms = (int32_t)options_int(o, "group.min.session.timeout.ms");
+    so.group_session_max_ms = (int32_t)options_int(o, "group.max.session.timeout.ms");
+    so.group_max_size = options_is_set(o, "group.max.size") ? (int32_t)options_int(o, "group.max.size") : 0;
+    int rc = hub_described(o, &r->configs, &r->config_count, e);
+    if (rc)
+        return rc;
+    so.configs = r->configs;
+    so.config_count = r->config_count;
+    so.group_forget_check_ms =
+        (int32_t)(r->hub.offsets_check_ms < INT32_MAX ? r->hub.offsets_check_ms : INT32_MAX);
+    so.fetch_sessions = (int32_t)options_int(o, "max.incremental.fetch.session.cache.slots");
+    so.group_consumer_session_ms = (int32_t)options_int(o, "group.consumer.session.timeout.ms");
+    so.group_consumer_heartbeat_ms = (int32_t)options_int(o, "group.consumer.heartbeat.interval.ms");
+    so.group_consumer_session_min_ms = (int32_t)options_int(o, "group.consumer.min.session.timeout.ms");
+    so.group_consumer_session_max_ms = (int32_t)options_int(o, "group.consumer.max.session.timeout.ms");
+    so.group_consumer_heartbeat_min_ms = (int32_t)options_int(o, "group.consumer.min.heartbeat.interval.ms");
+    so.group_consumer_heartbeat_max_ms = (int32_t)options_int(o, "group.consumer.max.heartbeat.interval.ms");
+    so.group_consumer_max_size =
+        options_is_set(o, "group.consumer.max.size") ? (int32_t)options_int(o, "group.consumer.max.size") : 0;
+    so.group_migration = migration_of(options_str(o, "group.consumer.migration.policy"));
+    so.auto_create_topics = options_bool(o, "auto.create.topics.enable");
+    return server_start(&r->kafka, &so, e);
 }
 
 static void tell_started(struct run *r, size_t pipelines, int64_t began_ns)
@@ -309,6 +381,8 @@ static int start_with(struct run *r, struct config *config, struct err *e)
     int rc = start_store(r, e);
     if (rc == ERR_OK)
         rc = open_interface(r, e);
+    if (rc == ERR_OK)
+        rc = serve_clients(r, e); /* an address that cannot be had is known before a task runs, likewise */
     if (rc == ERR_OK)
         rc = worker_new(r->client, r->plugins, &r->worker, e);
     if (rc == ERR_OK)
@@ -332,9 +406,9 @@ static int start(struct run *r)
     problems_init(&problems);
     int rc = load_plugins(r->c, &r->hub, &r->plugins, &e);
     if (rc == ERR_OK)
-        rc = load(r, r->path, &config, &problems, &e);
+        rc = load(r, NULL, &config, &problems, &e);
     if (problems.count) {
-        load_show_problems(r->c, &problems);
+        load_show_problems(r->c, &problems, NULL);
         return EXIT_CONFIG;
     }
     problems_free(&problems);
@@ -343,22 +417,49 @@ static int start(struct run *r)
     return rc ? cli_fail(&e) : -1;
 }
 
+/*
+ * --until-done, after the tasks' end: those that failed are told; then it was not a success. One that was stopped while it was to try again did
+ * not deliver what was left, such as a sink whose final flush failed.
+ */
+static int outcome(struct run *r)
+{
+    struct err e;
+    struct task_status *list;
+    size_t n, failed = 0;
+    if (worker_status(r->worker, &list, &n, &e) != ERR_OK)
+        return cli_fail(&e);
+    for (size_t i = 0; i < n; i++)
+        if (list[i].state == TASK_FAILED || (list[i].state == TASK_STOPPED && list[i].error)) {
+            cli_error(EXIT_FAILED, "%s-%d failed: %s", list[i].connector, list[i].index,
+                      list[i].error ? list[i].error : "no reason given");
+            failed++;
+        }
+    task_status_free(list, n);
+    return failed ? EXIT_FAILED : EXIT_FINE;
+}
+
 /* The first error, or what came before. */
 static int shut_down(struct run *r, int code)
 {
     struct err e;
     if (r->api)
         api_interrupt(r->api);
+    if (r->worker) /* their callers would hold up the interface's end, and that the tasks' */
+        worker_close_signals(r->worker);
     if (r->broker) /* what requests and tasks hold is to be written before the time is over */
         broker_lift_delays(r->broker);
-    http_server_stop(r->server);
+    http_server_stop(r->server); /* before what its requests look at */
     api_free(r->api);
+    server_stop(r->kafka, CLIENTS_GRACE_MS);
+    hub_described_free(r->configs, r->config_count);
     if (r->worker && worker_stop(r->worker, r->shutdown_ms, &e) != ERR_OK) {
         /* A task that hangs in a plugin cannot be taken away under it; its transaction is simply not
          * committed. */
         diag_error("hub", "%s", e.text);
         _exit(EXIT_FAILED);
     }
+    if (r->done)
+        code = outcome(r);
     if (r->worker)
         worker_free(r->worker);
     if (r->client)
@@ -370,7 +471,7 @@ static int shut_down(struct run *r, int code)
     if (r->plugins)
         plugins_close(r->plugins);
     hub_config_free(&r->hub);
-    free(r->path);
+    run_config_free(&r->config);
     return code;
 }
 
@@ -402,7 +503,7 @@ static void show_progress(struct run *r)
     task_status_free(list, n);
 }
 
-/* Whether every task of `kind` has ended; a sink that has read all there is has too. */
+/* Whether every task of `kind` has ended; a sink that has read all there is, of every topic that it is to read, has too. */
 static bool all_ended(const struct run *r, enum leat_kind kind)
 {
     struct err e;
@@ -416,39 +517,29 @@ static bool all_ended(const struct run *r, enum leat_kind kind)
     for (size_t i = 0; i < n; i++) {
         enum task_state s = list[i].state;
         bool ended = s == TASK_COMPLETED || s == TASK_FAILED || s == TASK_STOPPED;
-        ended = ended || (kind == LEAT_SINK && s == TASK_RUNNING && list[i].lag_records == 0);
+        ended =
+            ended || (kind == LEAT_SINK && s == TASK_RUNNING && list[i].lag_records == 0 && list[i].current);
         all = all && (list[i].kind != kind || ended);
     }
     task_status_free(list, n);
     return all;
 }
 
-/* Sources first: only when they have ended nothing more comes, and what the sinks' lag says stays true. */
-static bool all_done(const struct run *r)
+/*
+ * Sources first: only when they have ended nothing more comes, and what the sinks' lag says stays true. Of the topics that sources made
+ * some may be newer than the sinks' last look at them.
+ */
+static bool all_done(struct run *r)
 {
-    return all_ended(r, LEAT_SOURCE) && all_ended(r, LEAT_SINK);
-}
-
-/* --until-done: all tasks have ended. Those that failed are told; then it was not a success. */
-static int outcome(struct run *r)
-{
-    struct err e;
-    struct task_status *list;
-    size_t n, failed = 0;
-    if (worker_status(r->worker, &list, &n, &e) != ERR_OK)
-        return cli_fail(&e);
-    for (size_t i = 0; i < n; i++)
-        if (list[i].state == TASK_FAILED) {
-            cli_error(EXIT_FAILED, "%s-%d failed: %s", list[i].connector, list[i].index,
-                      list[i].error ? list[i].error : "no reason given");
-            failed++;
-        }
-    task_status_free(list, n);
-    return failed ? EXIT_FAILED : EXIT_FINE;
+    bool ended = all_ended(r, LEAT_SOURCE);
+    if (ended && !r->looked)
+        worker_look(r->worker);
+    r->looked = ended;
+    return ended && all_ended(r, LEAT_SINK);
 }
 
 /* Until a signal or, with --until-done, the tasks' end. */
-static int wait_until_stopped(struct run *r)
+static void wait_until_stopped(struct run *r)
 {
     bool progress = cli_flag(r->c, "progress"), until_done = cli_flag(r->c, "until-done"), done = false;
     int64_t shown_ms = clock_mono_ms(); /* nothing has moved yet */
@@ -475,7 +566,7 @@ static int wait_until_stopped(struct run *r)
         }
     }
     pthread_mutex_unlock(&r->lock);
-    return done ? outcome(r) : EXIT_FINE;
+    r->done = done;
 }
 
 static int hub_section(struct run *r)
@@ -483,9 +574,9 @@ static int hub_section(struct run *r)
     struct err e;
     struct problems problems;
     problems_init(&problems);
-    int rc = config_load_hub(r->path, &r->hub, &problems, &e);
+    int rc = run_config_hub(&r->config, &r->hub, &problems, &e);
     if (problems.count) {
-        load_show_problems(r->c, &problems);
+        load_show_problems(r->c, &problems, NULL);
         return EXIT_CONFIG;
     }
     problems_free(&problems);
@@ -508,10 +599,9 @@ int cmd_run(struct cli *c)
 {
     static struct run r; /* not on the stack: the thread of signals looks at it until the process ends */
     struct err e;
-    int code = -1;
     r.c = c;
-    r.path = load_path(c->args[0], &code);
-    if (r.path)
+    int code = run_config_find(c, &r.config);
+    if (code == -1)
         code = hub_section(&r);
     if (code == -1)
         code = set_up_diagnostics(&r);
@@ -526,9 +616,9 @@ int cmd_run(struct cli *c)
     if (code != -1)
         return shut_down(&r, code);
     notify_manager("READY=1");
-    code = wait_until_stopped(&r);
+    wait_until_stopped(&r);
     notify_manager("STOPPING=1");
-    code = shut_down(&r, code);
+    code = shut_down(&r, EXIT_FINE);
     diag_info("hub", "stopped");
     return code;
 }

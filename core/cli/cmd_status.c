@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "cli/load.h"
+#include "cli/status.h"
 
 static void print_errors(const json_t *tasks)
 {
@@ -85,28 +86,14 @@ static void print_data_dirs(const json_t *dirs)
     printf("\n");
 }
 
-static void print_status(const json_t *s)
+static void print_tasks(const json_t *tasks)
 {
     static const char *const titles[] = {"PIPELINE", "CONNECTOR", "TYPE",    "TASK", "STATE",
                                          "RECORDS",  "REC/S",     "BYTES/S", "LAG",  "ACTIVE"};
-    const json_t *store = json_object_get(s, "store");
     size_t i;
     json_t *task;
-    printf("leat %s  pid %lld  up %s  %s\nstore: %.0f topic%s, %.0f partition%s, %s appended, %s syncs\n",
-           member_text(s, "version"), (long long)member_int(s, "pid"),
-           show_duration(member_int(s, "uptime_ms")), member_text(s, "data_dir"),
-           member_number(store, "topics"), member_int(store, "topics") == 1 ? "" : "s",
-           member_number(store, "partitions"), member_int(store, "partitions") == 1 ? "" : "s",
-           show_bytes(member_number(store, "append_bytes")), show_count(member_number(store, "syncs")));
-    print_scrub(json_object_get(store, "scrub"));
-    printf("\n");
-    print_data_dirs(json_object_get(s, "data_dirs"));
-    if (json_array_size(json_object_get(s, "tasks")) == 0) {
-        printf("no pipelines\n");
-        return;
-    }
     struct table *t = table_new("lllrlrrrrl", titles);
-    json_array_foreach(json_object_get(s, "tasks"), i, task)
+    json_array_foreach(tasks, i, task)
     {
         char type[64];
         int64_t lag = member_int(task, "lag");
@@ -123,14 +110,65 @@ static void print_status(const json_t *s)
                   show_ago(member_int(task, "last_activity_ms")));
     }
     table_print(t);
-    print_inexact(json_object_get(s, "tasks"));
-    print_errors(json_object_get(s, "tasks"));
+    print_inexact(tasks);
+    print_errors(tasks);
+}
+
+static void print_status(const json_t *s)
+{
+    const json_t *store = json_object_get(s, "store");
+    printf("leat %s  pid %lld  up %s  %s\nstore: %.0f topic%s, %.0f partition%s, %s appended, %s syncs\n",
+           member_text(s, "version"), (long long)member_int(s, "pid"),
+           show_duration(member_int(s, "uptime_ms")), member_text(s, "data_dir"),
+           member_number(store, "topics"), member_int(store, "topics") == 1 ? "" : "s",
+           member_number(store, "partitions"), member_int(store, "partitions") == 1 ? "" : "s",
+           show_bytes(member_number(store, "append_bytes")), show_count(member_number(store, "syncs")));
+    print_scrub(json_object_get(store, "scrub"));
+    printf("\n");
+    print_data_dirs(json_object_get(s, "data_dirs"));
+    if (json_array_size(json_object_get(s, "tasks")) == 0) {
+        printf("no pipelines\n");
+        return;
+    }
+    print_tasks(json_object_get(s, "tasks"));
+}
+
+/* Those of the pipeline alone; NULL after saying that there is no such pipeline. */
+static json_t *tasks_of(const json_t *s, const char *pipeline, int *rc)
+{
+    json_t *found = json_array(), *task;
+    size_t i;
+    json_array_foreach(json_object_get(s, "tasks"), i, task)
+    {
+        if (strcmp(member_text(task, "pipeline"), pipeline) == 0 && json_array_append(found, task) != 0)
+            cli_out_of_memory();
+    }
+    if (json_array_size(found) > 0)
+        return found;
+    json_decref(found);
+    *rc = cli_error(EXIT_MISSING, "there is no pipeline %s", pipeline);
+    return NULL;
+}
+
+static int show_pipeline(struct cli *c, json_t *s)
+{
+    int rc;
+    json_t *tasks = tasks_of(s, c->args[0], &rc);
+    json_decref(s);
+    if (!tasks || cli_json(c))
+        return tasks ? print_json(json_pack("{s:o}", "tasks", tasks)) : rc;
+    print_tasks(tasks);
+    print_rows(tasks);
+    json_decref(tasks);
+    return cli_flush();
 }
 
 static int show_once(struct cli *c, struct hub *h)
 {
     int rc;
     json_t *s = hub_json(h, "GET", "/hub/status", NULL, &rc);
+    if (s && c->arg_count > 0)
+        return show_pipeline(c, s);
     if (!s || cli_json(c))
         return s ? print_json(s) : rc;
     print_status(s);

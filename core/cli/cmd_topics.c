@@ -75,14 +75,23 @@ static void print_settings(const json_t *settings, bool all)
         table_print(t);
 }
 
+/* What a cluster does not tell is null. */
+static const char *show_known(const json_t *p, const char *name, bool bytes)
+{
+    if (!json_is_integer(json_object_get(p, name)))
+        return "-";
+    return bytes ? show_bytes((double)member_int(p, name)) : show_int(member_int(p, name));
+}
+
 static void print_topic(const json_t *topic, bool all_settings)
 {
     static const char *const titles[] = {"PARTITION", "START",    "END",   "STABLE",
                                          "SIZE",      "SEGMENTS", "STATE", "DATA DIRECTORY"};
     size_t i;
     json_t *p;
-    printf("%s  id %s  %lld partition%s%s\n", member_text(topic, "name"), member_text(topic, "id"),
-           (long long)member_int(topic, "partition_count"),
+    bool has_id = json_is_string(json_object_get(topic, "id"));
+    printf("%s%s%s  %lld partition%s%s\n", member_text(topic, "name"), has_id ? "  id " : "",
+           has_id ? member_text(topic, "id") : "", (long long)member_int(topic, "partition_count"),
            member_int(topic, "partition_count") == 1 ? "" : "s",
            json_is_true(json_object_get(topic, "internal")) ? "  internal" : "");
     print_settings(json_object_get(topic, "settings"), all_settings);
@@ -90,7 +99,7 @@ static void print_topic(const json_t *topic, bool all_settings)
     json_array_foreach(json_object_get(topic, "partitions"), i, p) table_row(
         t, show_int(member_int(p, "partition")), show_int(member_int(p, "log_start_offset")),
         show_int(member_int(p, "high_watermark")), show_int(member_int(p, "last_stable_offset")),
-        show_bytes((double)member_int(p, "size")), show_int(member_int(p, "segments")),
+        show_known(p, "size", true), show_known(p, "segments", false),
         json_is_true(json_object_get(p, "failed")) ? "out of service" : "ok", member_text(p, "data_dir"));
     table_print(t);
 }

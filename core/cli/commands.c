@@ -5,10 +5,22 @@
 
 #define OPTIONS(list) .options = (list), .option_count = sizeof(list) / sizeof((list)[0])
 
+/* Of the commands that work on any Kafka cluster. */
+#define CLUSTER_OPTIONS                                                                                      \
+    {"bootstrap-server", 'b', "HOST:PORT[,...]", "work on this Kafka cluster instead of a data directory",   \
+     NULL},                                                                                                  \
+        {"command-config", 0, "FILE", "librdkafka's properties for it, name=value a line (TLS, SASL, ...)",  \
+         NULL},                                                                                              \
+    {                                                                                                        \
+        "command-property", 'X', "NAME=VALUE", "one such property (repeatable)", NULL                        \
+    }
+
 static const struct cli_option run_options[] = {
     {"plugin-path", 'p', "DIR", "look for plugins here (repeatable; default: beside the program)", NULL},
     {"http-listen", 'l', "HOST:PORT", "also serve health, metrics and all topics here, read-only, to anybody",
      NULL},
+    {"listeners", 0, "ADDRESS[,...]",
+     "without FILE: serve Kafka's clients here (default: PLAINTEXT://127.0.0.1:9092)", NULL},
     {"log-level", 0, "LEVEL", "diagnostics from this level on: debug, info, warn, error or off",
      "debug info warn error off"},
     {"log-format", 0, "FORMAT", "diagnostics as text or json", "text json"},
@@ -31,28 +43,34 @@ static const struct cli_option schema_options[] = {
 };
 static const struct cli_option topics_list_options[] = {
     {"internal", 'i', NULL, "show internal topics too", NULL},
+    CLUSTER_OPTIONS,
 };
 static const struct cli_option topics_create_options[] = {
     {"partitions", 'n', "N", "number of partitions (default 1)", NULL},
     {"config", 'c', "NAME=VALUE", "topic setting (repeatable)", NULL},
     {"if-not-exists", 0, NULL, "an existing topic is fine", NULL},
+    CLUSTER_OPTIONS,
 };
 static const struct cli_option topics_describe_options[] = {
     {"all", 'a', NULL, "show the settings that have their defaults too", NULL},
     {"segments", 's', NULL, "show the segments of each partition too", NULL},
+    CLUSTER_OPTIONS,
 };
 static const struct cli_option topics_delete_options[] = {
     {"if-exists", 0, NULL, "a missing topic is fine", NULL},
+    CLUSTER_OPTIONS,
 };
 static const struct cli_option topics_delete_records_options[] = {
     {"partition", 'p', "N", "of this partition", NULL},
     {"offset", 0, "OFFSET", "those below this offset; end (or -1) for all there are", NULL},
     {"offset-json-file", 'f', "FILE", "of the partitions that this file names", NULL},
+    CLUSTER_OPTIONS,
 };
 static const struct cli_option topics_configure_options[] = {
     {"config", 'c', "NAME=VALUE", "set (repeatable)", NULL},
     {"reset", 'r', "NAME", "back to the default (repeatable)", NULL},
     {"partitions", 'n', "N", "grow to this many partitions", NULL},
+    CLUSTER_OPTIONS,
 };
 static const struct cli_option produce_options[] = {
     {"key-separator", 'k', "TEXT", "split each line at the first TEXT into key and value", NULL},
@@ -60,6 +78,7 @@ static const struct cli_option produce_options[] = {
     {"partition", 'p', "N", "write to this partition", NULL},
     {"format", 'f', "FORMAT", "lines, or json: one object a line as consume prints them", "lines json"},
     {"compression", 'z', "CODEC", "compress batches", "none gzip snappy lz4 zstd"},
+    CLUSTER_OPTIONS,
 };
 static const struct cli_option consume_options[] = {
     {"from", 's', "WHERE", "beginning, end, an offset, or a UTC time (2026-11-20T19:00:00Z, -15m, @MS)",
@@ -70,14 +89,23 @@ static const struct cli_option consume_options[] = {
     {"format", 'f', "FORMAT", "value, key-value (tab between) or json (one object a line)",
      "value key-value json"},
     {"isolation", 0, "LEVEL", "read_committed or read_uncommitted", "read_committed read_uncommitted"},
+    CLUSTER_OPTIONS,
+};
+static const struct cli_option groups_options[] = {
+    CLUSTER_OPTIONS,
 };
 static const struct cli_option groups_reset_options[] = {
     {"topic", 't', "TOPIC", "the topic", NULL},
     {"partition", 'p', "N", "only this partition (repeatable)", NULL},
     {"to", 's', "WHERE", "beginning, end, an offset, or a time", NULL},
+    CLUSTER_OPTIONS,
 };
 static const struct cli_option status_options[] = {
     {"watch", 'w', NULL, "show again every second until interrupted", NULL},
+};
+static const struct cli_option signal_options[] = {
+    {"id", 'i', "ID", "of the signal, where notifications and events name it (default: made up)", NULL},
+    {"timeout", 't', "SECONDS", "how long the source may take until it takes it (default 10)", NULL},
 };
 static const struct cli_option restart_options[] = {
     {"task", 't', "N", "only this task", NULL},
@@ -103,7 +131,9 @@ static const struct cli_option docs_options[] = {
 };
 
 static const struct cli_command commands[] = {
-    {"run", "FILE|DIR", 1, 1, "run the pipelines of a YAML file or of a directory of them",
+    {"run", "[FILE|DIR]", 0, 1,
+     "run the pipelines of a YAML file or of a directory of them, or a broker without",
+     "Without FILE there are no pipelines: a broker for Kafka's clients on --listeners.\n\n"
      "SIGTERM and Ctrl-C drain and commit, a second one stops at once; SIGHUP reads the files again and "
      "changes only\n"
      "what changed. The data directory is hub: data.dir of the file unless --data-dir is given.",
@@ -113,8 +143,15 @@ static const struct cli_command commands[] = {
     {"plan", "FILE|DIR", 1, 1, "show what a changed file would change in the running hub", NULL,
      OPTIONS(plan_options), .run = cmd_plan},
     {"reload", "", 0, 0, "let the running hub read its files again", NULL, NULL, 0, .run = cmd_reload},
-    {"status", "", 0, 0, "pipelines, tasks, rates, lag and last errors of the running hub", NULL,
+    {"status", "[PIPELINE]", 0, 1, "pipelines, tasks, rates, lag and last errors of the running hub",
+     "With a pipeline: also what its connectors say of themselves, such as how far a snapshot's tables are.",
      OPTIONS(status_options), .run = cmd_status},
+    {"signal", "PIPELINE TYPE [DATA]", 2, 3, "ask something of a pipeline's running source",
+     "Returns when the source has taken it. TYPE is what its connector knows, such as execute-snapshot; DATA "
+     "is a "
+     "JSON object,\n"
+     "such as {\"data-collections\": [\"public.orders\"]}.",
+     OPTIONS(signal_options), .run = cmd_signal},
     {"pause", "CONNECTOR", 1, 1, "stop a connector's tasks until resumed, over restarts too", NULL, NULL, 0,
      .run = cmd_pause},
     {"resume", "CONNECTOR", 1, 1, "start a paused connector again", NULL, NULL, 0, .run = cmd_resume},
@@ -146,12 +183,15 @@ static const struct cli_command commands[] = {
      "not UTF-8\n"
      "is {\"base64\": ...}.",
      OPTIONS(consume_options), .run = cmd_consume},
-    {"groups list", "", 0, 0, "list consumer groups", NULL, NULL, 0, .run = cmd_groups_list},
-    {"groups lag", "GROUP", 1, 1, "show a group's offsets and how far it is behind", NULL, NULL, 0,
-     .run = cmd_groups_lag},
+    {"groups list", "", 0, 0, "list consumer groups", NULL, OPTIONS(groups_options), .run = cmd_groups_list},
+    {"groups describe", "GROUP", 1, 1, "show a group's state, members and what each reads", NULL,
+     OPTIONS(groups_options), .run = cmd_groups_describe},
+    {"groups lag", "GROUP", 1, 1, "show a group's offsets and how far it is behind", NULL,
+     OPTIONS(groups_options), .run = cmd_groups_lag},
     {"groups reset", "GROUP", 1, 1, "set a group's offsets", NULL, OPTIONS(groups_reset_options),
      .run = cmd_groups_reset},
-    {"groups delete", "GROUP", 1, 1, "forget a group's offsets", NULL, NULL, 0, .run = cmd_groups_delete},
+    {"groups delete", "GROUP", 1, 1, "forget a group's offsets", NULL, OPTIONS(groups_options),
+     .run = cmd_groups_delete},
     {"fsck", "", 0, 0, "check a data directory that no hub has open, and mend it when told",
      "Checks every batch, record, index, snapshot, checkpoint and journal record, and explains each finding "
      "with "

@@ -41,6 +41,9 @@ static const char *argument_source(const struct cli_command *command)
         return "leat groups list 2>/dev/null | awk 'NR>1 && $1" SAFE "{print $1}'";
     if (strcmp(command->arguments, "CONNECTOR") == 0)
         return "leat status 2>/dev/null | awk '/^PIPELINE/{on=1;next} on && $2" SAFE "{print $2} !NF{on=0}'";
+    if (strcmp(command->arguments, "[PIPELINE]") == 0 || strncmp(command->arguments, "PIPELINE ", 9) == 0)
+        return "leat status 2>/dev/null | awk '/^PIPELINE/{on=1;next} on && $1" SAFE
+               "{print $1} !NF{on=0}' | sort -u";
     if (strcmp(command->arguments, "TYPE") == 0)
         return "leat plugins list 2>/dev/null | awk 'NR>1 && $1" SAFE "{print $1}'";
     if (strcmp(command->arguments, "SHELL") == 0)

@@ -1,6 +1,6 @@
 /*
  * hub: the way to the data: the running hub's Unix socket or, when none runs, the directory opened by this
- * very process and served by the same api without a socket in between.
+ * very process and served by the same api without a socket in between; or a Kafka cluster, by the same api, too.
  */
 #include <curl/curl.h>
 #include <errno.h>
@@ -16,9 +16,12 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "cli/cli.h"
-#include "http/socket_path.h"
+#include "cli/cluster.h"
+#include "base/socket_path.h"
 
 struct hub {
+    /* of a cluster there is a client and an api, else: */
+    bool cluster;
     /* through the socket: */
     CURL *curl;
     struct socket_path socket;
@@ -100,8 +103,42 @@ static struct hub *find_running(const char *dir, int *errnum)
     return h;
 }
 
+/* With --bootstrap-server. */
+static struct hub *open_cluster(const struct cli *c, const char *servers, int *exit_code)
+{
+    struct err e;
+    struct cluster_properties p;
+    struct hub *h = mem_calloc(1, sizeof *h);
+    if (!h)
+        cli_out_of_memory();
+    h->cluster = true;
+    diag_setup(DIAG_WARN, DIAG_TEXT);
+    int rc = cluster_properties(c, &p);
+    if (rc == -1) {
+        struct client_kafka_options o = {
+            .bootstrap_servers = servers, .properties = p.list, .property_count = p.count};
+        h->client = client_kafka(&o, &e);
+        struct api_options ao = {.client = h->client, .started_ms = clock_wall_ms()};
+        h->api = h->client ? api_new(&ao, &e) : NULL;
+        rc = h->api ? -1 : cli_fail(&e);
+    }
+    cluster_properties_free(&p);
+    if (rc == -1)
+        return h;
+    *exit_code = rc;
+    hub_close(h);
+    return NULL;
+}
+
 struct hub *hub_open(const struct cli *c, enum hub_need need, int *exit_code)
 {
+    const char *servers = cli_value(c, "bootstrap-server");
+    if (servers)
+        return open_cluster(c, servers, exit_code);
+    if (cli_value(c, "command-config") || cli_value(c, "command-property")) {
+        *exit_code = cli_error(EXIT_USAGE, "properties are for a cluster: --bootstrap-server is missing");
+        return NULL;
+    }
     const char *dir = cli_data_dir(c);
     int rc = -1, errnum;
     struct hub *h = find_running(dir, &errnum);
@@ -137,7 +174,7 @@ void hub_close(struct hub *h)
 
 bool hub_is_running(const struct hub *h)
 {
-    return h->curl != NULL;
+    return h->curl != NULL || h->cluster;
 }
 
 /* ---- requests
@@ -279,14 +316,18 @@ static int exit_for_name(const char *name)
     return EXIT_FAILED;
 }
 
+int hub_refusal(const json_t *error)
+{
+    const char *message = json_string_value(json_object_get(error, "message"));
+    int code = exit_for_name(json_string_value(json_object_get(error, "code")));
+    return message ? cli_error(code, "%s", message) : code;
+}
+
 int hub_refused(const struct hub_answer *a)
 {
     json_t *j = json_loadb(a->body, a->bytes, 0, NULL);
-    const char *message = json_string_value(json_object_get(j, "message"));
-    int code = exit_for_name(json_string_value(json_object_get(j, "code")));
-    if (message)
-        cli_error(code, "%s", message);
-    else
+    int code = hub_refusal(j);
+    if (!json_object_get(j, "message"))
         cli_error(code, "the hub answered with HTTP status %d", a->status);
     json_decref(j);
     return code;

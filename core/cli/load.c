@@ -81,7 +81,7 @@ int load_problems_text(const struct problems *p, struct buf *out, struct err *e)
     return rc;
 }
 
-static json_t *problems_json(const struct problems *p)
+json_t *load_problems_json(const struct problems *p)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < p->count; i++) {
@@ -91,22 +91,29 @@ static json_t *problems_json(const struct problems *p)
         if (json_array_append_new(list, o) != 0)
             cli_out_of_memory();
     }
-    return json_pack("{s:o}", "problems", list);
+    return list;
 }
 
-void load_show_problems(const struct cli *c, struct problems *p)
+void load_show_problems(const struct cli *c, struct problems *p, struct problems *warnings)
 {
     struct err e;
     struct buf text;
+    struct problems none;
+    problems_init(&none);
+    struct problems *doubts = warnings ? warnings : &none;
     buf_init(&text, 16 << 20);
     problems_sort(p);
+    problems_sort(doubts);
     if (cli_json(c)) {
-        print_json(problems_json(p));
-    } else if (load_problems_text(p, &text, &e) != ERR_OK) {
+        print_json(json_pack("{s:o, s:o}", "problems", load_problems_json(p), "warnings",
+                             load_problems_json(doubts)));
+    } else if (load_problems_text(p, &text, &e) != ERR_OK ||
+               load_problems_text(doubts, &text, &e) != ERR_OK) {
         cli_fail(&e);
     } else if (text.len) {
         fwrite(text.data, 1, text.len, stderr);
     }
     buf_free(&text);
     problems_free(p);
+    problems_free(doubts);
 }

@@ -121,6 +121,13 @@ void table_row(struct table *t, ...)
     t->rows++;
 }
 
+void table_cells(struct table *t, const char *const *cells)
+{
+    for (size_t i = 0; i < t->columns; i++)
+        add_cell(t, i, cells[i]);
+    t->rows++;
+}
+
 /* How many columns the text takes: its UTF-8 characters. */
 static size_t width_of(const char *text)
 {

@@ -25,6 +25,8 @@ static const struct route {
     {"POST", "/hub/connectors/{}/restart", true, api_restart},
     {"PUT", "/hub/connectors/{}/pause", true, api_pause},
     {"PUT", "/hub/connectors/{}/resume", true, api_resume},
+    {"POST", "/hub/records/delete", true, api_records_delete_many},
+    {"POST", "/hub/pipelines/{}/signals", true, api_signal},
     {"GET", "/hub/topics", false, api_topics_list},
     {"POST", "/hub/topics", true, api_topic_create},
     {"GET", "/hub/topics/{}", false, api_topic_get},

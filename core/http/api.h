@@ -17,6 +17,7 @@
 #include "broker/broker.h"
 #include "client/client.h"
 #include "connect/connect.h"
+#include "group/group.h"
 
 #define API_BODY_MAX ((size_t)16 << 20)     /* of a request */
 #define API_RESPONSE_MAX ((size_t)64 << 20) /* of an answer */
@@ -28,6 +29,7 @@
 struct api_options {
     struct broker *broker;
     struct client *client;
+    struct groups *groups; /* members of Kafka's clients; NULL: there are no listeners, or no hub runs */
     struct worker *worker; /* NULL: no hub runs, the command line has opened the directory */
     int64_t started_ms;    /* wall clock */
     void *arg;

@@ -104,14 +104,14 @@ static json_t *gauges_json(const struct task_status *t)
 
 static json_t *task_json(const struct task_status *t)
 {
-    json_t *o =
-        json_pack("{s:o, s:o, s:s, s:s, s:i, s:b, s:s*, s:s, s:I, s:I, s:f, s:f, s:I, s:I, s:i, s:o}",
-                  "pipeline", json_text(t->pipeline), "connector", json_text(t->connector), "kind",
-                  t->kind == LEAT_SOURCE ? "source" : "sink", "type", t->type, "task", t->index, "exact",
-                  t->exact, "not_exact", t->not_exact, "state", task_state_name(t->state), "records",
-                  (json_int_t)t->records, "bytes", (json_int_t)t->bytes, "records_per_s", t->records_per_s,
-                  "bytes_per_s", t->bytes_per_s, "lag", (json_int_t)t->lag_records, "last_activity_ms",
-                  (json_int_t)t->last_activity_ms, "restarts", (int)t->restarts, "gauges", gauges_json(t));
+    json_t *o = json_pack(
+        "{s:o, s:o, s:s, s:s, s:i, s:b, s:s*, s:s, s:I, s:I, s:f, s:f, s:I, s:I, s:i, s:o, s:o}", "pipeline",
+        json_text(t->pipeline), "connector", json_text(t->connector), "kind",
+        t->kind == LEAT_SOURCE ? "source" : "sink", "type", t->type, "task", t->index, "exact", t->exact,
+        "not_exact", t->not_exact, "state", task_state_name(t->state), "records", (json_int_t)t->records,
+        "bytes", (json_int_t)t->bytes, "records_per_s", t->records_per_s, "bytes_per_s", t->bytes_per_s,
+        "lag", (json_int_t)t->lag_records, "last_activity_ms", (json_int_t)t->last_activity_ms, "restarts",
+        (int)t->restarts, "gauges", gauges_json(t), "status", task_rows_json(t));
     if (o && t->held && !json_put(o, "paused_by", json_string("command"))) {
         json_decref(o);
         return NULL;
@@ -193,7 +193,8 @@ int api_status(struct call *c, struct err *e)
     }
     broker_stats(o->broker, &s);
     json_t *cleaner = json_pack(
-        "{s:I, s:I, s:I, s:I, s:I, s:I}", "passes", (json_int_t)s.cleaner_passes, "bytes_read",
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "threads", (json_int_t)s.cleaner_threads, "at_work",
+        (json_int_t)s.cleaner_at_work, "passes", (json_int_t)s.cleaner_passes, "bytes_read",
         (json_int_t)s.cleaner_bytes_read, "bytes_written", (json_int_t)s.cleaner_bytes_written, "bytes_freed",
         (json_int_t)s.cleaner_bytes_freed, "memory_bytes", (json_int_t)s.cleaner_memory,
         "uncleanable_partitions", (json_int_t)s.uncleanable_partitions);

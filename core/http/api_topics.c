@@ -6,14 +6,20 @@
 #include "base/mem.h"
 #include "http/internal.h"
 
-static json_t *partition_json(struct broker *b, const struct partition_info *p)
+/* Below 0: not known, of a cluster that does not tell. */
+static json_t *known(int64_t v)
 {
-    return json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:i, s:o, s:b}", "partition", p->partition,
+    return v < 0 ? json_null() : json_integer(v);
+}
+
+static json_t *partition_json(struct client *client, const struct partition_info *p)
+{
+    const char *dir = client_disk_dir(client, p->disk);
+    return json_pack("{s:i, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:b}", "partition", p->partition,
                      "log_start_offset", (json_int_t)p->log_start_offset, "high_watermark",
                      (json_int_t)p->high_watermark, "last_stable_offset", (json_int_t)p->last_stable_offset,
-                     "end_offset", (json_int_t)p->end_offset, "size", (json_int_t)p->size, "segments",
-                     p->segments, "data_dir", json_text(broker_disk_dir(b, (size_t)p->disk)), "failed",
-                     p->failed);
+                     "end_offset", (json_int_t)p->end_offset, "size", known(p->size), "segments",
+                     known(p->segments), "data_dir", dir ? json_text(dir) : json_null(), "failed", p->failed);
 }
 
 static json_t *config_json(const struct topic_info *t)
@@ -27,24 +33,26 @@ static json_t *config_json(const struct topic_info *t)
     return config;
 }
 
-static json_t *partitions_json(struct broker *b, const struct topic_info *t)
+static json_t *partitions_json(struct client *client, const struct topic_info *t)
 {
     json_t *list = json_array();
     for (int32_t i = 0; i < t->partition_count && list; i++)
-        if (json_array_append_new(list, partition_json(b, &t->partitions[i])) != 0) {
+        if (json_array_append_new(list, partition_json(client, &t->partitions[i])) != 0) {
             json_decref(list);
             list = NULL;
         }
     return list;
 }
 
-static json_t *topic_json(struct broker *b, const struct topic_info *t)
+static json_t *topic_json(struct client *client, const struct topic_info *t)
 {
+    static const struct uuid unknown;
     char id[UUID_TEXT_SIZE];
-    json_t *o =
-        json_pack("{s:s, s:s, s:b, s:i, s:o}", "name", t->name, "id", uuid_text(&t->id, id), "internal",
-                  t->internal, "partition_count", (int)t->partition_count, "config", config_json(t));
-    if (o && t->partitions && !json_put(o, "partitions", partitions_json(b, t))) {
+    bool has_id = memcmp(&t->id, &unknown, sizeof unknown) != 0;
+    json_t *o = json_pack("{s:s, s:s?, s:b, s:i, s:o}", "name", t->name, "id",
+                          has_id ? uuid_text(&t->id, id) : NULL, "internal", t->internal, "partition_count",
+                          (int)t->partition_count, "config", config_json(t));
+    if (o && t->partitions && !json_put(o, "partitions", partitions_json(client, t))) {
         json_decref(o);
         o = NULL;
     }
@@ -75,7 +83,7 @@ int api_topics_list(struct call *c, struct err *e)
     json_t *out = json_array();
     for (size_t i = 0; i < n && out; i++)
         if ((internal || !list[i].internal) &&
-            json_array_append_new(out, topic_json(c->api->o.broker, &list[i])) != 0) {
+            json_array_append_new(out, topic_json(c->api->o.client, &list[i])) != 0) {
             json_decref(out);
             out = NULL;
         }
@@ -84,17 +92,17 @@ int api_topics_list(struct call *c, struct err *e)
 }
 
 /* One of {"name", "value", "source", "default", "hub"}: what DescribeConfigs tells, under our words for the sources. */
-static json_t *setting_json(const struct topic_setting *s)
+static json_t *setting_json(const struct client_setting *s)
 {
     static const char *const sources[] = {[TOPIC_SETTING_OF_TOPIC] = "topic",
                                           [TOPIC_SETTING_OF_HUB] = "hub",
                                           [TOPIC_SETTING_DEFAULT] = "default"};
-    return json_pack("{s:s, s:o, s:s, s:s, s:s?, s:s?}", "name", s->def->name, "value", json_text(s->value),
-                     "source", sources[s->source], "default", s->def->default_value, "hub_setting",
-                     s->def->hub, "hub_value", s->hub_value);
+    return json_pack("{s:s, s:o, s:s, s:s?, s:s?, s:s?}", "name", s->name, "value",
+                     s->value ? json_text(s->value) : json_null(), "source", sources[s->source], "default",
+                     s->default_value, "hub_setting", s->hub_setting, "hub_value", s->hub_value);
 }
 
-static json_t *settings_json(const struct topic_setting *list, size_t n)
+static json_t *settings_json(const struct client_setting *list, size_t n)
 {
     json_t *out = json_array();
     for (size_t i = 0; i < n && out; i++)
@@ -105,11 +113,12 @@ static json_t *settings_json(const struct topic_setting *list, size_t n)
     return out;
 }
 
-static int segments_json(struct broker *b, const char *topic, int32_t partition, json_t **out, struct err *e)
+static int segments_json(struct client *client, const char *topic, int32_t partition, json_t **out,
+                         struct err *e)
 {
     struct segment_info *list;
     size_t n;
-    int rc = broker_segments(b, topic, partition, &list, &n, e);
+    int rc = client_segments(client, topic, partition, &list, &n, e);
     if (rc)
         return rc;
     *out = json_array();
@@ -136,7 +145,7 @@ static int add_segments(struct call *c, const struct topic_info *t, json_t *topi
         json_t *list = NULL;
         if (t->partitions[i].failed)
             continue;
-        rc = segments_json(c->api->o.broker, t->name, i, &list, e);
+        rc = segments_json(c->api->o.client, t->name, i, &list, e);
         if (rc == ERR_OK && !json_put(json_array_get(partitions, (size_t)i), "segment_list", list))
             rc = err_nomem(e);
     }
@@ -147,7 +156,7 @@ static int add_segments(struct call *c, const struct topic_info *t, json_t *topi
 int api_topic_get(struct call *c, struct err *e)
 {
     struct topic_info t;
-    struct topic_setting *settings;
+    struct client_setting *settings;
     size_t n;
     bool segments;
     int rc = query_flag(c, "segments", &segments, e);
@@ -155,12 +164,12 @@ int api_topic_get(struct call *c, struct err *e)
         rc = client_topic(c->api->o.client, c->args[0], &t, e);
     if (rc)
         return rc;
-    rc = broker_topic_settings(c->api->o.broker, c->args[0], &settings, &n, e);
+    rc = client_settings(c->api->o.client, c->args[0], &settings, &n, e);
     if (rc) {
         topic_info_free(&t);
         return rc;
     }
-    json_t *o = topic_json(c->api->o.broker, &t);
+    json_t *o = topic_json(c->api->o.client, &t);
     if (o && segments && (rc = add_segments(c, &t, o, e)))
         json_decref(o);
     topic_info_free(&t);
@@ -168,14 +177,15 @@ int api_topic_get(struct call *c, struct err *e)
         json_decref(o);
         o = NULL;
     }
-    topic_settings_list_free(settings, n);
+    client_settings_free(settings, n);
     return rc ? rc : call_reply(c, o, e);
 }
 
 /*
  * {"config": {name: value}} as checked entries that point into the JSON; null values are back-to-default.
  */
-static int config_entries(const json_t *body, struct topic_config_entry **entries, size_t *n, struct err *e)
+static int config_entries(struct client *client, const json_t *body, struct topic_config_entry **entries,
+                          size_t *n, struct err *e)
 {
     const json_t *config = json_object_get(body, "config");
     *entries = NULL;
@@ -191,7 +201,7 @@ static int config_entries(const json_t *body, struct topic_config_entry **entrie
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)config, name, value)
     {
-        int rc = json_is_string(value) ? topic_config_check(name, json_string_value(value), e)
+        int rc = json_is_string(value) ? client_check_config(client, name, json_string_value(value), e)
                  : json_is_null(value)
                      ? ERR_OK
                      : err_set(e, ERR_INVALID, "config: the value of %.200s is neither text nor null", name);
@@ -244,7 +254,7 @@ int api_topic_create(struct call *c, struct err *e)
     }
     rc = body_int(body, "partitions", -1, -1, INT32_MAX, &partitions, e);
     if (rc == ERR_OK)
-        rc = config_entries(body, &config, &n, e);
+        rc = config_entries(c->api->o.client, body, &config, &n, e);
     if (rc)
         goto have_body;
     n = without_nulls(config, n);
@@ -281,7 +291,7 @@ int api_topic_alter(struct call *c, struct err *e)
         return rc;
     rc = body_int(body, "partitions", -1, 1, INT32_MAX, &partitions, e);
     if (rc == ERR_OK)
-        rc = config_entries(body, &config, &n, e);
+        rc = config_entries(c->api->o.client, body, &config, &n, e);
     if (rc)
         goto have_body;
     if (partitions != -1)
@@ -294,16 +304,4 @@ int api_topic_alter(struct call *c, struct err *e)
 have_body:
     json_decref(body);
     return rc;
-}
-
-/* DELETE ?partition= &before= : -1 is everything there is. */
-int api_records_delete(struct call *c, struct err *e)
-{
-    int64_t partition, before, low;
-    int rc = call_query_needed_int(c, "partition", 0, INT32_MAX, &partition, e);
-    if (rc == ERR_OK)
-        rc = call_query_needed_int(c, "before", -1, INT64_MAX, &before, e);
-    if (rc == ERR_OK)
-        rc = broker_delete_records(c->api->o.broker, c->args[0], (int32_t)partition, before, &low, e);
-    return rc ? rc : call_reply(c, json_pack("{s:I}", "log_start_offset", (json_int_t)low), e);
 }

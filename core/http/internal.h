@@ -57,10 +57,22 @@ int call_need_worker(const struct call *c, struct err *e);
 void api_answer_error(struct api_response *r, const struct err *e, const struct buf *details);
 
 api_handler api_health, api_status, api_metrics, api_reload, api_plan, api_restart, api_pause, api_resume;
+api_handler api_signal;
+json_t *task_rows_json(const struct task_status *t); /* {kind: {name: {...}}}; NULL: out of memory */
 api_handler api_topics_list, api_topic_get, api_topic_create, api_topic_delete, api_topic_alter,
-    api_records_delete;
+    api_records_delete, api_records_delete_many;
 api_handler api_records_read, api_records_write, api_offset_for;
 api_handler api_groups_list, api_group_get, api_group_reset, api_group_delete;
 api_handler api_txns_list;
+
+/* ---- group_members.c. `groups` may be NULL: then nothing is known of members ---- */
+
+/* Adds state, type, protocol_type, assignor, generation and members. ERR_UNKNOWN_GROUP: nobody joined one of this name. */
+int group_members_json(struct groups *groups, const char *group, json_t *into, struct err *e);
+/* The same as the client of a cluster has it; `members_untold` says why members are null. */
+int cluster_members_json(const struct client_members *m, json_t *into, struct err *e);
+int group_names_json(struct groups *groups, json_t *names, struct err *e); /* a member of `names` for each */
+int group_refuse_members(struct groups *groups, const char *group,
+                         struct err *e); /* ERR_BUSY if it has some */
 
 #endif

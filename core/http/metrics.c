@@ -3,6 +3,7 @@
  * for counters.
  */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -80,6 +81,11 @@ static int store_metrics(struct buf *out, const struct api_options *o, struct er
         {"leat_journal_appends_total", "counter", "Appends that those syncs made durable.",
          (double)s.commits_grouped},
         {"leat_journal_bytes_total", "counter", "Bytes written to the journal.", (double)s.journal_bytes},
+        {"leat_direct_bytes_total", "counter", "Bytes of large appends, synced where they stand instead.",
+         (double)s.direct_bytes},
+        {"leat_cleaner_threads", "gauge", "Threads of the log cleaner.", (double)s.cleaner_threads},
+        {"leat_cleaner_threads_at_work", "gauge", "Threads of the log cleaner that compact a log.",
+         (double)s.cleaner_at_work},
         {"leat_cleaner_passes_total", "counter", "Passes of the log cleaner.", (double)s.cleaner_passes},
         {"leat_cleaner_read_bytes_total", "counter", "Bytes of batches that the log cleaner read.",
          (double)s.cleaner_bytes_read},
@@ -87,7 +93,7 @@ static int store_metrics(struct buf *out, const struct api_options *o, struct er
          (double)s.cleaner_bytes_written},
         {"leat_cleaner_freed_bytes_total", "counter", "Bytes that logs became smaller by compaction.",
          (double)s.cleaner_bytes_freed},
-        {"leat_cleaner_memory_bytes", "gauge", "Memory that the log cleaner holds for the pass it makes.",
+        {"leat_cleaner_memory_bytes", "gauge", "Memory that the log cleaner holds for the passes it makes.",
          (double)s.cleaner_memory},
         {"leat_uncleanable_partitions", "gauge", "Partitions that the log cleaner gave up; the log says why.",
          (double)s.uncleanable_partitions},
@@ -198,12 +204,12 @@ static int partition_metric(struct buf *out, enum partition_figure f, const stru
 }
 
 /* Every topic that is not internal with its partitions; topic_infos_free. */
-static int gather_topics(struct client *client, struct topic_info **out, size_t *n, struct err *e)
+static int gather_topics(struct broker *b, struct topic_info **out, size_t *n, struct err *e)
 {
     struct topic_info *list;
     size_t all;
     *n = 0;
-    int rc = client_topics(client, &list, &all, e);
+    int rc = broker_topics(b, &list, &all, e);
     if (rc)
         return rc;
     *out = mem_calloc(all + 1, sizeof **out);
@@ -212,7 +218,7 @@ static int gather_topics(struct client *client, struct topic_info **out, size_t 
     for (size_t i = 0; rc == ERR_OK && i < all; i++) {
         if (list[i].internal)
             continue;
-        rc = client_topic(client, list[i].name, &(*out)[*n], e);
+        rc = broker_topic(b, list[i].name, &(*out)[*n], e);
         if (rc == ERR_OK)
             ++*n;
         else if (rc == ERR_UNKNOWN_TOPIC)
@@ -229,7 +235,7 @@ static int partition_metrics(struct buf *out, const struct api_options *o, struc
 {
     struct topic_info *topics;
     size_t n;
-    int rc = gather_topics(o->client, &topics, &n, e);
+    int rc = gather_topics(o->broker, &topics, &n, e);
     if (rc)
         return rc;
     for (int f = 0; rc == ERR_OK && f < PARTITION_FIGURES; f++)
@@ -299,6 +305,44 @@ static int gauge_metrics(struct buf *out, const struct task_status *list, size_t
     return rc;
 }
 
+/* One number or truth of a row: leat_connector_status{...,about="snapshot",of="public.orders",name="rows"}. */
+static int row_metric(struct buf *out, const struct task_status *t, const char *key, const char *name,
+                      const json_t *value, struct err *e)
+{
+    size_t n = strcspn(key, " ");
+    char about[64];
+    if (!json_is_number(value) && !json_is_boolean(value))
+        return ERR_OK;
+    snprintf(about, sizeof about, "%.*s", (int)n, key);
+    int rc = task_labels(out, "leat_connector_status", t, e);
+    rc = rc ? rc : buf_u8(out, ',', e);
+    rc = rc ? rc : label(out, "about", about, e);
+    rc = rc ? rc : buf_u8(out, ',', e);
+    rc = rc ? rc : label(out, "of", key + n + 1, e);
+    rc = rc ? rc : buf_u8(out, ',', e);
+    rc = rc ? rc : label(out, "name", name, e);
+    return rc ? rc
+              : sample_end(out, json_is_boolean(value) ? json_is_true(value) : json_number_value(value), e);
+}
+
+static int row_metrics(struct buf *out, const struct task_status *list, size_t n, struct err *e)
+{
+    int rc =
+        family(out, "leat_connector_status", "gauge", "What connectors report of things by their names.", e);
+    for (size_t i = 0; rc == ERR_OK && i < n; i++)
+        for (size_t k = 0; rc == ERR_OK && k < list[i].row_count; k++) {
+            const char *name;
+            json_t *value, *row = json_loads(list[i].rows[k].json, 0, NULL);
+            rc = row ? ERR_OK : err_nomem(e);
+            json_object_foreach(row, name, value)
+            {
+                rc = rc ? rc : row_metric(out, &list[i], list[i].rows[k].key, name, value, e);
+            }
+            json_decref(row);
+        }
+    return rc;
+}
+
 int api_metrics(struct call *c, struct err *e)
 {
     struct buf *out = &c->response->body;
@@ -317,6 +361,8 @@ int api_metrics(struct call *c, struct err *e)
         rc = task_metric(out, (enum task_figure)f, list, n, e);
     if (rc == ERR_OK)
         rc = gauge_metrics(out, list, n, e);
+    if (rc == ERR_OK)
+        rc = row_metrics(out, list, n, e);
     task_status_free(list, n);
     c->response->content_type = "text/plain; version=0.0.4; charset=utf-8";
     return rc;

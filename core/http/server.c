@@ -13,7 +13,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "http/internal.h"
-#include "http/listen.h"
+#include "base/listen.h"
 
 #define CONNECTIONS_MAX 128
 #define IDLE_TIMEOUT_S 60
@@ -228,7 +228,7 @@ int http_server_listen(struct http_server **out, const char *socket_path, const 
     int rc = s->socket_path ? listen_local(s->socket_path, &s->local.fd, e) : err_nomem(e);
     s->bound = rc == ERR_OK;
     if (rc == ERR_OK && listen)
-        rc = listen_tcp(listen, &s->tcp.fd, &s->port, e);
+        rc = listen_tcp("http.listen", listen, &s->tcp.fd, &s->port, e);
     if (rc) {
         http_server_stop(s);
         return rc;

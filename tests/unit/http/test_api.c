@@ -109,6 +109,43 @@ static void topics(void **state)
     ask_error(f, "DELETE", "/hub/topics/t", NULL, 404, "UNKNOWN_TOPIC", "t");
 }
 
+static void deletions(void **state)
+{
+    struct fixture *f = *state;
+    ask_only(f, "POST", "/hub/topics", "{\"name\":\"t\",\"partitions\":2}", 201);
+    ask_only(f, "POST", "/hub/topics/t/records",
+             "{\"partition\":1,\"value\":\"a\"}\n{\"partition\":1,\"value\":\"b\"}\n", 200);
+    static const struct {
+        const char *body, *part;
+    } refused[] = {
+        {"{}", "partitions"},
+        {"{\"partitions\":[]}", "partitions"},
+        {"{\"partitions\":[{\"partition\":1,\"offset\":1}]}", "partitions[0]: topic"},
+        {"{\"partitions\":[{\"topic\":\"t\",\"partition\":-1,\"offset\":1}]}", "partition:"},
+        {"{\"partitions\":[{\"topic\":\"t\",\"partition\":2147483648,\"offset\":1}]}", "partition:"},
+        {"{\"partitions\":[{\"topic\":\"t\",\"partition\":1,\"offset\":-2}]}", "offset"},
+        {"{\"partitions\":[{\"topic\":\"t\",\"partition\":1,\"offset\":1},7]}", "partitions[1]"},
+    };
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
+        ask_error(f, "POST", "/hub/records/delete", refused[i].body, 400, "INVALID", refused[i].part);
+    json_t *answer = ask_json(f, "POST", "/hub/records/delete",
+                              "{\"partitions\":[{\"topic\":\"no\",\"partition\":0,\"offset\":1},"
+                              "{\"topic\":\"t\",\"partition\":1,\"offset\":-1},"
+                              "{\"topic\":\"t\",\"partition\":1,\"offset\":3}]}",
+                              200);
+    const json_t *list = json_object_get(answer, "partitions");
+    assert_int_equal(json_array_size(list), 3);
+    assert_string_equal(json_string_value(json_object_get(json_array_get(list, 0), "code")), "UNKNOWN_TOPIC");
+    assert_non_null(json_object_get(json_array_get(list, 0), "message"));
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(list, 1), "log_start_offset")), 2);
+    assert_string_equal(json_string_value(json_object_get(json_array_get(list, 2), "code")),
+                        "OFFSET_OUT_OF_RANGE");
+    json_decref(answer);
+    f->read_only = true;
+    ask_error(f, "POST", "/hub/records/delete", "{}", 403, "PERMISSION", "");
+    f->read_only = false;
+}
+
 static void groups(void **state)
 {
     struct fixture *f = *state;
@@ -214,6 +251,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(read_only_listener, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(without_a_hub, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(topics, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(deletions, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(groups, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(metrics, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(a_failed_store_is_unhealthy, fixture_setup, teardown_failed),
