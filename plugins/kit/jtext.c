@@ -324,6 +324,23 @@ bool jtext_next(const void *text, size_t n, size_t *pos, struct jtext_token *nam
     return true;
 }
 
+bool jtext_next_item(const void *text, size_t n, size_t *pos, struct jtext_token *item)
+{
+    const uint8_t *begin = jtext_start(text, n);
+    struct scan s = {.begin = begin, .p = begin + *pos, .end = begin + n};
+    skip_space(&s);
+    if (s.p == s.end || *s.p != (*pos ? ',' : '['))
+        return false;
+    s.p++;
+    skip_space(&s);
+    const uint8_t *at = s.p;
+    if (s.p == s.end || !scan_value(&s))
+        return false;
+    token_set(item, type_at(at), at, s.p);
+    *pos = (size_t)(s.p - begin);
+    return true;
+}
+
 static bool find_member(const void *text, size_t n, const char *name, size_t name_n, struct jtext_token *out)
 {
     struct jtext_token key, value;

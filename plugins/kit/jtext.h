@@ -54,6 +54,12 @@ bool jtext_find(const void *text, size_t n, const char *path, struct jtext_token
  */
 bool jtext_next(const void *text, size_t n, size_t *pos, struct jtext_token *name, struct jtext_token *value);
 
+/* Likewise the items of the array in `text`. */
+bool jtext_next_item(const void *text, size_t n, size_t *pos, struct jtext_token *item);
+
+/* Whether the escaped string stands for `name`. */
+bool jtext_equals(const struct jtext_token *t, const char *name, size_t name_n);
+
 /* Appends what an escaped string (JTEXT_STRING's p, n) stands for, as UTF-8; lone surrogates become U+FFFD.
  */
 int jtext_unescape(struct buf *out, const char *p, size_t n, struct err *e);

@@ -1,5 +1,5 @@
 /*
- * kit/jtext_impl: what jtext.c takes from jtext_string.c; nobody else includes it.
+ * kit/jtext_impl: what jtext.c and cdc/cdc_json.c take from jtext_string.c; nobody else includes it.
  */
 #ifndef LEAT_KIT_JTEXT_IMPL_H
 #define LEAT_KIT_JTEXT_IMPL_H
@@ -15,7 +15,5 @@ const uint8_t *jtext_skim(const uint8_t *p, const uint8_t *end);
 bool jtext_is_hex(uint8_t c);
 /* No bytes may come as NULL, with which C forbids even to add nothing. */
 const uint8_t *jtext_start(const void *text, size_t n);
-/* Whether the escaped string stands for `name`. */
-bool jtext_equals(const struct jtext_token *t, const char *name, size_t name_n);
 
 #endif

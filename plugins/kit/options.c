@@ -96,5 +96,6 @@ int kit_options_read(const struct leat_host *h, const struct leat_config *c,
 
 int kit_fail(const struct leat_host *h, struct leat_task *t, const struct err *e)
 {
-    return h->fail(t, e->retriable ? LEAT_RETRY : LEAT_FAIL, "%s", e->text);
+    /* A task that was interrupted did not fail: it goes on when it may run again. */
+    return h->fail(t, e->retriable || e->code == ERR_INTERRUPTED ? LEAT_RETRY : LEAT_FAIL, "%s", e->text);
 }

@@ -184,7 +184,7 @@ int kit_options_read(const struct leat_host *h, const struct leat_config *c,
 /* "json", "jsonl", "raw", "bytes", "bytearray", "csv" and Confluent's class names. */
 int kit_format_parse(const char *name, enum encode_format *format, struct err *e);
 
-/* Hands an error to the host: retriable ones as LEAT_RETRY, others as LEAT_FAIL. */
+/* Hands an error to the host: retriable ones and interruptions as LEAT_RETRY, others as LEAT_FAIL. */
 int kit_fail(const struct leat_host *h, struct leat_task *t, const struct err *e);
 
 #endif

@@ -18,7 +18,7 @@ struct capture {
     const struct leat_host *host;
     FILE *file, *events;
     int64_t fail_at, fail_times, delay_ms;
-    enum fail_kind fail;
+    enum fail_kind fail, fail_final;
     enum report report;
     const char *fail_marker;
     bool typed;
@@ -39,6 +39,7 @@ static const struct leat_option options[] = {
      .example = "/tmp/out"},
     {.name = "events", .type = LEAT_STRING, .doc = "Where calls are written."},
     {.name = "delay", .type = LEAT_DURATION, .default_value = "0", .doc = "Wait before each put."},
+    {.name = "open.delay", .type = LEAT_DURATION, .default_value = "0", .doc = "Wait at the end of open."},
     {.name = "typed",
      .type = LEAT_BOOL,
      .default_value = "false",
@@ -59,6 +60,11 @@ static const struct leat_option options[] = {
      .default_value = "none",
      .choices = "none|retry|fail|nonsense",
      .doc = "How it fails."},
+    {.name = "fail.final",
+     .type = LEAT_CHOICE,
+     .default_value = "none",
+     .choices = "none|retry|fail",
+     .doc = "How the final flush fails."},
     {.name = "fail.marker", .type = LEAT_STRING, .doc = "A file that gets a byte a failure."},
     {.name = "fail.times",
      .type = LEAT_INT,
@@ -107,6 +113,7 @@ static int open_sink(struct leat_task *t, const struct leat_host *h, const struc
         s->events = fopen(h->get_str(c, "events"), "ae");
     s->fail_at = h->get_int(c, "fail.at");
     s->fail = (enum fail_kind)h->get_int(c, "fail.kind");
+    s->fail_final = (enum fail_kind)h->get_int(c, "fail.final");
     s->fail_times = h->get_int(c, "fail.times");
     s->delay_ms = h->get_int(c, "delay");
     s->fail_marker = h->get_str(c, "fail.marker");
@@ -116,6 +123,8 @@ static int open_sink(struct leat_task *t, const struct leat_host *h, const struc
     for (size_t i = 0; i < n; i++)
         event(s, "assigned %s-%d %lld\n", assigned[i].topic, assigned[i].partition,
               (long long)assigned[i].offset);
+    if (h->get_int(c, "open.delay") > 0)
+        h->wait(t, -1, h->get_int(c, "open.delay"));
     *self = s;
     return LEAT_OK;
 }
@@ -196,6 +205,9 @@ static int flush(void *self, bool final, struct leat_offset *assigned, size_t n,
         return s->host->fail(s->task, LEAT_RETRY, "cannot write");
     if (final)
         event(s, "final\n");
+    if (final && s->fail_final != FAIL_NONE)
+        return s->host->fail(s->task, s->fail_final == FAIL_RETRY ? LEAT_RETRY : LEAT_FAIL,
+                             "the final flush fails as asked");
     *next_ms = 50;
     for (size_t i = 0; i < n; i++) {
         for (size_t k = 0; k < s->stored_count; k++) {

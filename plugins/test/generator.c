@@ -100,6 +100,8 @@ static const struct leat_option options[] = {
      .doc = "Without effect."},
     {.name = "password", .type = LEAT_STRING, .flags = LEAT_SECRET, .doc = "Without effect."},
     {.name = "forbidden", .type = LEAT_STRING, .doc = "validate refuses it."},
+    {.name = "suspects", .type = LEAT_LIST, .default_value = "", .doc = "check tells of each."},
+    {.name = "doubts", .type = LEAT_LIST, .default_value = "", .doc = "check warns of each."},
     {.name = "unreachable", .type = LEAT_STRING, .doc = "check refuses it."},
 };
 
@@ -112,6 +114,12 @@ static int validate(struct leat_task *t, const struct leat_host *h, const struct
 
 static int check(struct leat_task *t, const struct leat_host *h, const struct leat_config *c)
 {
+    const char *const *suspects, *const *doubts;
+    size_t n = h->get_list(c, "suspects", &suspects), doubt_count = h->get_list(c, "doubts", &doubts);
+    for (size_t i = 0; i < doubt_count; i++)
+        h->log(t, LEAT_WARN, "%s is\ndoubtful", doubts[i]);
+    for (size_t i = 0; i < n; i++)
+        h->problem(t, "%s is\nsuspect", suspects[i]);
     if (h->get_str(c, "unreachable") != NULL)
         return h->fail(t, LEAT_FAIL, "cannot reach '%s'", h->get_str(c, "unreachable"));
     return LEAT_OK;
@@ -258,9 +266,11 @@ static void close_source(void *self)
     free(self);
 }
 
-static const struct leat_source_ops ops = {open_source, poll_source, committed, close_source};
+static const struct leat_source_ops ops = {
+    .open = open_source, .poll = poll_source, .committed = committed, .close = close_source};
 
-static const struct leat_source_ops counter_ops = {open_source, poll_source, NULL, close_source};
+static const struct leat_source_ops counter_ops = {
+    .open = open_source, .poll = poll_source, .close = close_source};
 
 static const struct leat_connector counter = {.struct_size = sizeof(counter),
                                               .kind = LEAT_SOURCE,

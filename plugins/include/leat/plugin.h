@@ -62,7 +62,11 @@ enum leat_importance { LEAT_HIGH, LEAT_MEDIUM, LEAT_LOW };
     0x10u /* a directory below which a sink writes; a part with { $ % or * stands for any name */
 #define LEAT_WRITES_FILE 0x20u /* one file that a sink writes; likewise */
 
-/* One row an option; validation, help, completion, JSON Schema and docs all come from it. */
+/*
+ * One row an option; validation, help, completion, JSON Schema and docs all come from it. A * in the name stands for one or
+ * more characters: the row is for all keys of that form (column.truncate.to.*.chars), which next_option lists. Where several
+ * match, the one with the most fixed characters counts.
+ */
 struct leat_option {
     const char *name; /* Kafka Connect's name where there is one */
     enum leat_option_type type;
@@ -134,6 +138,15 @@ struct leat_record {
     const struct leat_value *value_value;
     const struct leat_header *headers;
     size_t header_count;
+};
+
+/* ---- signals -------------------------------------------------------------------------------------------------- */
+
+/* What somebody asks of a running source: by `leat signal`, HTTP, or a record in a topic of signals. */
+struct leat_signal {
+    const char *id;   /* made up where none was given */
+    const char *type; /* execute-snapshot ...; NULL: there is no signal */
+    const char *data; /* text, as a rule a JSON object; NULL: none */
 };
 
 /* ---- the host ----------------------------------------------------------------------------------------------- */
@@ -258,6 +271,58 @@ struct leat_host {
      * topic now. Plugins that may meet an older host look at its struct_size first.
      */
     const char *(*topic_id)(struct leat_task *t, const char *topic);
+    /*
+     * A directory of this task's own, below data.dir: made when it is first asked for, empty at the start of each attempt to
+     * run (open) and gone after it. For what need not outlive the task, such as spooled changes. NULL after host->fail.
+     */
+    const char *(*work_dir)(struct leat_task *t);
+    /*
+     * Source that writes JSON with schemas itself (LEAT_WRITES_SCHEMAS): whether key.converter or value.converter is to write
+     * them: schemas.enable, which is true by default where the converter goes by the name of Kafka's class.
+     */
+    bool (*schemas_enabled)(struct leat_task *t, bool key);
+    /*
+     * The given options whose rows have a name with * in it, by name, one after another: start with *cursor = 0; false at the
+     * end. `value` is text as given, a list's items with commas. get_* work for such a name, too, given or not.
+     */
+    bool (*next_option)(const struct leat_config *c, size_t *cursor, const char **name, const char **value);
+
+    /*
+     * Source that takes signals (LEAT_TAKES_SIGNALS), in poll: the next one, or type NULL; its texts stay until the next call
+     * on this task. What is to stay of it has to be emitted or set in the same poll: once that is durable, whoever sent it by
+     * command is told, and of one from a topic the place is stored with it. If the poll fails it comes again. host->wait returns
+     * when one comes.
+     * LEAT_OK, or LEAT_RETRY/LEAT_FAIL to be returned from poll.
+     */
+    int (*next_signal)(struct leat_task *t, struct leat_signal *out);
+    /*
+     * In open: signals are also read from this topic, made if missing, where the key is `key` and the value an object with
+     * type, data and optionally id. The first time from its beginning, then from behind what was taken last.
+     */
+    int (*signal_topic)(struct leat_task *t, const char *topic, const char *key);
+
+    /*
+     * A row of `leat status PIPELINE`, HTTP and /metrics: what is known of something by its name. `key` is its kind, a blank,
+     * and the name ("snapshot public.orders"); `json` an object of scalars, whose numbers and booleans become metrics; NULL
+     * removes the row. Names that end in _bytes, _ms, _per_s are shown so. Rows stay until the task runs anew; at most 4096.
+     * LEAT_OK, or LEAT_FAIL after host->fail.
+     */
+    int (*status)(struct leat_task *t, const char *key, const char *json);
+
+    /*
+     * In check: one thing that is wrong and how to mend it; as many as there are, then LEAT_OK. `leat validate --connect` shows
+     * each and fails; before a run they are logged as warnings, and what cannot be is up to open. What need not be mended is
+     * logged as LEAT_WARN: it is shown, too, and fails nothing.
+     */
+    void (*problem)(struct leat_task *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+    /*
+     * Source: a directory of this task's own, below data.dir, that stays from attempt to attempt and over restarts of the hub:
+     * for what can be done without, but not made again. In open; a task that is opened without asking for it loses it, and so
+     * does one that is no longer configured. Nothing here is part of a poll's transaction: what is in it may be ahead of the
+     * stored positions after a crash, or behind them after a power failure. NULL after host->fail.
+     */
+    const char *(*keep_dir)(struct leat_task *t);
 };
 
 /* ---- connectors --------------------------------------------------------------------------------------------- */
@@ -283,6 +348,14 @@ struct leat_source_ops {
     /* Everything emitted before is durable. May be NULL; a source that has it is not polled while a commit is written. */
     int (*committed)(void *self);
     void (*close)(void *self);
+    /* From here on only of connectors whose struct_size covers leat_connector.flags. */
+    /*
+     * All that the first `polls` polls since open emitted and set is durable: acknowledge it to the origin here. May be NULL.
+     * Polls are counted whether they gave anything or not, and also told of when nothing new comes. Unlike `committed` it
+     * does not hold up polling: commits are written while the next poll runs. host->wait returns when there is something
+     * to tell: return from poll then.
+     */
+    int (*durable)(void *self, uint64_t polls);
 };
 
 struct leat_sink_ops {
@@ -332,8 +405,21 @@ struct leat_connector {
      */
     int (*outlet)(struct leat_task *t, const struct leat_host *h, const struct leat_config *c, bool *by_topic,
                   char *out);
+    uint32_t flags; /* LEAT_WRITES_SCHEMAS ... */
 };
 #define LEAT_OUTLET_SIZE 8192
+
+/* Of leat_connector. */
+#define LEAT_WRITES_SCHEMAS                                                                                  \
+    0x1u /* source: does what schemas.enable of its converters says (schemas_enabled) */
+#define LEAT_TAKES_SIGNALS 0x2u /* source: asks for next_signal */
+/*
+ * Source: its records name their topics. The pipeline's own is made only when something is written to it (topic NULL), and sinks
+ * read what `topics` and `topics.regex` of the pipeline say.
+ */
+#define LEAT_NAMES_TOPICS 0x4u
+/* Source: its records repeat one another, as change events do: a pipeline that does not say `compression` gets gzip. */
+#define LEAT_RECORDS_ALIKE 0x8u
 
 struct leat_plugin {
     uint32_t magic;       /* LEAT_PLUGIN_MAGIC */

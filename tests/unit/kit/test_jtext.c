@@ -206,9 +206,29 @@ static void test_base64(void **state)
     buf_free(&b);
 }
 
+static void test_items_one_after_another(void **state)
+{
+    (void)state;
+    static const char text[] = " [ 1 , \"a,]\" ,[2,3], {\"x\":[4]} ,null] ";
+    static const char *const items[] = {"1", "a,]", "[2,3]", "{\"x\":[4]}", "null"};
+    struct jtext_token t;
+    size_t at = 0, n = 0;
+    for (; jtext_next_item(text, strlen(text), &at, &t); n++) {
+        assert_int_equal(t.n, strlen(items[n]));
+        assert_memory_equal(t.p, items[n], t.n);
+    }
+    assert_int_equal(n, 5);
+    static const char *const none[] = {"[]", "[ ]", "{\"a\":1}", "", "1", "[,1]", "[}"};
+    for (size_t i = 0; i < sizeof(none) / sizeof(*none); i++) {
+        at = 0;
+        assert_false(jtext_next_item(none[i], strlen(none[i]), &at, &t));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_items_one_after_another),
         cmocka_unit_test(test_white_space_goes_and_nothing_else),
         cmocka_unit_test(test_what_is_no_json_is_refused),
         cmocka_unit_test(test_nesting_has_an_end),
