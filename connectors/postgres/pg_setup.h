@@ -1,0 +1,64 @@
+/*
+ * pg_setup: what has to be there before changes can be followed: a server that logs enough, a publication, a slot. Makes what
+ * is missing, and says which statement mends what it may not. Task's thread.
+ */
+#ifndef LEAT_PG_SETUP_H
+#define LEAT_PG_SETUP_H
+
+#include "pg_task.h"
+
+#define PG_VERSION_MIN 130000
+
+#define PG_TWO_PHASE_REFUSED                                                                                 \
+    "that is refused, as what was prepared and confirmed would not come again after a restart: use another " \
+    "slot.name, or drop the slot and let it be made anew"
+
+/* Fills in t->server but for the slot; ERR_UNSUPPORTED: too old; ERR_INVALID_CONFIG: wal_level. Uses t->sql. */
+int pg_setup_server(struct pg_task *t, struct err *e);
+/* t->server.system_id, timeline and end, over a replication connection. */
+int pg_setup_identify(struct pg_task *t, PGconn *repl, struct err *e);
+
+/* By publication.autocreate.mode. */
+int pg_publication_ensure(struct pg_task *t, struct err *e);
+
+/* ---- the slot --------------------------------------------------------------------------------------------------- */
+
+enum pg_slot_state {
+    PG_SLOT_MISSING,
+    PG_SLOT_FINE,
+    PG_SLOT_LOST, /* invalidated: the log that it needs is gone */
+};
+
+struct pg_slot {
+    enum pg_slot_state state;
+    uint64_t confirmed;
+    char why[128]; /* of a lost one */
+};
+
+/*
+ * Looks at it; sets t->server.slot_confirmed. ERR_BUSY: somebody else reads it (may pass); ERR_INVALID_CONFIG: it is not one
+ * that can be used (plugin, database, two-phase).
+ */
+int pg_slot_look(struct pg_task *t, struct pg_slot *out, struct err *e);
+
+#define PG_SNAPSHOT_NAME_SIZE 64
+/* Makes it and exports its snapshot, which lives as long as nothing else is done with `repl`. */
+int pg_slot_create(struct pg_task *t, PGconn *repl, uint64_t *consistent,
+                   char snapshot[PG_SNAPSHOT_NAME_SIZE], struct err *e);
+/* A missing one is fine. Waits a moment for whoever reads it to be gone. */
+int pg_slot_drop(struct pg_task *t, struct err *e);
+
+/* ---- the stream ------------------------------------------------------------------------------------------------- */
+
+/* START_REPLICATION at `lsn`; *version: of the protocol. */
+int pg_setup_start(struct pg_task *t, PGconn *repl, uint64_t lsn, int *version, struct err *e);
+/*
+ * PostgreSQL (seen with 15.18, not with 15.20) cannot decode some transactions that are rolled back in part before they are committed,
+ * and fails at the same place each time. If `e` is of that kind, streams that begin from now on have all transactions at their
+ * commit, until the process ends; true for the first time. Any thread.
+ */
+bool pg_setup_whole_transactions(const struct err *e);
+/* Whether we move the slot (lsn.flush.mode). */
+bool pg_setup_confirms(const struct pg_task *t);
+
+#endif
