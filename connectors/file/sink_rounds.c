@@ -1,6 +1,7 @@
 /*
  * file sink: rounds that survive a crash. See sink.h for the layout; README.md tells why this is exact. Task thread only.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
@@ -234,7 +235,7 @@ static int finish_file(struct rounds *r, const struct round_file *f, bool again,
 {
     struct stat st;
     if (again && stat(f->temporary, &st) != 0)
-        return ERR_OK;
+        return errno == ENOENT ? ERR_OK : err_sys(e, errno, "cannot look at %s", f->temporary);
     if (again && st.st_size != f->bytes)
         return err_set(e, ERR_CORRUPT, "%s has %lld bytes instead of %lld", f->temporary,
                        (long long)st.st_size, (long long)f->bytes);
@@ -408,13 +409,20 @@ struct sweep {
     bool everybody;
 };
 
+/* "TOKEN.NUMBER.tmp". Another topic's name may begin as this one's does and go on with a dot: orders-1 and orders-1.eu-0. */
+static bool ends_as_temporary(const char *rest)
+{
+    const char *number = strchr(rest, '.');
+    return number && number[1] != '.' && strcmp(number + 1 + strspn(number + 1, "0123456789"), ".tmp") == 0;
+}
+
 static bool is_assigned(const struct sweep *s, const char *name)
 {
     for (size_t i = 0; i < s->n; i++) {
         char prefix[512];
         int len = snprintf(prefix, sizeof(prefix), "%s-%" PRId32 ".", s->assigned[i].topic,
                            s->assigned[i].partition);
-        if (strncmp(name, prefix, (size_t)len) == 0)
+        if (strncmp(name, prefix, (size_t)len) == 0 && ends_as_temporary(name + len))
             return true;
     }
     return false;

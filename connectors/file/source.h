@@ -96,6 +96,12 @@ struct print {
     uint64_t hash;
 };
 
+/* What is known of a copy of a file: how much it holds, its first bytes (up to PRINT_HEAD_MAX), its last ones. */
+struct copy {
+    int64_t size;
+    struct print head, tail;
+};
+
 struct link {
     struct link *prev, *next;
 };
@@ -123,15 +129,17 @@ struct stream {
     int64_t offset; /* of the first byte that was not emitted, in uncompressed bytes */
     bool mid;       /* the position is within a line over the cap */
     bool gzip;
-    int64_t gone_ms; /* wall clock, when it was missed first; 0: it is there */
+    struct copy copy; /* that was met last while its own file was there; size 0: none was */
+    int64_t gone_ms;  /* wall clock, when it was missed first; 0: it is there */
 
     /* of this run */
     bool attached;
-    bool lost;                       /* attached, but by its open file only: no path leads there */
-    char *twin;                      /* of a lost one: where a copy of it was last; NULL: none is known */
-    bool fresh;                      /* nothing was read in this run */
-    bool complete;                   /* compressed and read to the end */
-    uint64_t seen;                   /* the scan that found it last */
+    bool lost;       /* attached, but by its open file only: no path leads there */
+    char *twin;      /* of a lost one: where a copy of it was last; NULL: none is known */
+    bool fresh;      /* nothing was read in this run */
+    bool complete;   /* compressed and read to the end */
+    uint64_t seen;   /* the scan that found it last */
+    uint64_t listed; /* the one that met its own file, not attached and with all that was emitted */
     uint8_t first[FIRST_BYTES];      /* of the head, to tell files apart at once */
     size_t first_len;                /* 0: not known */
     uint64_t marked;                 /* the scan in or after which its first bytes were fingerprinted */
@@ -324,6 +332,7 @@ bool print_matches(const struct print *p, const void *data);
 enum likeness {
     UNLIKE,
     LIKE_SAME,
+    LIKE_COPY,    /* a known copy of the stream's file, which is gone: it has less than was emitted */
     LIKE_STALE,   /* the stream's own file holds other bytes by now */
     LIKE_UNKNOWN, /* the stream's own file cannot be looked at now: nothing may be concluded */
 };
@@ -338,17 +347,20 @@ struct probe {
     const char *path;
     int64_t size;
     bool gzip;
-    uint8_t head[PRINT_HEAD_MAX]; /* uncompressed */
+    uint8_t head[PRINT_HEAD_MAX]; /* as it is in the file */
     size_t head_len;
+    struct copy copy; /* set where it is found to be one, of an attached stream or LIKE_COPY */
 };
 /* Opens; sets size and mtime of `f` anew. ERR_NOT_FOUND: it is no longer there. */
 int probe_open(struct source *src, struct probe *p, struct found *f, struct err *e);
 void probe_close(struct probe *p);
 /*
  * Does the file hold the stream's bytes up to its position? If the stream's own file is at hand the file may also hold only a
- * first part of them: then it is a copy, or becoming one.
+ * first part of them: then it is a copy, or becoming one. If that is gone, such a copy is known by what s->copy says.
  */
 int probe_likeness(struct source *src, struct probe *p, struct stream *s, enum likeness *out, struct err *e);
+/* Are the stream's first bytes and those before its position in a file that is not compressed? */
+int probe_holds(const struct probe *p, const struct stream *s, bool *yes, struct err *e);
 /* Fingerprints the first bytes. */
 int probe_head(struct source *src, struct probe *p, struct stream *s, struct err *e);
 /* Where `start: end` begins: after the last line that is ended. Fills the stream's position and tail. */
@@ -371,6 +383,8 @@ int gunzip_restart(struct gunzip *g, struct err *e);
 /* Fills `out` as far as the file's bytes go. GUNZIP_SHORT: the file ends too early; may be called again when it grew. */
 int gunzip_read(struct gunzip *g, int fd, const char *path, uint8_t *out, size_t n, size_t *got,
                 enum gunzip_state *state, struct err *e);
+bool gunzip_trailing(
+    const struct gunzip *g); /* the data ended before the file, which has something else behind it */
 
 /* source_read.c */
 enum turn { TURN_IDLE, TURN_AGAIN, TURN_BLOCKED, TURN_FULL };

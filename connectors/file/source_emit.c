@@ -128,6 +128,10 @@ int emit_bytes(struct source *src, struct stream *s, const uint8_t *data, size_t
         }
         if (rc == ERR_NO_MEMORY)
             return src->h->fail(src->t, LEAT_RETRY, "%s: %s", s->path, e.text);
+        if (rc != ERR_OK && src->emitted) { /* that goes first; the next poll begins here */
+            *full = true;
+            break;
+        }
         if (rc != ERR_OK)
             return src->h->fail(src->t, LEAT_FAIL, "%s, line at byte %" PRId64 ": %s", s->path,
                                 s->offset + (int64_t)*used, e.text);

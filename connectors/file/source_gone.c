@@ -5,7 +5,36 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/io.h"
 #include "connectors/file/source.h"
+
+/* Does it have the old one's end, too? Then it has what was not read of that. */
+static bool has_the_end(const struct probe *p, const struct stream *s)
+{
+    uint8_t a[PRINT_TAIL_MAX], b[PRINT_TAIL_MAX];
+    size_t n = s->size < PRINT_TAIL_MAX ? (size_t)s->size : PRINT_TAIL_MAX, got_a = 0, got_b = 0;
+    int64_t at = s->size - (int64_t)n;
+    struct err e;
+    return io_pread_some(p->fd, a, n, at, &got_a, p->path, &e) == ERR_OK && got_a == n &&
+           io_pread_some(s->fd, b, n, at, &got_b, s->real, &e) == ERR_OK && got_b == n &&
+           memcmp(a, b, n) == 0;
+}
+
+/* Is there a file at its path now that has all that it had, as rsync and `sed -i` leave one? Then it goes on in that one. */
+static bool is_replaced(struct source *src, const struct stream *s)
+{
+    struct found f = {.real = s->real};
+    struct probe p;
+    struct err e;
+    bool same = false;
+    if (s->gzip || s->head.len < PRINT_HEAD_MAX || scan_stat(s->real, &f.inode, &f.size, &f.mtime_ns) != 0 ||
+        f.size < s->size || stream_attached_in(src, &f.inode) || probe_open(src, &p, &f, &e) != ERR_OK)
+        return false;
+    int rc = probe_holds(&p, s, &same, &e);
+    same = rc == ERR_OK && same && has_the_end(&p, s);
+    probe_close(&p);
+    return same;
+}
 
 /* An attached stream that no path led to. */
 void gone_lose(struct source *src, struct stream *s)
@@ -30,8 +59,12 @@ void gone_lose(struct source *src, struct stream *s)
     link_append(&src->pending, &s->pending);
     bool grown;
     struct err e;
-    if (track_refresh(src, s, &grown, &e) != ERR_OK)
+    if (track_refresh(src, s, &grown, &e) != ERR_OK) {
         stream_detach(src, s);
+    } else if (is_replaced(src, s)) {
+        stream_detach(src, s);
+        src->scan_now = true;
+    }
 }
 
 static int miss(struct source *src, struct stream *s, int64_t now, struct err *e)

@@ -15,6 +15,7 @@ struct gunzip {
     z_stream z;
     int64_t offset; /* in the compressed file, of what was not read into `in` */
     bool between;   /* at the boundary of two members */
+    bool trailing;  /* bytes that are no member were met there: they end the data */
     uint8_t in[INPUT_BYTES];
 };
 
@@ -55,7 +56,7 @@ void gunzip_free(struct gunzip *g)
 int gunzip_restart(struct gunzip *g, struct err *e)
 {
     g->offset = 0;
-    g->between = false;
+    g->between = g->trailing = false;
     g->z.avail_in = 0;
     return inflateReset(&g->z) == Z_OK ? ERR_OK : err_set(e, ERR_INTERNAL, "zlib lost its state");
 }
@@ -82,9 +83,18 @@ static bool next_member(struct gunzip *g)
     }
     if (g->z.avail_in == 0)
         return false;
+    if (g->z.next_in[0] != 0x1f || (g->z.avail_in > 1 && g->z.next_in[1] != 0x8b)) {
+        g->trailing = true;
+        return false;
+    }
     g->between = false;
     inflateReset(&g->z);
     return true;
+}
+
+bool gunzip_trailing(const struct gunzip *g)
+{
+    return g->trailing;
 }
 
 int gunzip_read(struct gunzip *g, int fd, const char *path, uint8_t *out, size_t n, size_t *got,
@@ -95,6 +105,10 @@ int gunzip_read(struct gunzip *g, int fd, const char *path, uint8_t *out, size_t
     g->z.avail_out = (unsigned)n;
     *state = GUNZIP_MORE;
     while (g->z.avail_out > 0) {
+        if (g->trailing) {
+            *state = GUNZIP_END;
+            break;
+        }
         if (!refill(g, fd, path, &rc, e)) {
             *state = g->between ? GUNZIP_END : GUNZIP_SHORT;
             break;

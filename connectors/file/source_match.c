@@ -115,6 +115,7 @@ static bool may_hold(const struct source *src, const struct found *f, const stru
 struct verdict {
     struct stream *holder;   /* its stream */
     struct stream *original; /* an attached stream of which it is a copy */
+    struct stream *copied;   /* one whose file is gone, of which it is a copy with less than was emitted */
     bool again;              /* nothing may be concluded now */
 };
 
@@ -130,13 +131,18 @@ static int match_content(struct source *src, const struct found *f, struct probe
         int rc = probe_likeness(src, p, s, &like, e);
         if (rc != ERR_OK)
             return rc;
+        if (like == LIKE_COPY && s->listed == src->scan_number)
+            like = LIKE_UNKNOWN; /* its own file is there, and comes first */
         if (like == LIKE_STALE)
             track_truncated(src, s);
         if (like == LIKE_STALE || like == LIKE_UNKNOWN) {
             v->again = true;
             return ERR_OK;
         }
-        if (s->attached && like == LIKE_SAME)
+        if (like == LIKE_COPY && strcmp(s->real, f->real) != 0 &&
+            (!v->copied || s->offset > v->copied->offset))
+            v->copied = s;
+        else if (s->attached && like == LIKE_SAME)
             v->original = s;
         else if (like == LIKE_SAME && (!v->holder || s->offset > v->holder->offset))
             v->holder = s;
@@ -161,6 +167,30 @@ static bool family_intact(struct source *src, const struct found *f)
             return false;
     }
     return true;
+}
+
+/* Keeps what is known of a copy for the time when the stream's own file is truncated. */
+static int note_copy(struct source *src, const struct probe *p, struct stream *s, struct err *e)
+{
+    if (p->copy.size == 0 || (s->copy.size == p->copy.size && s->copy.tail.hash == p->copy.tail.hash))
+        return ERR_OK;
+    s->copy = p->copy;
+    return stream_dirty(src, s, e);
+}
+
+/* The stream is in a copy from now on that does not have all that was emitted: what it lacks is in no file any more. */
+static int go_back(struct source *src, struct probe *p, struct stream *s, struct err *e)
+{
+    int rc = probe_head(src, p, s, e);
+    if (rc != ERR_OK)
+        return rc;
+    if (s->offset > p->copy.size) {
+        s->offset = p->copy.size;
+        s->tail = p->copy.tail;
+        s->mid = false;
+    }
+    s->copy = (struct copy){0};
+    return stream_dirty(src, s, e);
 }
 
 static int begin(struct source *src, const struct found *f, struct probe *p, struct err *e)
@@ -192,6 +222,12 @@ static int match_probed(struct source *src, struct found *f, struct probe *p, st
     int rc = skipped ? ERR_OK : match_inode(src, f, p, &v->holder, e);
     if (rc == ERR_OK && !v->holder)
         rc = match_content(src, f, p, v, e);
+    if (rc == ERR_OK && !v->again && v->original && f->primary)
+        rc = note_copy(src, p, v->original, e);
+    if (rc == ERR_OK && !v->again && !v->holder && !v->original && v->copied && f->primary) {
+        rc = go_back(src, p, v->copied, e);
+        v->holder = v->copied;
+    }
     if (rc != ERR_OK || v->again)
         return rc;
     struct stream *s = v->holder;

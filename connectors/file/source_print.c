@@ -41,6 +41,7 @@ int probe_open(struct source *src, struct probe *p, struct found *f, struct err 
     p->path = f->real;
     p->gzip = false;
     p->head_len = 0;
+    p->copy.size = 0;
     int rc = io_open(&p->fd, f->real, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, e);
     if (rc == ERR_OK)
         rc = probe_stat(p->fd, f, e); /* it may have grown since it was listed */
@@ -94,6 +95,45 @@ enum likeness print_intact(struct source *src, struct stream *s)
     return LIKE_UNKNOWN;
 }
 
+/* What a file has that turned out to be a copy. */
+static int copy_of_plain(struct probe *p, struct err *e)
+{
+    uint8_t tail[PRINT_TAIL_MAX];
+    size_t n = p->size < PRINT_TAIL_MAX ? (size_t)p->size : PRINT_TAIL_MAX, got = 0;
+    int rc = io_pread_some(p->fd, tail, n, p->size - (int64_t)n, &got, p->path, e);
+    size_t head = p->size < (int64_t)p->head_len ? (size_t)p->size : p->head_len;
+    p->copy =
+        (struct copy){rc == ERR_OK && got == n ? p->size : 0, print_of(p->head, head), print_of(tail, got)};
+    return rc;
+}
+
+/*
+ * A copy that was met before the stream's file was truncated may have less than was emitted, if lines came between. It may
+ * have grown since it was met, which its first bytes then have to vouch for.
+ */
+static bool copy_may_be(const struct stream *s, int64_t size)
+{
+    int64_t emitted = s->offset > s->head.len ? s->offset : s->head.len;
+    return s->copy.size > 0 && size < emitted &&
+           (size == s->copy.size || (size > s->copy.size && s->copy.head.len == PRINT_HEAD_MAX));
+}
+
+static int known_copy_plain(struct probe *p, const struct stream *s, enum likeness *out, struct err *e)
+{
+    const struct copy *c = &s->copy;
+    uint8_t tail[PRINT_TAIL_MAX];
+    size_t got = 0;
+    if (!copy_may_be(s, p->size) || p->head_len < c->head.len || !print_matches(&c->head, p->head))
+        return ERR_OK;
+    int rc = io_pread_some(p->fd, tail, c->tail.len, c->size - c->tail.len, &got, p->path, e);
+    if (rc != ERR_OK || got < c->tail.len || !print_matches(&c->tail, tail))
+        return rc;
+    rc = copy_of_plain(p, e);
+    if (rc == ERR_OK && p->copy.size > 0)
+        *out = LIKE_COPY;
+    return rc;
+}
+
 /* Both files at one place. */
 static int alike_at(const struct probe *p, const struct stream *s, int64_t at, size_t n, bool *alike,
                     struct err *e)
@@ -128,7 +168,19 @@ static int compare_plain(struct source *src, struct probe *p, struct stream *s, 
             return rc;
     }
     *out = alike ? LIKE_SAME : UNLIKE;
-    return ERR_OK;
+    return alike ? copy_of_plain(p, e) : ERR_OK;
+}
+
+int probe_holds(const struct probe *p, const struct stream *s, bool *yes, struct err *e)
+{
+    uint8_t tail[PRINT_TAIL_MAX];
+    size_t got = 0;
+    *yes = false;
+    if (p->size < s->offset || p->head_len < s->head.len || !print_matches(&s->head, p->head))
+        return ERR_OK;
+    int rc = io_pread_some(p->fd, tail, s->tail.len, s->offset - s->tail.len, &got, p->path, e);
+    *yes = rc == ERR_OK && got == s->tail.len && print_matches(&s->tail, tail);
+    return rc;
 }
 
 static int likeness_plain(struct source *src, struct probe *p, struct stream *s, enum likeness *out,
@@ -138,12 +190,13 @@ static int likeness_plain(struct source *src, struct probe *p, struct stream *s,
     bool own_file = s->attached && !s->gzip;
     if (p->head_len >= s->head.len && !print_matches(&s->head, p->head))
         return ERR_OK;
+    if (p->size < needed && !s->attached)
+        return known_copy_plain(p, s, out, e);
     if (p->size < needed)
         return own_file ? compare_plain(src, p, s, out, e) : ERR_OK;
-    uint8_t tail[PRINT_TAIL_MAX];
-    size_t got;
-    int rc = io_pread_some(p->fd, tail, s->tail.len, s->offset - s->tail.len, &got, p->path, e);
-    if (rc != ERR_OK || got < s->tail.len || !print_matches(&s->tail, tail))
+    bool holds;
+    int rc = probe_holds(p, s, &holds, e);
+    if (rc != ERR_OK || !holds)
         return rc;
     if (own_file)
         return compare_plain(src, p, s, out, e);
@@ -190,14 +243,19 @@ static void tail_take(struct tail_reader *r, const uint8_t *data, size_t n)
     r->at += (int64_t)n;
 }
 
-/* Up to `end`, or the end of the data, or until the task has to stop (ERR_INTERRUPTED). */
-static int tail_read(struct source *src, struct tail_reader *r, struct probe *p, int64_t end, struct err *e)
+static int tail_restart(struct tail_reader *r, struct err *e)
 {
-    int rc = gunzip_restart(r->g, e);
     r->at = 0;
     r->line_end = 0;
     r->head_len = r->tail_len = 0;
     r->state = GUNZIP_MORE;
+    return gunzip_restart(r->g, e);
+}
+
+/* Up to `end`, or the end of the data, or until the task has to stop (ERR_INTERRUPTED). */
+static int tail_read(struct source *src, struct tail_reader *r, struct probe *p, int64_t end, struct err *e)
+{
+    int rc = tail_restart(r, e);
     while (rc == ERR_OK && r->at < end && r->state == GUNZIP_MORE) {
         size_t want = end - r->at < SCAN_BYTES ? (size_t)(end - r->at) : SCAN_BYTES, got = 0;
         rc = gunzip_read(r->g, p->fd, p->path, r->data, want, &got, &r->state, e);
@@ -224,28 +282,65 @@ static void tail_free(struct tail_reader *r)
     mem_free(r);
 }
 
+static void copy_of_gzip(struct probe *p, const struct tail_reader *r)
+{
+    p->copy = (struct copy){r->at, print_of(r->head, r->head_len), print_of(r->tail, r->tail_len)};
+}
+
 /* Of a stream whose own file is at hand every byte is compared. */
 static int compare_gzip(struct source *src, struct probe *p, struct stream *s, struct tail_reader *r,
                         enum likeness *out, struct err *e)
 {
     uint8_t own[SCAN_BYTES];
-    int rc = gunzip_restart(r->g, e);
-    int64_t at = 0;
+    int rc = tail_restart(r, e);
     *out = UNLIKE;
-    r->state = GUNZIP_MORE;
     while (rc == ERR_OK && r->state == GUNZIP_MORE) {
         size_t got = 0, got_own = 0;
         rc = gunzip_read(r->g, p->fd, p->path, r->data, SCAN_BYTES, &got, &r->state, e);
         if (rc == ERR_OK)
-            rc = io_pread_some(s->fd, own, got, at, &got_own, s->real, e);
+            rc = io_pread_some(s->fd, own, got, r->at, &got_own, s->real, e);
         if (rc != ERR_OK || got_own < got || memcmp(own, r->data, got) != 0)
             return rc; /* a copy never has more than its original */
-        at += (int64_t)got;
+        tail_take(r, r->data, got);
         if (src->h->stopping(src->t))
             return err_set(e, ERR_INTERRUPTED, "stopped");
     }
-    if (rc == ERR_OK && (at > 0 || r->state == GUNZIP_SHORT))
-        *out = LIKE_SAME;
+    if (rc != ERR_OK || (r->at == 0 && r->state != GUNZIP_SHORT))
+        return rc;
+    copy_of_gzip(p, r);
+    *out = LIKE_SAME;
+    return rc;
+}
+
+static bool head_fits(const struct tail_reader *r, const struct print *head)
+{
+    return r->head_len >= head->len && print_matches(head, r->head);
+}
+
+/* Does what was read last end so? */
+static bool tail_fits(const struct tail_reader *r, const struct print *tail)
+{
+    return r->tail_len >= tail->len && print_matches(tail, r->tail + r->tail_len - tail->len);
+}
+
+/* As known_copy_plain; one that is still being written is looked at again. */
+static int known_copy_gzip(struct source *src, struct probe *p, const struct stream *s, struct tail_reader *r,
+                           enum likeness *out, struct err *e)
+{
+    const struct copy *c = &s->copy;
+    if (c->size == 0)
+        return ERR_OK;
+    int rc = tail_read(src, r, p, c->head.len, e); /* mostly it is not alike, which this tells */
+    if (rc != ERR_OK || !head_fits(r, &c->head))
+        return rc;
+    rc = tail_read(src, r, p, c->size, e);
+    if (rc != ERR_OK || r->at != c->size || !tail_fits(r, &c->tail))
+        return rc;
+    rc = tail_read(src, r, p, INT64_MAX, e);
+    if (rc != ERR_OK || !copy_may_be(s, r->at))
+        return rc;
+    copy_of_gzip(p, r);
+    *out = r->state == GUNZIP_END ? LIKE_COPY : LIKE_UNKNOWN;
     return rc;
 }
 
@@ -265,12 +360,13 @@ static int likeness_gzip(struct source *src, struct probe *p, struct stream *s, 
         goto opened;
     }
     rc = tail_read(src, r, p, s->head.len, e);
-    if (rc != ERR_OK || r->head_len < s->head.len || !print_matches(&s->head, r->head))
-        goto opened;
-    rc = tail_read(src, r, p, s->offset, e);
-    if (rc == ERR_OK && r->at == s->offset && r->tail_len >= s->tail.len &&
-        print_matches(&s->tail, r->tail + r->tail_len - s->tail.len))
+    bool begins = rc == ERR_OK && head_fits(r, &s->head);
+    if (begins)
+        rc = tail_read(src, r, p, s->offset, e);
+    if (rc == ERR_OK && begins && r->at == s->offset && tail_fits(r, &s->tail))
         *out = LIKE_SAME;
+    else if (rc == ERR_OK && !s->attached)
+        rc = known_copy_gzip(src, p, s, r, out, e);
 opened:
     tail_free(r);
     return rc;
@@ -322,19 +418,39 @@ int probe_head(struct source *src, struct probe *p, struct stream *s, struct err
 
 /* ---- start: end ------------------------------------------------------------------------------------------------- */
 
-static int end_of_plain(struct probe *p, struct stream *s, bool lines, struct err *e)
+/* Behind the last line feed; at the file's end where none is among its last `most` bytes. */
+static int last_line_end(struct probe *p, int64_t most, int64_t *end, struct err *e)
 {
     uint8_t data[SCAN_BYTES];
-    size_t n = p->size < SCAN_BYTES ? (size_t)p->size : SCAN_BYTES, got;
-    int rc = io_pread_some(p->fd, data, n, p->size - (int64_t)n, &got, p->path, e);
-    if (rc != ERR_OK)
-        return rc;
-    const uint8_t *nl = memrchr(data, '\n', got);
-    size_t upto = !lines || (!nl && p->size > SCAN_BYTES) ? got : nl ? (size_t)(nl - data) + 1 : 0;
-    size_t tail = upto < PRINT_TAIL_MAX ? upto : PRINT_TAIL_MAX;
-    s->offset = p->size - (int64_t)n + (int64_t)upto;
-    s->tail = print_of(data + upto - tail, tail);
+    int64_t at = p->size, stop = p->size > most ? p->size - most : 0;
+    *end = stop == 0 ? 0 : p->size;
+    while (at > stop) {
+        size_t n = at - stop < SCAN_BYTES ? (size_t)(at - stop) : SCAN_BYTES, got;
+        at -= (int64_t)n;
+        int rc = io_pread_some(p->fd, data, n, at, &got, p->path, e);
+        const uint8_t *nl = rc == ERR_OK ? memrchr(data, '\n', got) : NULL;
+        if (nl)
+            *end = at + (nl - data) + 1;
+        if (rc != ERR_OK || nl)
+            return rc;
+    }
     return ERR_OK;
+}
+
+static int end_of_plain(struct source *src, struct probe *p, struct stream *s, struct err *e)
+{
+    uint8_t tail[PRINT_TAIL_MAX];
+    size_t got = 0;
+    int64_t end = p->size;
+    int rc = src->o.framing.mode == FRAME_RAW ? ERR_OK
+                                              : last_line_end(p, (int64_t)src->o.framing.line_max + 1, &end,
+                                                              e); /* a longer one is cut anyhow */
+    size_t n = end < PRINT_TAIL_MAX ? (size_t)end : PRINT_TAIL_MAX;
+    if (rc == ERR_OK)
+        rc = io_pread_some(p->fd, tail, n, end - (int64_t)n, &got, p->path, e);
+    s->offset = end;
+    s->tail = print_of(tail, got);
+    return rc;
 }
 
 static int end_of_gzip(struct source *src, struct probe *p, struct stream *s, struct err *e)
@@ -354,5 +470,5 @@ static int end_of_gzip(struct source *src, struct probe *p, struct stream *s, st
 
 int probe_end(struct source *src, struct probe *p, struct stream *s, struct err *e)
 {
-    return p->gzip ? end_of_gzip(src, p, s, e) : end_of_plain(p, s, src->o.framing.mode != FRAME_RAW, e);
+    return p->gzip ? end_of_gzip(src, p, s, e) : end_of_plain(src, p, s, e);
 }

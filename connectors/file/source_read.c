@@ -280,6 +280,8 @@ static int unpack_emit(struct source *src, struct stream *s, enum turn *turn, st
     *turn = full ? TURN_FULL : TURN_AGAIN;
     if (*result != LEAT_OK || full || (used > 0 && used < n) || !(u->ended || u->stuck))
         return ERR_OK;
+    if (gunzip_trailing(u->reader))
+        src->h->log(src->t, LEAT_WARN, "%s: what stands behind the gzip data is passed over", s->path);
     s->complete = u->ended;
     note_rest(src, s, n - used);
     unpack_release(u);

@@ -273,8 +273,8 @@ static int look_at(struct walk *w, const char *name, const char *path, uint64_t 
     f.from_end = primary && w->src->o.start == START_END && !w->p->started;
     from_statx(&x, &f.inode, &f.size, &f.mtime_ns);
     f.real = is_link ? real_of(path, &rc, e) : join(w->real_dir, name);
-    if (rc == ERR_OK && is_link && !f.real)
-        return ERR_OK; /* the link has just gone */
+    if (is_link && !f.real)
+        return rc; /* without an error the link has just gone */
     char *slash = is_link ? strrchr(f.real, '/') : NULL;
     if (slash && slash > f.real) { /* its changes happen elsewhere */
         *slash = '\0';

@@ -1,7 +1,7 @@
 /*
  * Positions as the host stores them. A stream's partition is {"file":"<id>"}, its id never changes; everything else is in
  * the offset object. {"paths":"<pattern>"} remembers that a pattern was looked at, so that `start` is not applied
- * to what appears later.
+ * to what appears later; of several tasks each has its own, {"paths":"<pattern>","task":<index>}.
  */
 #include <inttypes.h>
 #include <jansson.h>
@@ -14,12 +14,16 @@
 
 #define STATE_MAX ((size_t)64 << 10)
 
-static int partition_text(struct buf *b, const char *kind, const char *name, struct err *e)
+#define NO_TASK (-1)
+
+static int partition_text(struct buf *b, const char *kind, const char *name, int task, struct err *e)
 {
     buf_init(b, STATE_MAX);
     int rc = buf_printf(b, e, "{\"%s\":", kind);
     if (rc == ERR_OK)
         rc = buf_json_str(b, name, strlen(name), e);
+    if (rc == ERR_OK && task != NO_TASK)
+        rc = buf_printf(b, e, ",\"task\":%d", task);
     if (rc == ERR_OK)
         rc = buf_append(b, "}", 2, e); /* with the NUL */
     return rc;
@@ -76,6 +80,10 @@ static int offset_text(struct buf *b, const struct stream *s, struct err *e)
         rc = buf_str(b, ",\"mid\":true", e);
     if (rc == ERR_OK && s->gzip)
         rc = buf_str(b, ",\"gzip\":true", e);
+    if (rc == ERR_OK && s->copy.size > 0)
+        rc = buf_printf(b, e, ",\"copy\":\"%" PRId64 ":%" PRIu32 ":%" PRIx64 ":%" PRIu32 ":%" PRIx64 "\"",
+                        s->copy.size, s->copy.head.len, s->copy.head.hash, s->copy.tail.len,
+                        s->copy.tail.hash);
     if (rc == ERR_OK && s->gone_ms)
         rc = buf_printf(b, e, ",\"gone\":%" PRId64, s->gone_ms);
     return rc == ERR_OK ? buf_append(b, "}", 2, e) : rc;
@@ -85,7 +93,7 @@ static int store_one(struct source *src, const struct stream *s)
 {
     struct err e;
     struct buf partition, offset;
-    int rc = partition_text(&partition, "file", s->id, &e);
+    int rc = partition_text(&partition, "file", s->id, NO_TASK, &e);
     int rc2 = offset_text(&offset, s, &e);
     int result;
     if (rc != ERR_OK || rc2 != ERR_OK)
@@ -109,12 +117,12 @@ int state_store(struct source *src)
     return LEAT_OK;
 }
 
-static int set_simple(struct source *src, const char *kind, const char *name, const char *offset)
+static int set_simple(struct source *src, const char *kind, const char *name, int task, const char *offset)
 {
     struct err e;
     struct buf partition;
     int result;
-    if (partition_text(&partition, kind, name, &e) != ERR_OK)
+    if (partition_text(&partition, kind, name, task, &e) != ERR_OK)
         result = src->h->fail(src->t, LEAT_RETRY, "cannot store a position: %s", e.text);
     else
         result = src->h->set_position(src->t, (const char *)partition.data, offset);
@@ -124,7 +132,7 @@ static int set_simple(struct source *src, const char *kind, const char *name, co
 
 int state_forget(struct source *src, struct stream *s)
 {
-    int result = set_simple(src, "file", s->id, NULL);
+    int result = set_simple(src, "file", s->id, NO_TASK, NULL);
     if (result == LEAT_OK)
         stream_remove(src, s);
     return result;
@@ -132,12 +140,11 @@ int state_forget(struct source *src, struct stream *s)
 
 int state_mark_started(struct source *src, struct pattern *p)
 {
+    int tasks = src->h->task_count(src->t);
+    char offset[96];
     p->started = true;
-    if (src->h->task_index(src->t) != 0)
-        return LEAT_OK; /* each task looks, the first one remembers */
-    char offset[64];
-    snprintf(offset, sizeof(offset), "{\"started\":%" PRId64 "}", clock_wall_ms());
-    return set_simple(src, "paths", p->text, offset);
+    snprintf(offset, sizeof(offset), "{\"started\":%" PRId64 ",\"tasks\":%d}", clock_wall_ms(), tasks);
+    return set_simple(src, "paths", p->text, tasks > 1 ? src->h->task_index(src->t) : NO_TASK, offset);
 }
 
 /* ---- reading ---------------------------------------------------------------------------------------------------- */
@@ -178,6 +185,15 @@ static bool load_print(const json_t *o, const char *name, size_t max, struct pri
     return !text || (sscanf(text, "%" SCNu32 ":%" SCNx64, &p->len, &p->hash) == 2 && p->len <= max);
 }
 
+static bool load_copy(const json_t *o, struct copy *c)
+{
+    const char *text = json_string_value(json_object_get(o, "copy"));
+    return !text ||
+           (sscanf(text, "%" SCNd64 ":%" SCNu32 ":%" SCNx64 ":%" SCNu32 ":%" SCNx64, &c->size, &c->head.len,
+                   &c->head.hash, &c->tail.len, &c->tail.hash) == 5 &&
+            c->head.len <= PRINT_HEAD_MAX && c->tail.len <= PRINT_TAIL_MAX && c->size >= c->tail.len);
+}
+
 /* False: not what we have written. */
 static bool load_fields(struct stream *s, const json_t *o)
 {
@@ -186,7 +202,8 @@ static bool load_fields(struct stream *s, const json_t *o)
     if (!inode || sscanf(inode, "%" SCNx64 ":%" SCNx64 ":%" SCNx64, &s->inode.dev, &s->inode.ino, &born) != 3)
         return false;
     s->inode.born = (int64_t)born;
-    if (!load_print(o, "head", PRINT_HEAD_MAX, &s->head) || !load_print(o, "tail", PRINT_TAIL_MAX, &s->tail))
+    if (!load_print(o, "head", PRINT_HEAD_MAX, &s->head) ||
+        !load_print(o, "tail", PRINT_TAIL_MAX, &s->tail) || !load_copy(o, &s->copy))
         return false;
     s->offset = json_integer_value(json_object_get(o, "offset"));
     s->seq = (uint64_t)json_integer_value(json_object_get(o, "seq"));
@@ -234,8 +251,15 @@ static int load_stream(struct source *src, const char *id, const json_t *o, stru
     return rc;
 }
 
-static void load_started(struct source *src, const char *text)
+/*
+ * As long as the number of tasks is the same a task's mark says that this one has looked at its share. Were there others, all
+ * is taken as looked at: files that move from one task to another are not new.
+ */
+static void load_started(struct source *src, const char *text, const json_t *task, const json_t *offset)
 {
+    bool same = json_integer_value(json_object_get(offset, "tasks")) == src->h->task_count(src->t);
+    if (task && same && json_integer_value(task) != src->h->task_index(src->t))
+        return;
     for (size_t i = 0; i < src->o.pattern_count; i++)
         if (strcmp(src->o.patterns[i].text, text) == 0)
             src->o.patterns[i].started = true;
@@ -250,7 +274,7 @@ static int load_entry(struct source *src, const char *partition, const char *off
     if (id && strlen(id) < sizeof(((struct stream *)0)->id) && json_is_object(o))
         rc = load_stream(src, id, o, e);
     else if (pattern)
-        load_started(src, pattern);
+        load_started(src, pattern, json_object_get(p, "task"), o);
     else
         rc = err_set(e, ERR_CORRUPT, "not a position of the file source");
     json_decref(p);

@@ -93,6 +93,15 @@ static int assign_all(struct source *src, struct found_list *list, struct err *e
     return rc;
 }
 
+/* Of a stream that is not attached yet a copy is no successor while its own file is there: that is matched first. */
+static void note_listed(struct source *src, const struct found *f)
+{
+    for (struct stream *s = stream_first(src, BY_INODE, stream_inode_hash(&f->inode)); s;
+         s = s->next[BY_INODE])
+        if (!s->attached && inode_same(&s->inode, &f->inode) && f->size >= s->offset)
+            s->listed = src->scan_number;
+}
+
 static int keep_known(struct source *src, struct found_list *list, struct err *e)
 {
     for (size_t i = 0; i < list->count; i++) {
@@ -100,6 +109,8 @@ static int keep_known(struct source *src, struct found_list *list, struct err *e
         int rc = s ? keep(src, s, &list->items[i], e) : ERR_OK;
         if (rc != ERR_OK)
             return rc;
+        if (!s)
+            note_listed(src, &list->items[i]);
     }
     for (size_t i = 0; i < src->stream_count; i++) {
         struct stream *s = src->streams[i];

@@ -165,29 +165,41 @@ static int read_key(const struct xml *x, bool encoded, char out[S3_KEY_SIZE], st
     return ERR_OK;
 }
 
-int answer_first_key(const void *body, size_t n, char out[S3_KEY_SIZE], struct err *e)
+/* Is the list whole, and are its keys encoded? That comes behind them. */
+static int read_list(const void *body, size_t n, bool *encoded, struct err *e)
 {
     enum xml_event event = XML_OPEN;
-    char raw[XML_TEXT_MAX] = "";
-    bool encoded = false;
     struct xml x;
 
-    out[0] = '\0';
+    *encoded = false;
     xml_init(&x, body, n);
-    while (event != XML_END) { /* to its end, so that half an answer is noticed; EncodingType comes behind */
+    while (event != XML_END) {
         if (next_in(&x, "ListBucketResult", &event, e))
             return e->code;
         if (event == XML_CLOSE && closes(&x, event, 2, "EncodingType"))
-            encoded = strcmp(x.text, "url") == 0;
-        else if (!raw[0] && closes(&x, event, 3, "Key") && copy_text(&x, raw, sizeof raw, e))
-            return e->code;
+            *encoded = strcmp(x.text, "url") == 0;
     }
-    if (encoded && decode_url(raw, e))
-        return e->code;
-    if (strlen(raw) >= S3_KEY_SIZE)
-        return err_set(e, ERR_CORRUPT, "a key in the answer is too long");
-    memcpy(out, raw, strlen(raw) + 1);
     return ERR_OK;
+}
+
+int answer_keys(const void *body, size_t n, int (*each)(void *arg, const char *key, struct err *e), void *arg,
+                struct err *e)
+{
+    char key[S3_KEY_SIZE];
+    enum xml_event event = XML_OPEN;
+    bool encoded;
+    struct xml x;
+    int rc = read_list(body, n, &encoded, e);
+
+    xml_init(&x, body, n);
+    while (rc == ERR_OK && event != XML_END) {
+        rc = xml_next(&x, &event, e);
+        if (rc == ERR_OK && closes(&x, event, 3, "Key")) {
+            rc = read_key(&x, encoded, key, e);
+            rc = rc ? rc : each(arg, key, e);
+        }
+    }
+    return rc;
 }
 
 int answer_uploads(const void *body, size_t n, struct s3_uploads_page *page,

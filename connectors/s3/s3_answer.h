@@ -37,11 +37,11 @@ struct s3_uploads_page {
     char next_upload_id[S3_UPLOAD_ID_SIZE];
 };
 
-/* ListMultipartUploadsResult: calls `each` with key and upload id of every upload; stops at its first error.
- */
-/* The first key of a list of objects, decoded; "" if there is none. */
-int answer_first_key(const void *body, size_t n, char out[S3_KEY_SIZE], struct err *e);
+/* The keys of a list of objects, decoded, in its order; stops at the first error of `each`. */
+int answer_keys(const void *body, size_t n, int (*each)(void *arg, const char *key, struct err *e), void *arg,
+                struct err *e);
 
+/* ListMultipartUploadsResult: calls `each` with key and upload id of every upload; stops at its first error. */
 int answer_uploads(const void *body, size_t n, struct s3_uploads_page *page,
                    int (*each)(void *arg, const char *key, const char *upload_id, struct err *e), void *arg,
                    struct err *e);

@@ -76,8 +76,14 @@ struct s3_object_info {
 /* ERR_NOT_FOUND: no such object. */
 int s3_head_object(struct s3_api *a, const char *key, struct s3_object_info *out, struct err *e);
 
-/* The first of the bucket's keys with the prefix; "" if there is none. */
-int s3_first_key(struct s3_api *a, const char *prefix, char key[S3_KEY_SIZE], struct err *e);
+#define S3_KEYS_MAX 200
+struct s3_keys {
+    char *list[S3_KEYS_MAX];
+    size_t n;
+};
+/* The first of the bucket's keys with the prefix, in the order of their bytes; s3_keys_free also after an error. */
+int s3_first_keys(struct s3_api *a, const char *prefix, struct s3_keys *out, struct err *e);
+void s3_keys_free(struct s3_keys *k);
 
 /* `topic_id` as for s3_put_object. */
 int s3_create_upload(struct s3_api *a, const char *key, const char *topic_id,

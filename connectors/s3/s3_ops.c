@@ -48,17 +48,38 @@ int s3_check_bucket(struct s3_api *a, struct err *e)
     return s3_call(a, &c, e);
 }
 
-static int read_first_key(void *arg, const struct http_response *r, struct err *e)
+void s3_keys_free(struct s3_keys *k)
 {
-    return answer_first_key(r->body.data, r->body.len, arg, e);
+    for (size_t i = 0; i < k->n; i++)
+        mem_free(k->list[i]);
+    k->n = 0;
 }
 
-int s3_first_key(struct s3_api *a, const char *prefix, char key[S3_KEY_SIZE], struct err *e)
+static int take_key(void *arg, const char *key, struct err *e)
 {
-    struct s3_call c = {.what = "list objects of", .method = "GET", .read = read_first_key, .read_arg = key};
+    struct s3_keys *k = arg;
 
+    if (k->n == S3_KEYS_MAX)
+        return ERR_OK; /* more than was asked for */
+    k->list[k->n] = mem_strdup(key);
+    return k->list[k->n] ? (k->n++, ERR_OK) : err_nomem(e);
+}
+
+static int read_keys(void *arg, const struct http_response *r, struct err *e)
+{
+    s3_keys_free(arg); /* of a try that failed */
+    return answer_keys(r->body.data, r->body.len, take_key, arg, e);
+}
+
+int s3_first_keys(struct s3_api *a, const char *prefix, struct s3_keys *out, struct err *e)
+{
+    struct s3_call c = {.what = "list objects of", .method = "GET", .read = read_keys, .read_arg = out};
+    char max[16];
+
+    out->n = 0;
+    snprintf(max, sizeof max, "%d", S3_KEYS_MAX);
     call_query(&c, "list-type", "2");
-    call_query(&c, "max-keys", "1");
+    call_query(&c, "max-keys", max);
     call_query(&c, "encoding-type", "url");
     call_query(&c, "prefix", prefix);
     return s3_call(a, &c, e);

@@ -1,7 +1,7 @@
 /*
  * s3_topics: whether a topic was deleted and made anew since objects of it were written here, so that its offsets, and with
  * them the objects' names, begin again. The bucket itself tells: every object has its topic's id in its metadata. Objects of a
- * topic whose first object belongs to another id get a mark into their names (kit/filer.h); so they do from then on, as the first
+ * topic whose first object with an id has another one get a mark into their names (kit/filer.h); so they do from then on, as that
  * object either still is another's, or has the mark. Task thread only.
  */
 #ifndef LEAT_S3_TOPICS_H

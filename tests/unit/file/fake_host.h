@@ -355,10 +355,10 @@ FAKE void fake_restart(struct leat_task *t)
     fake_start(t);
 }
 
-/* Polls until there are `n` records, or fails after 20 s. */
+/* Polls until there are `n` records, or fails after a long time. */
 FAKE void fake_until(struct leat_task *t, size_t n)
 {
-    int64_t end = clock_mono_ms() + 20000;
+    int64_t end = clock_mono_ms() + TESTKIT_LIMIT_MS;
     while (t->records.count < n) {
         if (fake_poll(t) != LEAT_OK)
             fail_msg("poll: %s", t->fail_text);

@@ -3,6 +3,7 @@
  */
 #include <unistd.h>
 
+#include "base/io.h"
 #include "kit/filer.h"
 #include "tests/unit/file/sink_rig.h"
 
@@ -194,6 +195,41 @@ static void assert_outlet(struct rig *r, const char *directory, const char *file
     assert_int_equal(got, by_topic);
 }
 
+static void leave_file(const struct rig *r, const char *name, bool make)
+{
+    struct err e = {0};
+    char *path;
+    assert_true(asprintf(&path, "%s/.leat/web-out/%s", r->dir, name) > 0);
+    if (make)
+        assert_ok(io_replace_file(path, "x", 1, 0600, &e), &e);
+    else
+        assert_true(io_exists(path));
+    free(path);
+}
+
+/* A task removes what an earlier one of its partitions left, and nothing of another task's, whose topic's name may begin alike. */
+static void test_temporaries_of_another_task_stay(void **state)
+{
+    static const char *const others[] = {"t-1.eu-0.AbC.0.tmp", "t-1.eu-0.123.7.tmp", "t-10.AbC.0.tmp",
+                                         "t-2.AbC.1.tmp"};
+    struct rig *r = *state;
+    char *own;
+    r->task.task_count = 2;
+    configure(r, NULL);
+    assert_int_equal(open_at(r, -1), LEAT_OK);
+    close_sink(r);
+    leave_file(r, "t-1.AbC.12.tmp", true);
+    for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
+        leave_file(r, others[i], true);
+    assert_int_equal(open_at(r, -1), LEAT_OK);
+    close_sink(r);
+    for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
+        leave_file(r, others[i], false);
+    assert_true(asprintf(&own, "%s/.leat/web-out/t-1.AbC.12.tmp", r->dir) > 0);
+    assert_false(io_exists(own));
+    free(own);
+}
+
 static void test_where_it_writes(void **state)
 {
     struct rig *r = *state;
@@ -216,6 +252,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_another_sink_of_the_same_names_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_directory_in_use_is_refused_for_now, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_growing_file_has_one_writer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_temporaries_of_another_task_stay, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_where_it_writes, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -85,6 +85,29 @@ static void start_at_end(void **state)
     fake_free(t);
 }
 
+/* However long the line is that is being written, it is read as a whole. */
+static void start_at_end_before_a_long_line(void **state)
+{
+    (void)state;
+    char *half = malloc(200001);
+    assert_non_null(half);
+    memset(half, 'x', 200000);
+    half[200000] = '\0';
+    append(dir, "a.log", "old\n");
+    append(dir, "a.log", half);
+    struct leat_task *t = start("*.log");
+    fake_set(t, "start", "end");
+    fake_start(t);
+    fake_settle(t);
+    assert_int_equal(t->records.count, 0);
+    append(dir, "a.log", "end\nnew\n");
+    fake_until(t, 2);
+    assert_int_equal(t->records.items[0].len, 200003);
+    assert_record(t, 1, "new");
+    fake_free(t);
+    free(half);
+}
+
 static void start_at_end_of_nothing(void **state)
 {
     (void)state;
@@ -97,6 +120,46 @@ static void start_at_end_of_nothing(void **state)
     fake_start(t);
     fake_until(t, 1);
     fake_free(t);
+}
+
+/* A task that comes later than another one has not looked at its files because that one has at its own. */
+static void start_at_end_of_several_tasks(void **state)
+{
+    (void)state;
+    char name[32];
+    struct leat_task *t[2];
+    for (int i = 0; i < 20; i++) {
+        snprintf(name, sizeof(name), "f%c.log", 'a' + i);
+        append(dir, name, "old\n");
+    }
+    for (int i = 0; i < 2; i++) {
+        t[i] = start("*.log");
+        fake_set(t[i], "start", "end");
+        t[i]->index = i;
+        t[i]->count = 2;
+    }
+    fake_start(t[0]);
+    fake_settle(t[0]);
+    for (size_t k = 0; k < t[0]->positions.count; k++) /* each is given the positions of all */
+        fake_put(&t[1]->positions, t[0]->positions.items[k].partition, t[0]->positions.items[k].offset);
+    fake_start(t[1]);
+    fake_settle(t[1]);
+    assert_int_equal(t[0]->records.count + t[1]->records.count, 0);
+    for (int i = 0; i < 2; i++)
+        fake_close(t[i]);
+    for (int i = 0; i < 20; i++) {
+        snprintf(name, sizeof(name), "g%c.log", 'a' + i);
+        append(dir, name, "came while down\n");
+    }
+    size_t sum = 0;
+    for (int i = 0; i < 2; i++) {
+        fake_start(t[i]);
+        fake_settle(t[i]);
+        sum += t[i]->records.count;
+    }
+    assert_int_equal(sum, 20);
+    for (int i = 0; i < 2; i++)
+        fake_free(t[i]);
 }
 
 static void few_open_files(void **state)
@@ -189,7 +252,7 @@ static void gauges_are_set(void **state)
     struct leat_task *t = start("*.log");
     fake_start(t);
     fake_until(t, 1);
-    for (int64_t end = clock_mono_ms() + 5000; t->partial_bytes == 0 && clock_mono_ms() < end;)
+    for (int64_t end = clock_mono_ms() + TESTKIT_LIMIT_MS; t->partial_bytes == 0 && clock_mono_ms() < end;)
         assert_int_equal(fake_poll(t), LEAT_OK);
     assert_true(t->files == 1);
     assert_true(t->partial_bytes == 7);
@@ -244,7 +307,9 @@ int main(void)
         T(restart_goes_on_at_the_position),
         T(failed_poll_is_read_again),
         T(start_at_end),
+        T(start_at_end_before_a_long_line),
         T(start_at_end_of_nothing),
+        T(start_at_end_of_several_tasks),
         T(few_open_files),
         T(files_take_turns),
         T(tasks_share_files),

@@ -62,6 +62,14 @@ static void multiline_groups(void **state)
     fake_free(t);
 }
 
+static int poll_to_failure(struct leat_task *t)
+{
+    int result = LEAT_OK;
+    for (int i = 0; i < 10 && result == LEAT_OK; i++)
+        result = fake_poll(t);
+    return result;
+}
+
 static void json_lines(void **state)
 {
     (void)state;
@@ -69,11 +77,12 @@ static void json_lines(void **state)
     struct leat_task *t = start("x.log");
     fake_set(t, "mode", "json");
     fake_start(t);
-    int result = LEAT_OK;
-    for (int i = 0; i < 3 && result == LEAT_OK; i++)
-        result = fake_poll(t);
-    assert_int_equal(result, LEAT_FAIL);
+    assert_int_equal(poll_to_failure(t), LEAT_FAIL);
     assert_non_null(strstr(t->fail_text, "byte 16"));
+    expect(t, "{\"a\": 1}", "[1,2]"); /* what comes before is delivered */
+    fake_restart(t);
+    assert_int_equal(poll_to_failure(t), LEAT_FAIL);
+    assert_int_equal(t->records.count, 2);
     fake_clear(&t->records);
     fake_clear_positions(&t->positions);
     fake_set(t, "json.on.error", "string");
@@ -156,11 +165,9 @@ static void long_lines(void **state)
     fake_set(t, "line.max.bytes", "10");
     fake_set(t, "line.over", "fail");
     fake_start(t);
-    int result = LEAT_OK;
-    for (int i = 0; i < 3 && result == LEAT_OK; i++)
-        result = fake_poll(t);
-    assert_int_equal(result, LEAT_FAIL);
+    assert_int_equal(poll_to_failure(t), LEAT_FAIL);
     assert_non_null(strstr(t->fail_text, "byte 6"));
+    expect(t, "first");
     fake_free(t);
 }
 

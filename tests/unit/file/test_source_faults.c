@@ -10,7 +10,7 @@ static char *dir;
 /* Polls to the end; a failed open or poll is followed by a restart, as the host does. */
 static void read_all(struct leat_task *t, size_t n)
 {
-    int64_t end = clock_mono_ms() + 20000;
+    int64_t end = clock_mono_ms() + TESTKIT_LIMIT_MS;
     while (t->records.count < n) {
         if (!t->self && fake_open(t) != LEAT_OK) {
             assert_true(strlen(t->fail_text) > 0);

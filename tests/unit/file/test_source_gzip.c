@@ -154,6 +154,27 @@ static void several_members(void **state)
     fake_free(t);
 }
 
+/* gzip itself passes over what stands behind the last member. */
+static void something_behind_the_last_member(void **state)
+{
+    (void)state;
+    append_lines(dir, "x.log", "a ", 0, 300);
+    compress_beside(dir, "x.log");
+    drop(dir, "x.log");
+    append(dir, "x.log.gz", "something else");
+    struct leat_task *t = start("x.log.gz");
+    fake_set(t, "gzip", "read");
+    fake_start(t);
+    fake_until(t, 300);
+    assert_lines(t, 0, 300, "a ", 0);
+    fake_settle(t);
+    assert_true(t->warnings > 0);
+    fake_restart(t);
+    fake_settle(t);
+    assert_int_equal(t->records.count, 300);
+    fake_free(t);
+}
+
 /* A file that ends too early is still being written: what is there is read, and the rest when it comes. */
 static void cut_short(void **state)
 {
@@ -191,6 +212,7 @@ int main(void)
         T(gzip_modes),
         T(damaged_gzip_does_not_stop_others),
         T(several_members),
+        T(something_behind_the_last_member),
         T(cut_short),
     };
     return run_watching(tests);

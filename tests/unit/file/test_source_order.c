@@ -96,7 +96,7 @@ static void run(enum way way, bool whole, unsigned stride, unsigned start, const
     write_lines();
     script.running = true;
     fake_start(t);
-    int64_t end = clock_mono_ms() + 60000;
+    int64_t end = clock_mono_ms() + TESTKIT_LIMIT_MS;
     while (script.running || t->records.count < (size_t)script.lines) {
         if (fake_poll(t) != LEAT_OK)
             fail_msg("poll: %s", t->fail_text);

@@ -87,6 +87,97 @@ static void rotated_by_copytruncate(void **state)
     fake_free(t);
 }
 
+/* Lines come between the copy and the truncation and are read: the copy is shorter than the position then. */
+static void copytruncate_with_lines_between(int lines, bool down)
+{
+    struct leat_task *t = start("x.log*");
+    fake_set(t, "gzip", "read");
+    append_lines(dir, "x.log", "a ", 0, lines);
+    fake_start(t);
+    fake_until(t, (size_t)lines);
+    copy(dir, "x.log", "x.log.1");
+    fake_settle(t);
+    append_lines(dir, "x.log", "a ", lines, lines + 10);
+    size_t n = (size_t)lines + 10;
+    fake_until(t, n);
+    if (down)
+        fake_close(t);
+    overwrite(dir, "x.log", "");
+    if (down)
+        fake_start(t);
+    fake_settle(t);
+    append_lines(dir, "x.log", "b ", 0, 10);
+    fake_until(t, n + 10);
+    assert_lines(t, n, n + 10, "b ", 0);
+    fake_settle(t);
+    move(dir, "x.log.1", "x.log.2");
+    fake_settle(t);
+    compress_beside(dir, "x.log.2");
+    drop(dir, "x.log.2");
+    fake_settle(t);
+    fake_restart(t);
+    fake_settle(t);
+    assert_int_equal(t->records.count, n + 10);
+    fake_free(t);
+    drop(dir, "x.log");
+    drop(dir, "x.log.2.gz");
+}
+
+static void copytruncate_after_more_was_read(void **state)
+{
+    (void)state;
+    for (int down = 0; down < 2; down++) {
+        copytruncate_with_lines_between(1000, down);
+        copytruncate_with_lines_between(5, down);
+    }
+}
+
+static void copytruncate_compressed_after_more_was_read(void **state)
+{
+    (void)state;
+    struct leat_task *t = start("x.log*");
+    fake_set(t, "gzip", "read");
+    append_lines(dir, "x.log", "a ", 0, 1000);
+    fake_start(t);
+    fake_until(t, 1000);
+    compress_beside(dir, "x.log");
+    fake_settle(t);
+    append_lines(dir, "x.log", "a ", 1000, 1010);
+    fake_until(t, 1010);
+    overwrite(dir, "x.log", "");
+    fake_settle(t);
+    fake_restart(t);
+    append_lines(dir, "x.log", "b ", 0, 10);
+    fake_until(t, 1020);
+    assert_lines(t, 1010, 1020, "b ", 0);
+    fake_settle(t);
+    assert_int_equal(t->records.count, 1020);
+    fake_free(t);
+}
+
+/* The copy is an old one: the stream's own file has another name by now, and goes on where it was. */
+static void copied_and_renamed_while_down(void **state)
+{
+    (void)state;
+    struct leat_task *t = start("x.log*");
+    append_lines(dir, "x.log", "a ", 0, 1000);
+    fake_start(t);
+    fake_until(t, 1000);
+    copy(dir, "x.log", "x.log.bak");
+    fake_settle(t);
+    append_lines(dir, "x.log", "a ", 1000, 2000);
+    fake_until(t, 2000);
+    fake_close(t);
+    move(dir, "x.log", "x.log.1");
+    append_lines(dir, "x.log", "b ", 0, 10);
+    fake_start(t);
+    fake_until(t, 2010);
+    assert_lines(t, 2000, 2010, "b ", 0);
+    fake_settle(t);
+    assert_int_equal(t->records.count, 2010);
+    fake_free(t);
+}
+
 static void copytruncate_keeps_what_was_not_read(void **state)
 {
     (void)state;
@@ -111,6 +202,28 @@ static void copytruncate_keeps_what_was_not_read(void **state)
         assert_lines(t, 1500, 3500, "b ", 0);
         fake_free(t);
     }
+}
+
+/* As rsync does it. */
+static void replaced_by_a_longer_one(void **state)
+{
+    (void)state;
+    struct leat_task *t = start("x.log");
+    append_lines(dir, "x.log", "a ", 0, 1000);
+    fake_start(t);
+    fake_until(t, 1000);
+    copy(dir, "x.log", "incoming");
+    append_lines(dir, "incoming", "a ", 1000, 1010);
+    move(dir, "incoming", "x.log");
+    fake_until(t, 1010);
+    append_lines(dir, "x.log", "a ", 1010, 1020);
+    fake_until(t, 1020);
+    fake_settle(t);
+    fake_restart(t);
+    fake_settle(t);
+    assert_int_equal(t->records.count, 1020);
+    assert_lines(t, 0, 1020, "a ", 0);
+    fake_free(t);
 }
 
 static void truncated(void **state)
@@ -265,7 +378,11 @@ int main(void)
         T(rotated_while_down),
         T(rotated_to_another_directory),
         T(rotated_by_copytruncate),
+        T(copytruncate_after_more_was_read),
+        T(copytruncate_compressed_after_more_was_read),
+        T(copied_and_renamed_while_down),
         T(copytruncate_keeps_what_was_not_read),
+        T(replaced_by_a_longer_one),
         T(truncated),
         T(deleted_is_read_to_its_end),
         T(inode_used_again),

@@ -209,43 +209,65 @@ static void test_long_text(void **state)
     assert_int_equal(scan(text, &e), ERR_CORRUPT);
 }
 
-static int first_key(const char *text, char key[S3_KEY_SIZE])
+struct keys {
+    char first[S3_KEY_SIZE], last[S3_KEY_SIZE];
+    int n;
+};
+
+static int take_listed(void *arg, const char *key, struct err *e)
+{
+    struct keys *k = arg;
+
+    (void)e;
+    if (k->n++ == 0)
+        snprintf(k->first, sizeof k->first, "%s", key);
+    snprintf(k->last, sizeof k->last, "%s", key);
+    return ERR_OK;
+}
+
+static int list_keys(const char *text, struct keys *k)
 {
     struct err e;
     size_t n;
     void *p = exact(text, &n);
-    int rc = answer_first_key(p, n, key, &e);
+    *k = (struct keys){.n = 0};
+    int rc = answer_keys(p, n, take_listed, k, &e);
 
     free(p);
     return rc;
 }
 
-static void test_first_key(void **state)
+static void test_keys(void **state)
 {
-    char key[S3_KEY_SIZE], *large = malloc(4096);
+    struct keys k;
+    char *large = malloc(4096);
 
     (void)state;
     assert_int_equal(
-        first_key(
+        list_keys(
             "<ListBucketResult><Name>b</Name><Contents><Key>a%2Fb%2Bc+d</Key></Contents><Contents><Key>z"
             "</Key></Contents><EncodingType>url</EncodingType></ListBucketResult>",
-            key),
+            &k),
         ERR_OK);
-    assert_string_equal(key, "a/b+c d");
+    assert_int_equal(k.n, 2);
+    assert_string_equal(k.first, "a/b+c d");
+    assert_string_equal(k.last, "z");
     assert_int_equal(
-        first_key("<ListBucketResult><Contents><Key>a%2F+</Key></Contents></ListBucketResult>", key), ERR_OK);
-    assert_string_equal(key, "a%2F+");
-    assert_int_equal(first_key("<ListBucketResult><KeyCount>0</KeyCount></ListBucketResult>", key), ERR_OK);
-    assert_string_equal(key, "");
+        list_keys("<ListBucketResult><Contents><Key>a%2F+</Key></Contents></ListBucketResult>", &k), ERR_OK);
+    assert_string_equal(k.first, "a%2F+");
+    assert_int_equal(list_keys("<ListBucketResult><KeyCount>0</KeyCount></ListBucketResult>", &k), ERR_OK);
+    assert_int_equal(k.n, 0);
     static const char *const bad[] = {"", "<html/>", "<ListBucketResult><Contents><Key>a</Key></Contents>",
                                       "<ListBucketResult><Contents><Key>%zz</Key></"
                                       "Contents><EncodingType>url</EncodingType></ListBucketResult>"};
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        assert_int_equal(first_key(bad[i], key), ERR_CORRUPT);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_equal(list_keys(bad[i], &k), ERR_CORRUPT);
+        assert_int_equal(k.n, 0); /* of half an answer nothing is given */
+    }
     size_t n = (size_t)sprintf(large, "<ListBucketResult><Contents><Key>");
     memset(large + n, 'k', S3_KEY_SIZE);
     strcpy(large + n + S3_KEY_SIZE, "</Key></Contents></ListBucketResult>");
-    assert_int_equal(first_key(large, key), ERR_CORRUPT);
+    assert_int_equal(list_keys(large, &k), ERR_CORRUPT);
     free(large);
 }
 
@@ -255,7 +277,7 @@ int main(void)
         cmocka_unit_test(test_error_document),  cmocka_unit_test(test_upload_id),
         cmocka_unit_test(test_complete),        cmocka_unit_test(test_uploads),
         cmocka_unit_test(test_uploads_refused), cmocka_unit_test(test_scanner_refuses),
-        cmocka_unit_test(test_long_text),       cmocka_unit_test(test_first_key),
+        cmocka_unit_test(test_long_text),       cmocka_unit_test(test_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

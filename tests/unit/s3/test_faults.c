@@ -4,32 +4,7 @@
  */
 #include <errno.h>
 
-#include "tests/unit/s3/s3_test.h"
-
-#define P0 "topics/t/partition=0/"
-
-static struct server server;
-
-static int start(void **state)
-{
-    (void)state;
-    server_start(&server);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    server_stop(&server);
-    return 0;
-}
-
-static int clean(void **state)
-{
-    (void)state;
-    server_reset(&server);
-    return 0;
-}
+#include "tests/unit/s3/one_server.h"
 
 #define LONG (20 << 10) /* a value, of which six make three parts */
 
@@ -344,8 +319,6 @@ static void test_tls(void **state)
     server_stop(&secure);
     testkit_remove_dir(dir);
 }
-
-#define TEST(name) cmocka_unit_test_setup(name, clean)
 
 int main(void)
 {

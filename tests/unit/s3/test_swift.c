@@ -61,7 +61,7 @@ static void swift_run(struct run *r, const char *topics_dir)
     fake_config_set(&r->config, "aws.secret.access.key", swift.secret);
     fake_config_set(&r->config, "s3.region", swift.region);
     fake_config_set(&r->config, "topics.dir", topics_dir);
-    fake_config_set(&r->config, "s3.stall.timeout.ms", "20s");
+    fake_config_set(&r->config, "s3.stall.timeout.ms", "10m");
 }
 
 static void assert_swift_object(struct run *r, const char *key, int64_t from, int64_t to)
