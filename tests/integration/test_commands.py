@@ -4,7 +4,7 @@ import os
 import subprocess
 import time
 
-from leat import BUILD, Case, leat
+from leat import BUILD, LIMIT, Case, leat
 
 
 class Commands(Case):
@@ -140,7 +140,7 @@ class Commands(Case):
         self.assertEqual(consumer.stdout.readline(), "first\n")
         hub.leat("produce", "t", stdin="second\n")
         self.assertEqual(consumer.stdout.readline(), "second\n")
-        self.assertEqual(consumer.wait(60), 0)
+        self.assertEqual(consumer.wait(LIMIT), 0)
         consumer.stdout.close()
 
     def test_a_second_process_is_refused_with_the_pid(self):
@@ -156,13 +156,21 @@ class Commands(Case):
     def test_stop_is_quick_while_a_consumer_waits(self):
         hub = self.hub("pipelines: []\n")
         hub.leat("topics", "create", "t")
-        consumer = subprocess.Popen([os.path.join(BUILD, "leat"), "consume", "t", "--data-dir", hub.data],
-                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        start = time.monotonic()
-        self.assertEqual(hub.stop(), 0)
-        self.assertLess(time.monotonic() - start, 25, "the reader's wait of 30 s was not interrupted")
-        consumer.kill()
-        consumer.wait()
+        hub.leat("produce", "t", stdin="first\n")
+        took = []
+        while not took or min(took) >= 25 and len(took) < 5:  # a slow machine may take as long, but not each time
+            if took:
+                hub.start()
+            consumer = subprocess.Popen([os.path.join(BUILD, "leat"), "consume", "t", "--from", "beginning", "--data-dir", hub.data],
+                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            self.assertEqual(consumer.stdout.readline(), "first\n")  # it waits for the next one
+            start = time.monotonic()
+            self.assertEqual(hub.stop(), 0)
+            took.append(time.monotonic() - start)
+            consumer.kill()
+            consumer.wait()
+            consumer.stdout.close()
+        self.assertLess(min(took), 25, "the reader's wait of 30 s was not interrupted")
 
 
 if __name__ == "__main__":

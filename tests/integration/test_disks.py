@@ -12,9 +12,17 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 
-from tests.lib.leat import Case, LIMIT, wait_for  # noqa: E402
+from tests.lib.leat import Case, LIMIT, complete_files, wait_for  # noqa: E402
 
 CONFIG = "hub: {data.dirs: [@DIR@/disk2], journal.file.bytes: 1MiB}\npipelines: []\n"
+
+COPY = """
+pipelines:
+  - name: copy
+    topics: [t]
+    sinks:
+      - {name: out, type: file, directory: @DIR@/out, format: raw, flush.size: 1}
+"""
 
 
 def mount(*args):
@@ -78,6 +86,16 @@ class Disks(Case):
             values.append(value)
             self.assertLess(len(values), 1000)
 
+    @staticmethod
+    def fill_rest(hub, name):
+        """Not a byte is left."""
+        try:
+            with open(os.path.join(hub.data, name), "wb", buffering=0) as rest:
+                while rest.write(b"x" * 4096):
+                    pass
+        except OSError:
+            pass
+
     def test_a_full_disk(self):
         self.mounted(self.path("data"), "-t", "tmpfs", "-o", "size=24m", "tmpfs")
         hub = self.hub("hub: {journal.file.bytes: 1MiB, space.warn.bytes: 8MiB, space.warn.percent: 40}\npipelines: []\n")
@@ -91,12 +109,7 @@ class Disks(Case):
         ballast, refusal = self.fill(hub, "ballast")
         self.assertIn(hub.data, refusal)
         self.assertIn("No space left", refusal)
-        try:
-            with open(os.path.join(hub.data, "rest"), "wb", buffering=0) as rest:  # not a byte is left
-                while rest.write(b"x" * 4096):
-                    pass
-        except OSError:
-            pass
+        self.fill_rest(hub, "rest")
         self.assertEqual(hub.values("ballast"), ballast)  # reads go on
         status, health = self.health(hub)
         self.assertEqual((status, health["status"]), (200, "degraded"))
@@ -108,8 +121,8 @@ class Disks(Case):
         hub.start()  # also on a full disk
         self.assertEqual(hub.values("ballast"), ballast)
         self.assertEqual(hub.values("kept"), ["before"])
-        hub.leat("topics", "delete", "ballast")
-        self.assertFalse(os.path.exists(reserve))
+        self.fill_rest(hub, "rest2")  # recovery has given some bytes back
+        hub.leat("topics", "delete", "ballast")  # with the reserve or without: what it needs may have its place already
         wait_for("an append", lambda: self.produce(hub, "kept", "after").returncode == 0)
         wait_for("the end of the alarm", lambda: self.produce(hub, "kept", "more").returncode == 0 and
                  self.health(hub)[1]["status"] == "healthy")
@@ -185,6 +198,37 @@ class Disks(Case):
         self.assertEqual(sorted(hub.values("t")), ["here", "more", "there"])
         self.assertEqual(self.health(hub)[1]["status"], "healthy")
         self.assertEqual(hub.stop(), 0)
+
+    def test_a_sink_goes_on_with_the_disks_that_are_there(self):
+        hub, lost = self.two()
+        self.produce(hub, "t", "there", lost)
+        self.produce(hub, "t", "here", 1 - lost)
+        hub.leat("groups", "reset", "g", "--topic", "t", "--to", "beginning")
+        self.assertEqual(hub.stop(), 0)
+        os.rename(self.path("disk2"), self.path("disk2.away"))
+        hub.write_config((CONFIG.replace("hub: {", "hub: {data.dirs.missing: start, ").replace("pipelines: []\n", "") + COPY)
+                         .replace("@DIR@", self.directory))
+        hub.start()
+        self.assertEqual(self.produce(hub, "t", "more", 1 - lost).returncode, 0)
+        wait_for("what is there", lambda: self.delivered() == ["here", "more"])
+        hub.wait_caught_up("copy-out")
+        task = hub.task("copy-out")
+        self.assertEqual(task["state"], "RUNNING")
+        self.assertIn("t-%d is left out: data directory %s is out of service" % (lost, self.path("disk2")), task["error"])
+        self.assertIn("g", [group["group"] for group in hub.json("groups", "list")])
+        self.assertRegex(hub.leat("groups", "lag", "g").stdout, r"t +%d +0 +out of service +-" % lost)
+        self.assertEqual(hub.stop(), 0)
+        os.rename(self.path("disk2.away"), self.path("disk2"))
+        hub.start()
+        wait_for("the rest", lambda: self.delivered() == ["here", "more", "there"])
+        self.assertNotIn("error", hub.task("copy-out"))
+
+    def delivered(self):
+        lines = []
+        for name in complete_files(self.path("out")):
+            with open(name, encoding="utf-8") as f:
+                lines += f.read().splitlines()
+        return sorted(lines)
 
 
 if __name__ == "__main__":

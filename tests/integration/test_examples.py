@@ -10,11 +10,11 @@ import subprocess
 import sys
 import urllib.request
 
-from leat import ROOT, Case, Hub, complete_files, leat, wait_for
+from leat import LIMIT, ROOT, Case, Hub, complete_files, leat, wait_for
 
 EXAMPLES = os.path.join(ROOT, "config/examples")
 NOWHERE = {"S3_URL": "http://127.0.0.1:1", "S3_BUCKET": "bucket", "S3_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "AKFAKE",
-           "AWS_SECRET_ACCESS_KEY": "fakesecret", "no_proxy": "*"}
+           "AWS_SECRET_ACCESS_KEY": "fakesecret", "no_proxy": "*", "PG_HOST": "localhost", "PG_PORT": "5432", "PG_PASSWORD": "x"}
 
 
 class Example(Hub):
@@ -41,7 +41,7 @@ class Examples(Case):
     def test_every_example_is_valid(self):
         files = sorted(glob.glob(os.path.join(EXAMPLES, "*.yaml")))
         self.assertEqual([os.path.basename(f)[:-5] for f in files],
-                         ["existing-topics", "fan-out", "json-to-csv", "multiline", "quickstart", "s3"],
+                         ["existing-topics", "fan-out", "json-to-csv", "kafka", "multiline", "postgres", "quickstart", "s3"],
                          "an example without a test below")
         for path in files:
             with self.subTest(path=path):
@@ -74,6 +74,7 @@ class Examples(Case):
         wait_for("two records", lambda: hub.values("traces") and hub.task("traces")["records"] == 2)
         self.assertEqual([(r["value"], r["headers"][0]["value"]) for r in hub.records("traces")],
                          [(trace, "build/multiline/app.log"), ("INFO ready", "build/multiline/app.log")])
+        hub.wait_caught_up("traces-archive")
         self.assertEqual(hub.stop(), 0)
         with open(complete_files(hub.out + "/out")[0], encoding="utf-8") as f:
             self.assertEqual(json.loads(f.readline()), trace)
@@ -89,6 +90,24 @@ class Examples(Case):
         for row, document in zip(rows[1:], documents):
             self.assertEqual(row[1:], [str(document[name]) for name in ("id", "path", "status", "ms")])
         self.assertEqual(hub.stop(), 0)
+
+    def test_kafka(self):
+        hub = Example(self.directory, "kafka")
+        self.hubs.append(hub)
+        with open(hub.config, encoding="utf-8") as f:
+            text = f.read()
+        self.assertIn("127.0.0.1:9092\n\n", text)
+        hub.write_config(text.replace("127.0.0.1:9092\n\n", "127.0.0.1:0\n\n"))
+        hub.start()
+        address = re.search(r"clients connect to (127.0.0.1:\d+)", hub.log_text()).group(1)
+        lines = "".join("%d\n" % i for i in range(100))
+        subprocess.run(["kcat", "-b", address, "-P", "-t", "orders"], input=lines, text=True, check=True, timeout=LIMIT)
+        self.assertEqual(lines, subprocess.run(["kcat", "-b", address, "-C", "-q", "-e", "-t", "orders"], capture_output=True, text=True,
+                                               check=True, timeout=LIMIT).stdout)
+        archived = wait_for("a file", lambda: complete_files(hub.out + "/archive"))
+        with open(archived[0], encoding="utf-8") as f:
+            self.assertTrue(lines.startswith(f.read()))
+        self.finish(hub)
 
     def test_fan_out(self):
         hub = self.example("fan-out")

@@ -3,11 +3,11 @@ import gzip
 import json
 import os
 import signal
-import socket
 import urllib.error
 import urllib.request
 
 from leat import Case, complete_files, leat, wait_for
+from ports import free_port
 
 FILES = """
 pipelines:
@@ -178,9 +178,7 @@ pipelines:
         self.assertRegex(hub.leat("status").stdout, r"bad +bad +file source +0 +FAILED")
 
     def test_metrics_and_health(self):
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
+        port = free_port()
         self.write("in/a.log", "x\ny\n")
         hub = self.hub("hub:\n  http.listen: 127.0.0.1:%d\n%s" % (port, FILES.lstrip()))
         self.assertRegex(hub.log_text(), r"WARN .*http.listen: whoever reaches 127.0.0.1:%d can read every topic" % port)

@@ -41,10 +41,6 @@ class Settings(Case):
         done = hub.leat("topics", "configure", "t", "--config", "remote.storage.enable=true", check=False)
         self.assertEqual(done.returncode, 3)
         self.assertIn("there is no tiered storage", done.stderr)
-        done = hub.leat("topics", "configure", "t", "--config", "min.insync.replicas=2")
-        done = hub.leat("produce", "t", stdin="x\n", check=False)
-        self.assertEqual(done.returncode, 1)
-        self.assertIn("min.insync.replicas is 2", done.stderr)
 
     def test_retention_by_time_takes_everything(self):
         hub = self.hub("hub: {log.retention.check.interval.ms: 20ms, log.segment.delete.delay.ms: 1ms}\npipelines: []\n")
@@ -110,10 +106,10 @@ pipelines:
     def test_rate_delays_and_a_stop_does_not_wait(self):
         lines = ["line %d %s" % (i, "x" * 1000) for i in range(20000)]
         self.write("in.log", "".join(line + "\n" for line in lines))
-        hub = self.hub(self.PIPELINE % "quota.produce.bytes.per.second: 1MiB")
+        hub = self.hub(self.PIPELINE % "quota.produce.bytes.per.second: 64KiB")
         wait_for("the first lines", lambda: len(hub.values("lines")) > 0)
         self.assertLess(len(hub.values("lines")), 20000)
-        self.assertEqual(hub.stop(), 0)  # some ten seconds of waiting are cut short
+        self.assertEqual(hub.stop(), 0)  # some minutes of waiting are cut short
         got = hub.values("lines")
         self.assertEqual(got, lines[:len(got)])
         hub.write_config((self.PIPELINE % "quota.produce.bytes.per.second: -1").replace("@DIR@", self.directory))

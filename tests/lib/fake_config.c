@@ -3,6 +3,7 @@
  */
 #include "tests/lib/fake_config.h"
 
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +15,39 @@ static const struct leat_option *option_of(const struct leat_config *c, const ch
     for (size_t i = 0; i < c->option_count; i++)
         if (strcmp(c->options[i].name, name) == 0)
             return &c->options[i];
+    for (size_t i = 0; i < c->option_count; i++)
+        if (strchr(c->options[i].name, '*') && fnmatch(c->options[i].name, name, 0) == 0)
+            return &c->options[i];
     fail_msg("no option '%s' in the table", name);
     return NULL;
+}
+
+/* Those given that no row has by name, sorted; one whose form no row has fails the test. */
+bool fake_next_option(const struct leat_config *c, size_t *cursor, const char **name, const char **value)
+{
+    const struct fake_pair *found[FAKE_PAIRS_MAX];
+    size_t n = 0;
+    for (const struct fake_pair *p = c->pairs; p->name; p++) {
+        bool row = false, form = false;
+        for (size_t i = 0; i < c->option_count; i++) {
+            row |= strcmp(c->options[i].name, p->name) == 0;
+            form |= strchr(c->options[i].name, '*') && fnmatch(c->options[i].name, p->name, 0) == 0;
+        }
+        if (!row && !form)
+            fail_msg("no option '%s' in the table", p->name);
+        size_t at = n;
+        for (; !row && at > 0 && strcmp(found[at - 1]->name, p->name) > 0; at--)
+            found[at] = found[at - 1];
+        if (!row) {
+            found[at] = p;
+            n++;
+        }
+    }
+    if (*cursor >= n)
+        return false;
+    *name = found[*cursor]->name;
+    *value = found[(*cursor)++]->value;
+    return true;
 }
 
 static size_t place_of(const struct leat_config *c, const char *name)

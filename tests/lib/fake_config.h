@@ -12,7 +12,7 @@
 #include "leat/plugin.h"
 
 #define FAKE_PAIRS_MAX 64
-#define FAKE_LISTS_MAX 4
+#define FAKE_LISTS_MAX 24
 #define FAKE_ITEMS_MAX 16
 
 struct fake_pair {
@@ -46,8 +46,11 @@ bool fake_get_bool(const struct leat_config *c, const char *name);
 size_t fake_get_list(const struct leat_config *c, const char *name, const char *const **items);
 bool fake_is_set(const struct leat_config *c, const char *name);
 
+bool fake_next_option(const struct leat_config *c, size_t *cursor, const char **name, const char **value);
+
 #define FAKE_CONFIG_GETTERS                                                                                  \
     .get_str = fake_get_str, .get_int = fake_get_int, .get_double = fake_get_double,                         \
-    .get_bool = fake_get_bool, .get_list = fake_get_list, .is_set = fake_is_set
+    .get_bool = fake_get_bool, .get_list = fake_get_list, .is_set = fake_is_set,                             \
+    .next_option = fake_next_option
 
 #endif

@@ -5,6 +5,7 @@ until it is true, with a generous limit that only a hang can reach.
 """
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,7 +17,7 @@ import unittest
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.join(ROOT, os.environ.get("LEAT_BUILD", "build"))
 LEAT = os.path.join(BUILD, "leat")
-LIMIT = float(os.environ.get("LEAT_TEST_LIMIT", "120"))
+LIMIT = float(os.environ.get("LEAT_TEST_LIMIT", "600"))
 
 
 def wait_for(what, condition, limit=LIMIT):
@@ -96,7 +97,8 @@ class Hub:
 
     def records(self, topic):
         out = self.leat("consume", topic, "--exit-at-end", "--format", "json").stdout
-        return [json.loads(line) for line in out.splitlines()]
+        # Not splitlines: a value may hold a line separator of Unicode's.
+        return [json.loads(line) for line in out.split("\n") if line]
 
     def wait_caught_up(self, connector):
         wait_for(connector + " to catch up", lambda: self.task(connector)["lag"] == 0)
@@ -108,6 +110,17 @@ def leat(*args, check=True, stdin=None, cwd=None, env=None):
     if check and done.returncode != 0:
         raise AssertionError("leat %s ended with %d:\n%s" % (" ".join(args), done.returncode, done.stderr))
     return done
+
+
+def build_test_plugins(*names):
+    """Builds plugins of plugins/test in the variant that is tested; the directory to name in plugin.path."""
+    directory = os.path.join(BUILD, "test-plugins")
+    variant = re.search(r"build-(address|thread)$", BUILD)
+    made = ["make", "-s", "BUILD=" + os.path.relpath(BUILD, ROOT)]
+    made += ["SANITIZE=" + variant.group(1)] if variant else []
+    made += [os.path.relpath(directory, ROOT) + "/%s.so" % name for name in names]
+    subprocess.run(made, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    return directory
 
 
 def remove(directory):

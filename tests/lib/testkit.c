@@ -3,6 +3,8 @@
  */
 #include "tests/lib/testkit.h"
 
+#include <unistd.h>
+
 #include "base/io.h"
 
 char *testkit_dir(void)
@@ -20,6 +22,55 @@ void testkit_remove_dir(char *dir)
     fault_disarm();
     assert_ok(io_remove_tree(dir, &e), &e);
     free(dir);
+}
+
+void testkit_copy_running(const char *from, const char *to)
+{
+    char *command;
+    struct err e;
+    int status = -1;
+    if (asprintf(&command, "cp -r '%s' '%s' 2>'%s.cp'", from, to, to) < 0)
+        fail_msg("no memory");
+    for (int tries = 0; status != 0 && tries < 100; tries++) {
+        assert_ok(io_remove_tree(to, &e), &e);
+        status = system(command);
+    }
+    snprintf(command, strlen(command), "%s.cp", to);
+    if (status != 0)
+        fail_msg("%s cannot be copied; what cp said is in %s", from, command);
+    assert_ok(io_unlink(command, &e), &e);
+    free(command);
+}
+
+static struct {
+    FILE *file;
+    int stderr_was;
+} ear;
+
+void testkit_hear(void)
+{
+    fflush(stderr);
+    ear.file = tmpfile();
+    ear.stderr_was = dup(STDERR_FILENO);
+    if (!ear.file || ear.stderr_was < 0 || dup2(fileno(ear.file), STDERR_FILENO) < 0)
+        fail_msg("cannot listen to stderr");
+}
+
+char *testkit_heard(void)
+{
+    char *text = NULL;
+    size_t room = 0;
+    fflush(stderr);
+    dup2(ear.stderr_was, STDERR_FILENO);
+    close(ear.stderr_was);
+    rewind(ear.file);
+    if (getdelim(&text, &room, '\0', ear.file) < 0) {
+        free(text);
+        text = strdup("");
+    }
+    fclose(ear.file);
+    assert_non_null(text);
+    return text;
 }
 
 uint64_t testkit_each_fault(enum fault_point point, int errnum, void (*once)(void *arg), void *arg)

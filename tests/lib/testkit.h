@@ -17,10 +17,19 @@
 #include "base/err.h"
 #include "base/fault.h"
 
+#define TESTKIT_LIMIT_MS 600000 /* of waiting for what comes in any case: only a hang takes so long */
+
 /* A fresh private directory below $TMPDIR or /tmp; removed by testkit_remove_dir. Caller frees with free().
  */
 char *testkit_dir(void);
 void testkit_remove_dir(char *dir); /* also frees */
+
+/* Copies a directory that a running store goes on with: begun anew where a file goes meanwhile. `to` is not there yet. */
+void testkit_copy_running(const char *from, const char *to);
+
+/* What goes to stderr from here on is kept, until testkit_heard gives it out (free()). Not for several threads' at once. */
+void testkit_hear(void);
+char *testkit_heard(void);
 
 /* Fails the test with the error's text unless rc is ERR_OK. */
 #define assert_ok(rc, e)                                                                                     \
