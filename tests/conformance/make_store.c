@@ -2,8 +2,8 @@
  * make_store: fills a data directory with everything that the store can write, for Kafka to read.
  *   make_store DIR [killed]
  * Topics: codec-<name> (200 records each, with null keys and values and with headers), txn (transactions, every third one
- * aborted), idem (an idempotent producer), segments (several, with index entries), trimmed (begins at 60), compacted. Groups: plain, and
- * txn-group, whose offsets are committed in transactions. With `killed` the process ends without closing.
+ * aborted), idem (an idempotent producer), segments (several, with index entries), trimmed (begins at 60), compacted. Groups: plain, which has
+ * settings of its own, and txn-group, whose offsets are committed in transactions. With `killed` the process ends without closing.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 
 #include "base/clock.h"
 #include "base/diag.h"
-#include "broker/broker.h"
+#include "broker/group_config.h"
 
 #define FIRST_MS INT64_C(1700000000000)
 
@@ -134,6 +134,9 @@ static void others(void)
         produce("trimmed", 0, CODEC_LZ4, BATCH_NO_PRODUCER, i, 20, 0);
     require(broker_delete_records(broker, "trimmed", 0, 60, &low, &e), "delete records");
     require(broker_commit_offsets(broker, "plain", &offset, 1, &e), "commit");
+    const struct config_change own = {"consumer.session.timeout.ms", CONFIG_SET, "50000"};
+    const struct group_bounds bounds = {{45000, 5000}, {60000, 15000}, {45000, 5000}};
+    require(broker_change_group(broker, "plain", &own, 1, false, false, &bounds, &e), "settings of a group");
 }
 
 int main(int argc, char **argv)

@@ -54,9 +54,10 @@ pipelines:
         aws.access.key.id: AKFAKE
         aws.secret.access.key: fakesecret
         format.class: io.confluent.connect.s3.format.bytearray.ByteArrayFormat
-        flush.size: 900
+        flush.size: @FLUSH@
         s3.compression.type: gzip
 """
+FLUSH = 900
 
 
 class Writer(threading.Thread):
@@ -173,7 +174,7 @@ def check_targets(hub, s3, written):
     text = b"".join(gzip.decompress(s3.object(k)) for k in sorted(s3.objects()))
     lines = text.decode().splitlines()
     # Objects hold whole rounds of flush.size; what waits for the next round is committed to nobody.
-    whole = sum(written.values()) // 900 * 900
+    whole = sum(written.values()) // FLUSH * FLUSH
     if len(lines) != whole:
         raise AssertionError("objects: %d lines instead of %d" % (len(lines), whole))
     check("objects", lines, {n: sum(1 for x in lines if x.startswith(n + " ")) for n in written})
@@ -183,7 +184,7 @@ def run(kills, seed, directory):
     rand = random.Random(seed)
     os.mkdir(os.path.join(directory, "in"))
     s3 = FakeS3()
-    hub = Hub(directory, CONFIG.replace("@DIR@", directory).replace("@PORT@", str(s3.port)), ["--log-level", "warn"])
+    hub = Hub(directory, CONFIG.replace("@DIR@", directory).replace("@PORT@", str(s3.port)).replace("@FLUSH@", str(FLUSH)), ["--log-level", "warn"])
     writer = Writer(os.path.join(directory, "in"), seed)
     writer.start()
     try:
@@ -204,6 +205,8 @@ def run(kills, seed, directory):
                  and len(hub.values("lines")) >= total)
         hub.wait_caught_up("logs-files")
         hub.wait_caught_up("logs-grown")
+        hub.wait_caught_up("logs-objects")
+        wait_for("all whole objects", lambda: len(s3.objects()) >= total // FLUSH)
         if hub.stop() != 0:
             raise AssertionError("the hub did not stop cleanly:\n" + hub.log_text()[-2000:])
         check_targets(hub, s3, writer.written)
