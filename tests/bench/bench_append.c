@@ -1,6 +1,6 @@
 /*
  * bench_append: appends to the embedded store in all shapes: synced or not, small and large records, batches and partitions,
- * one writer and many, beside raw write + fdatasync of the same bytes in one file. Usage: bench_append DIR quick|full
+ * one writer and many, beside raw write + fdatasync of the same bytes in one file. Usage: bench_append DIR quick|full|many
  *
  * Each number of partitions has its own process, which ends without closing: stopping is another benchmark's. Writers use
  * broker_produce with batches that are built beforehand and by the process itself, so the store alone is measured; every
@@ -29,7 +29,7 @@ struct cell {
     int partitions, writers;
 };
 
-static double cell_seconds;
+static double cell_seconds, limit_seconds;
 
 #define WARM ((size_t)768 * MIB)
 
@@ -59,22 +59,21 @@ static const char *batch_name(size_t batch)
 }
 
 /* One small record and its sync is one page. */
-static void measure_limits(const uint8_t *data)
+static void measure_limits(const uint8_t *data, bool not_synced)
 {
     for (int i = 0; i < BATCH_SIZES; i++) {
         size_t bytes = batch_sizes[i] ? batch_sizes[i] : 4096;
         char name[96];
-        double seconds = cell_seconds;
         bench_warm(WARM);
-        limits.over[i] = bench_raw_sync(data, bytes, false, seconds);
-        limits.growing[i] = bench_raw_sync(data, bytes, true, seconds);
+        limits.over[i] = bench_raw_sync(data, bytes, false, limit_seconds);
+        limits.growing[i] = bench_raw_sync(data, bytes, true, limit_seconds);
         snprintf(name, sizeof name, "raw: write %s + fdatasync, new growing file",
                  i ? batch_name(bytes) : "4 KiB");
         bench_row(name, limits.growing[i], "syncs/s", "the same, file written over", limits.over[i]);
-        for (int r = 0; r < 2; r++) {
+        for (int r = 0; not_synced && r < 2; r++) {
             bench_warm(WARM);
             limits.copy[r][i] = bench_raw_copy(
-                data, record_sizes[r], batch_sizes[i] ? batch_sizes[i] : record_sizes[r], cell_seconds);
+                data, record_sizes[r], batch_sizes[i] ? batch_sizes[i] : record_sizes[r], limit_seconds);
         }
     }
 }
@@ -294,6 +293,18 @@ static const struct cell quick[] = {
     {false, 1024, 64 << 10, 10000, 1},
 };
 
+/* One partition and 10,000, each long enough for the journal to be given back several times. */
+static const struct cell many[] = {
+    {true, 1024, 0, 1, 64},
+    {true, 1024, 16 << 10, 1, 64},
+    {true, 1024, 64 << 10, 1, 64},
+    {true, 1024, 1 << 20, 1, 64},
+    {true, 1024, 0, 10000, 64},
+    {true, 1024, 16 << 10, 10000, 64},
+    {true, 1024, 64 << 10, 10000, 64},
+    {true, 1024, 1 << 20, 10000, 64},
+};
+
 static size_t all_cells(struct cell *cells)
 {
     static const int writers[] = {1, 4, 16, 64}, partitions[] = {1, 100, 1000, 10000};
@@ -314,11 +325,17 @@ int main(int argc, char **argv)
     if (argc != 3)
         return 2;
     bench_dir = argv[1];
-    bool full = strcmp(argv[2], "full") == 0;
-    cell_seconds = full ? 0.5 : 0.8;
+    bool full = strcmp(argv[2], "full") == 0, only_many = strcmp(argv[2], "many") == 0;
+    cell_seconds = full ? 0.5 : only_many ? 2 : 0.8;
+    limit_seconds = only_many ? 0.5 : cell_seconds;
     uint8_t *data = bench_noise(4 * MIB);
-    measure_limits(data);
-    run_all(full ? all : quick, full ? all_cells(all) : sizeof quick / sizeof *quick, data);
+    measure_limits(data, !only_many);
+    if (full)
+        run_all(all, all_cells(all), data);
+    else if (only_many)
+        run_all(many, sizeof many / sizeof *many, data);
+    else
+        run_all(quick, sizeof quick / sizeof *quick, data);
     mem_free(data);
     return 0;
 }

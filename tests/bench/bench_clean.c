@@ -1,5 +1,6 @@
 /*
- * bench_clean: a pass of the cleaner over a log, beside a plain copy of the same files with a sync each, in the same run.
+ * bench_clean: a pass of the cleaner over a log, beside a plain copy of the same files with a sync each, in the same run; and the
+ * broker's cleaner with two threads over several logs beside one thread.
  * Prints one JSON object a row; tests/bench/run makes table and file of them. Usage: bench_clean DIR
  */
 #include <fcntl.h>
@@ -10,6 +11,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "broker/broker.h"
 #include "storage/clean.h"
 
 #define MIB (1u << 20)
@@ -47,49 +49,63 @@ struct shape {
     enum codec codec;
 };
 
-static void append(struct log *log, struct batch_builder *b)
+/* Where the batches of a shape go. */
+typedef void sink_fn(void *arg, uint8_t *data, size_t n);
+
+static void append(void *arg, uint8_t *data, size_t n)
 {
-    struct batch_producer none = BATCH_NO_PRODUCER;
+    struct log *log = arg;
     struct log_append_args args = {.origin = LOG_FROM_CLIENT,
                                    .max_message_bytes = MIB,
                                    .timestamp_before_max_ms = INT64_MAX,
                                    .timestamp_after_max_ms = INT64_MAX};
     struct log_appended out;
-    uint8_t *data;
-    size_t n;
-    must(batch_builder_finish(b, &none, &data, &n, &e));
     must(log_append(log, data, n, &args, &out, &e));
     log_set_high_watermark(log, out.last_offset + 1);
 }
 
-static struct log *build(const char *dir, const struct shape *s)
+static void finish(struct batch_builder *b, sink_fn *sink, void *arg)
 {
-    struct log_open_args args = {
-        .dir = dir, .name = "bench-0", .config = log_config_default(), .durable_end = -1};
+    struct batch_producer none = BATCH_NO_PRODUCER;
+    uint8_t *data;
+    size_t n;
+    must(batch_builder_finish(b, &none, &data, &n, &e));
+    sink(arg, data, n);
+}
+
+static void make_records(const struct shape *s, int64_t total, sink_fn *sink, void *arg)
+{
     struct batch_options o = {.codec = s->codec, .level = CODEC_LEVEL_DEFAULT, .max_bytes = MIB};
-    struct log *log;
-    args.config.segment_bytes = SEGMENT;
-    args.config.cleanup_compact = true;
-    must(log_open(&log, &args, NULL, &e));
     struct batch_builder *b = batch_builder_new(&o, &e);
     char *value = mem_alloc(s->value), key[32];
     if (!b || !value)
         exit(1);
-    int64_t records = TOTAL / (int64_t)s->value;
+    int64_t records = total / (int64_t)s->value;
     for (int64_t i = 0; i < records; i++) {
         int64_t k = i % 10 < s->keys_of_ten ? i : i % 10;
         size_t key_len = (size_t)snprintf(key, sizeof key, "key-%012lld", (long long)k);
         fill(value, s->value, (unsigned)i);
         must(batch_builder_add(b, 1700000000000 + i, key, key_len, value, s->value, NULL, 0, &e));
         if (batch_builder_bytes(b) >= 64 << 10)
-            append(log, b);
+            finish(b, sink, arg);
     }
     if (batch_builder_count(b))
-        append(log, b);
-    must(log_roll(log, true, &e));
-    must(log_flush(log, &e));
+        finish(b, sink, arg);
     batch_builder_free(b);
     mem_free(value);
+}
+
+static struct log *build(const char *dir, const struct shape *s)
+{
+    struct log_open_args args = {
+        .dir = dir, .name = "bench-0", .config = log_config_default(), .durable_end = -1};
+    struct log *log;
+    args.config.segment_bytes = SEGMENT;
+    args.config.cleanup_compact = true;
+    must(log_open(&log, &args, NULL, &e));
+    make_records(s, TOTAL, append, log);
+    must(log_roll(log, true, &e));
+    must(log_flush(log, &e));
     return log;
 }
 
@@ -154,6 +170,70 @@ static void bench(const char *base, const struct shape *s)
     mem_free(dir);
 }
 
+/* ---- several threads ------------------------------------------------------------------------------------------------ */
+
+struct target {
+    struct broker *b;
+    const char *topic;
+};
+
+static void produce(void *arg, uint8_t *data, size_t n)
+{
+    const struct target *t = arg;
+    struct produce_request r = {.topic = t->topic, .data = data, .bytes = n, .built_here = true};
+    must(broker_produce(t->b, &r, 1, false, &e));
+}
+
+static const char *const logs[] = {"a", "b", "c", "d"};
+enum { LOGS = sizeof logs / sizeof logs[0] };
+
+static void fill_logs(const char *dir, const struct shape *s)
+{
+    struct topic_config_entry config[] = {
+        {"cleanup.policy", "compact"}, {"durability", "page-cache"}, {"segment.bytes", "8388608"}};
+    struct broker *b;
+    must(broker_open(&b, &(struct broker_options){.data_dir = dir, .cleaner_disabled = true}, &e));
+    for (int i = 0; i < LOGS; i++) {
+        struct target t = {b, logs[i]};
+        must(broker_create_topic(b, logs[i], 1, config, 3, NULL, &e));
+        make_records(s, TOTAL / LOGS, produce, &t);
+    }
+    must(broker_close(b, &e));
+}
+
+/* Bytes of values a second, of all logs. */
+static double clean_logs(const char *dir, const struct shape *s, int threads)
+{
+    struct broker_options o = {.data_dir = dir, .cleaner_threads = threads, .cleaner_backoff_ms = 1};
+    struct broker_stats stats = {0};
+    struct broker *b;
+    fill_logs(dir, s);
+    must(broker_open(&b, &o, &e));
+    struct waiter *w = waiter_new(b, &e);
+    if (!w)
+        exit(1);
+    int64_t start = clock_mono_ns();
+    for (broker_stats(b, &stats); stats.cleaner_passes < LOGS; broker_stats(b, &stats))
+        waiter_wait(w, 1);
+    double rate = (double)TOTAL / seconds_since(start);
+    waiter_free(w);
+    must(broker_close(b, &e));
+    must(io_remove_tree(dir, &e));
+    return rate;
+}
+
+static void bench_threads(const char *base)
+{
+    static const struct shape shape = {"", 1024, 5, CODEC_ZSTD};
+    char *dir = mem_printf("%s/hub", base);
+    double one = clean_logs(dir, &shape, 1), two = clean_logs(dir, &shape, 2);
+    printf("{\"name\":\"compaction of four logs, two threads, 1 KiB zstd, half "
+           "stays\",\"value\":%.6g,\"unit\":\"MiB/s\","
+           "\"reference\":\"MiB/s one thread\",\"reference_value\":%.6g,\"ratio\":%.3f}\n",
+           two / MIB, one / MIB, two / one);
+    mem_free(dir);
+}
+
 int main(int argc, char **argv)
 {
     static const struct shape shapes[] = {
@@ -168,5 +248,6 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
         bench(argv[1], &shapes[i]);
+    bench_threads(argv[1]);
     return 0;
 }

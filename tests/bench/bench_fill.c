@@ -1,8 +1,10 @@
 /*
- * bench_fill: a data directory for the measurements of starts, stops and memory. Usage: bench_fill DIR PARTITIONS BYTES
+ * bench_fill: a data directory for the measurements of starts, stops and memory. Usage: bench_fill DIR PARTITIONS BYTES [BATCH]
  *
  * Appends BYTES in all to each of PARTITIONS partitions of the synced topic "bench" in turn, prints "ready", waits for a line
  * (or to be killed), then appends once more to each, so that all are dirty, closes the store and prints the seconds of that.
+ * With BATCH, the size of batches, no thread runs that would flush logs: all of it stays in the journal, which is the most that a start
+ * can have to read.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,13 +56,14 @@ static void append_round(struct broker *b, int partitions, const uint8_t *batch,
 int main(int argc, char **argv)
 {
     struct broker *b;
-    if (argc != 4)
+    if (argc != 4 && argc != 5)
         return 2;
     int partitions = atoi(argv[2]);
     size_t total = (size_t)atoll(argv[3]), bytes, small_bytes;
-    struct broker_options o = {.data_dir = argv[1]};
+    struct broker_options o = {.data_dir = argv[1], .no_threads = argc == 5};
     uint8_t *data = bench_noise(MIB);
-    uint8_t *batch = build(data, BATCH, &bytes), *small = build(data, 1, &small_bytes);
+    uint8_t *batch = build(data, argc == 5 ? (size_t)atoll(argv[4]) : BATCH, &bytes),
+            *small = build(data, 1, &small_bytes);
     uint8_t *copies = mem_alloc(AT_ONCE * bytes);
     bench_must(broker_open(&b, &o, &e), &e);
     bench_must(broker_create_topic(b, "bench", partitions, NULL, 0, NULL, &e), &e);
