@@ -9,8 +9,8 @@ DESTDIR  ?=
 VERSION  := 0.1.0
 
 # The layers of core, lowest first: a layer uses only those before it.
-LAYERS   := base record storage broker client config connect http cli
-PACKAGES := zlib liblz4 libzstd snappy libisal openssl jansson libcyaml yaml-0.1 libcurl libmicrohttpd
+LAYERS   := base record protocol storage broker group client config connect server http cli
+PACKAGES := zlib liblz4 libzstd snappy libisal openssl jansson libcyaml yaml-0.1 libcurl libmicrohttpd libpq libpcre2-8
 
 .DEFAULT_GOAL := all
 include deploy/build.mk

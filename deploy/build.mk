@@ -12,28 +12,52 @@ OPT  := $(if $(SANITIZE),-O1,-O2)
 SAN  := $(if $(filter address,$(SANITIZE)),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all) \
         $(if $(filter thread,$(SANITIZE)),-fsanitize=thread) \
         $(if $(filter fuzzer,$(SANITIZE)),-fsanitize=fuzzer-no-link$(comma)address$(comma)undefined -fno-sanitize-recover=all)
+GEN  := $(BUILD)/gen
+# libpq's headers have a directory of their own.
+PKG_CFLAGS := $(shell pkg-config --cflags-only-I libpq)
 CFLAGS_ALL := -std=gnu11 -g $(OPT) -fno-omit-frame-pointer -fPIC -fvisibility=hidden -pthread $(WARN) $(SAN) \
-        -D_GNU_SOURCE -DLEAT_VERSION='"$(VERSION)"' -DLEAT_PREFIX='"$(PREFIX)"' -Icore -Iplugins/include -Iplugins -I. \
+        -D_GNU_SOURCE -DLEAT_VERSION='"$(VERSION)"' -DLEAT_PREFIX='"$(PREFIX)"' -Icore -I$(GEN) -Iplugins/include -Iplugins -I. $(PKG_CFLAGS) \
         $(CFLAGS)
 LDFLAGS_ALL := -pthread -Wl,--as-needed $(SAN) $(LDFLAGS)
+# What librdkafka, which is loaded at run time, shall take instead of glibc's.
+C11THREADS  := $(if $(filter thread,$(SANITIZE)),$(BUILD)/obj/tests/sanitize/c11threads.o)
+C11_EXPORT  := $(if $(C11THREADS),-rdynamic)
 PKG_LIBS = $(shell pkg-config --libs $(PACKAGES)) -ldl -lm
+
+# The structs and tables of Kafka's messages, made from core/protocol/messages by a program of the build's.
+MSG_SRC  := $(wildcard core/protocol/messages/*.msg)
+GEN_SRC  := $(wildcard core/protocol/gen/*.c)
+MSG_MADE := $(GEN)/protocol/messages.c $(GEN)/protocol/messages.h
+
+$(GEN)/msggen: $(GEN_SRC) $(wildcard core/protocol/gen/*.h)
+	@mkdir -p $(@D)
+	$(call say,HOSTCC)$(CC) -std=gnu11 -g -O1 $(WARN) -D_GNU_SOURCE -o $@ $(GEN_SRC)
+
+$(MSG_MADE) &: $(GEN)/msggen $(MSG_SRC)
+	@mkdir -p $(GEN)/protocol
+	$(if $(V),,@printf '  %-7s %s\n' MSG gen/protocol/messages.c; )$(GEN)/msggen $(GEN)/protocol $(MSG_SRC)
 
 LAYER_LIBS := $(foreach l,$(LAYERS),$(BUILD)/lib/$(l).a)
 # libraries a layer's tests need: itself and all below, top first for the linker
 below = $(foreach l,$(call upto,$(1),$(LAYERS)),$(BUILD)/lib/$(l).a)
 upto  = $(if $(2),$(if $(filter $(1),$(firstword $(2))),$(1),$(call upto,$(1),$(wordlist 2,99,$(2))) $(firstword $(2))))
 
-layer_objs = $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out core/cli/main.c,$(wildcard core/$(1)/*.c)))
-KIT_OBJS   := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard plugins/kit/*.c))
+layer_objs = $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out core/cli/main.c,$(wildcard core/$(1)/*.c))) $(if $(filter protocol,$(1)),$(BUILD)/obj/gen/messages.o)
+KIT_OBJS   := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard plugins/kit/*.c plugins/kit/*/*.c))
 CONNECTORS := $(notdir $(patsubst %/,%,$(wildcard connectors/*/)))
 PLUGINS    := $(foreach c,$(CONNECTORS),$(BUILD)/plugins/$(c).so)
 UNIT       := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/*/test_*.c))
-TESTLIB    := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/lib/*.c))
+TESTLIB    := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/lib/*.c)) $(C11THREADS)
 
 .PHONY: all
 all: $(BUILD)/leat $(PLUGINS)
 
-$(BUILD)/obj/%.o: %.c
+# Whatever includes messages.h is compiled after it was made.
+$(BUILD)/obj/%.o: %.c | $(GEN)/protocol/messages.h
+	@mkdir -p $(@D)
+	$(call say,CC)$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+$(BUILD)/obj/gen/messages.o: $(GEN)/protocol/messages.c $(GEN)/protocol/messages.h
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
@@ -50,8 +74,8 @@ $(BUILD)/lib/kit.a: $(KIT_OBJS)
 	@rm -f $@
 	$(call say,AR)ar rcs $@ $^
 
-$(BUILD)/leat: $(BUILD)/obj/core/cli/main.o $(call below,cli)
-	$(call say,LINK)$(CC) -o $@ $^ $(LDFLAGS_ALL) $(PKG_LIBS)
+$(BUILD)/leat: $(BUILD)/obj/core/cli/main.o $(C11THREADS) $(call below,cli)
+	$(call say,LINK)$(CC) -o $@ $^ $(LDFLAGS_ALL) $(C11_EXPORT) $(PKG_LIBS)
 
 # A plugin takes no symbol of the host (-z defs proves it), and keeps its libraries' symbols to itself.
 define plugin_rule
@@ -64,12 +88,12 @@ $(foreach c,$(CONNECTORS),$(eval $(call plugin_rule,$(c))))
 # ---- tests --------------------------------------------------------------------------------------------------------
 
 # tests/unit/<layer>/test_x.c links that layer and those below; tests/unit/kit the plugin kit; tests/unit/<connector>
-# the connector's own objects.
+# the connector's own objects. client/test_kafka starts librdkafka's cluster for tests.
 unit_layer = $(word 1,$(subst /, ,$(1)))
 define unit_rule
 $(BUILD)/tests/unit/$(1): $(BUILD)/obj/tests/unit/$(1).o $(TESTLIB) $(if $(filter $(call unit_layer,$(1)),$(LAYERS)),$(call below,$(call unit_layer,$(1))),$(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard connectors/$(call unit_layer,$(1))/*.c)) $(BUILD)/lib/kit.a $(call below,connect))
 	@mkdir -p $$(@D)
-	$$(call say,LINK)$(CC) -o $$@ $$^ $(LDFLAGS_ALL) -lcmocka $$(PKG_LIBS)
+	$$(call say,LINK)$(CC) -o $$@ $$^ $(LDFLAGS_ALL) -lcmocka $(if $(filter client/test_kafka,$(1)),-lrdkafka) $$(PKG_LIBS)
 endef
 $(foreach t,$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*/test_*.c)),$(eval $(call unit_rule,$(t))))
 
@@ -82,11 +106,18 @@ $(BUILD)/tests/conformance/%: $(BUILD)/obj/tests/conformance/%.o $(call below,br
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) -o $@ $^ $(LDFLAGS_ALL) $(PKG_LIBS)
 
+# The C client: librdkafka as Debian has it.
+$(BUILD)/tests/conformance/rdkafka: $(BUILD)/obj/tests/conformance/rdkafka.o
+	@mkdir -p $(@D)
+	$(call say,LINK)$(CC) -o $@ $^ $(LDFLAGS_ALL) -lrdkafka $(PKG_LIBS)
+
 BENCHLIB := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/bench/lib/*.c))
 
-$(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(BENCHLIB) $(call below,client)
+$(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(BENCHLIB) $(BUILD)/lib/kit.a $(call below,client)
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) -o $@ $^ $(LDFLAGS_ALL) $(PKG_LIBS)
+
+$(BUILD)/bench/bench_kafka_e2e: PKG_LIBS += -lrdkafka
 
 # Fuzz targets: clang, SANITIZE=fuzzer (tests/fuzz/run). Connectors come as an archive, so that only what a target uses is
 # linked and their exported symbols do not clash.
