@@ -114,6 +114,14 @@ static int take_line(struct pg_channels *c, const char *line, size_t n,
     return rc;
 }
 
+static bool is_blank(const char *line, size_t n)
+{
+    size_t i = 0;
+    while (i < n && (line[i] == ' ' || line[i] == '\t' || line[i] == '\r'))
+        i++;
+    return i == n;
+}
+
 /* Whole lines of `n` bytes are taken; *taken: how many bytes that are. */
 static int take_lines(struct pg_channels *c, const char *text, size_t n, bool complete, size_t *taken,
                       int (*take)(void *arg, const char *id, const char *type, const char *data), void *arg)
@@ -125,7 +133,7 @@ static int take_lines(struct pg_channels *c, const char *text, size_t n, bool co
         size_t len = end ? (size_t)(end - line) : n - *taken;
         if (!end && !complete)
             break;
-        if (strspn(line, " \t\r\n") < len)
+        if (!is_blank(line, len))
             rc = take_line(c, line, len, take, arg);
         *taken += len + (end ? 1 : 0);
     }
