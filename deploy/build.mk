@@ -97,9 +97,13 @@ $(BUILD)/tests/unit/$(1): $(BUILD)/obj/tests/unit/$(1).o $(TESTLIB) $(if $(filte
 endef
 $(foreach t,$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*/test_*.c)),$(eval $(call unit_rule,$(t))))
 
+# With the thread sanitizer, those whose code starts threads or is used by several.
+THREADLESS := $(if $(filter thread,$(SANITIZE)),record protocol config)
+UNIT_RUN := $(filter-out $(foreach l,$(THREADLESS),$(BUILD)/tests/unit/$(l)/%),$(UNIT))
+
 .PHONY: unit
-unit: $(UNIT)
-	$(Q)tests/lib/run-unit $(UNIT)
+unit: $(UNIT_RUN)
+	$(Q)tests/lib/run-unit $(UNIT_RUN)
 
 # What writes a store for Kafka to read (tests/conformance).
 $(BUILD)/tests/conformance/%: $(BUILD)/obj/tests/conformance/%.o $(call below,broker)
@@ -145,5 +149,9 @@ TEST_PLUGINS := $(patsubst plugins/test/%.c,$(BUILD)/test-plugins/%.so,$(wildcar
 $(BUILD)/test-plugins/%.so: plugins/test/%.c plugins/include/leat/plugin.h
 	@mkdir -p $(@D)
 	$(call say,PLUGIN)$(CC) $(CFLAGS_ALL) -shared -o $@ $< $(LDFLAGS_ALL)
+
+# All that tests of the whole make of this variant, so that several of them can be run side by side.
+.PHONY: test-programs
+test-programs: all $(TEST_PLUGINS) $(foreach p,make_store messages frames $(shell pkg-config --exists rdkafka && echo rdkafka),$(BUILD)/tests/conformance/$(p))
 
 $(filter $(BUILD)/tests/unit/connect/%,$(UNIT)): | $(TEST_PLUGINS)

@@ -19,10 +19,20 @@
 
 #define TESTKIT_LIMIT_MS 600000 /* of waiting for what comes in any case: only a hang takes so long */
 
+/* With the thread sanitizer, which is about what threads share and slows all down: each place of a loop over very many is a sample. */
+#ifdef __SANITIZE_THREAD__
+#define TESTKIT_SAMPLE 4
+#else
+#define TESTKIT_SAMPLE 1
+#endif
+
 /* A fresh private directory below $TMPDIR or /tmp; removed by testkit_remove_dir. Caller frees with free().
  */
 char *testkit_dir(void);
 void testkit_remove_dir(char *dir); /* also frees */
+
+/* Directories from here on are in memory, where the machine has room: for tests that make hundreds, each with its syncs. */
+void testkit_dirs_in_memory(void);
 
 /* Copies a directory that a running store goes on with: begun anew where a file goes meanwhile. `to` is not there yet. */
 void testkit_copy_running(const char *from, const char *to);
@@ -50,8 +60,8 @@ char *testkit_heard(void);
 
 /*
  * Runs `once(arg)` with the 1st, 2nd, 3rd ... pass through `point` failing, until a run passes the point less
- * often than that. `once` checks for itself what must hold, whether or not the fault was met. Returns how
- * many faults were met.
+ * often than that (with the thread sanitizer: each TESTKIT_SAMPLE-th). `once` checks for itself what must hold, whether or not the
+ * fault was met. Returns how many passes there are.
  */
 uint64_t testkit_each_fault(enum fault_point point, int errnum, void (*once)(void *arg), void *arg);
 

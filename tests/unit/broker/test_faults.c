@@ -251,8 +251,7 @@ int main(void)
         cmocka_unit_test(test_each_fault_in_recovery),
         cmocka_unit_test(test_each_fault_with_two_directories),
     };
-    if (access("/dev/shm", W_OK) == 0)
-        setenv("TMPDIR", "/dev/shm", 1); /* hundreds of directories, each with its syncs */
+    testkit_dirs_in_memory();
     diag_setup(DIAG_OFF, DIAG_TEXT);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -173,8 +173,7 @@ int main(void)
         {"in turns", test_each_fault, NULL, NULL, &in_turns},
         {"overlapping", test_each_fault, NULL, NULL, &overlapping},
     };
-    if (access("/dev/shm", W_OK) == 0)
-        setenv("TMPDIR", "/dev/shm", 1);
+    testkit_dirs_in_memory();
     diag_setup(DIAG_OFF, DIAG_TEXT);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

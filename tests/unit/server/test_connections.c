@@ -169,7 +169,8 @@ static void test_the_budget_is_shared(void **state)
     send_all(greedy, large, SENT);
     while (s.queued_bytes < 256 << 10)
         server_stats(r.server, &s);
-    assert_true(s.queued_bytes <= 2 * SENT); /* twice what came, whatever the pieces; not the two MiB that it speaks of */
+    assert_true(s.queued_bytes <=
+                2 * SENT); /* twice what came, whatever the pieces; not the two MiB that it speaks of */
     struct msg_api_versions_request q;
     msg_init(&msg_schema_api_versions_request, &q);
     put_request(&r, MSG_KEY_api_versions, 0, &q);
