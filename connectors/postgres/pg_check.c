@@ -197,6 +197,7 @@ static int look_at_all(struct pg_check *k, struct err *e)
     rc = rc ? rc : check_slot(k, e);
     rc = rc ? rc : check_publication(k, e);
     rc = rc ? rc : pg_check_tables(k, e);
+    rc = rc ? rc : pg_check_partial(k, e);
     if (rc == ERR_OK)
         check_replication(k);
     return rc;

@@ -22,5 +22,7 @@ struct pg_check {
 
 /* The tables: rights, keys, types, publication, the signal table (pg_check_tables.c). ERR_OK, or why they cannot be asked for. */
 int pg_check_tables(struct pg_check *k, struct err *e);
+/* Tables of which the publication sends some rows or columns, and snapshots all (pg_check_partial.c). As above. */
+int pg_check_partial(struct pg_check *k, struct err *e);
 
 #endif

@@ -39,6 +39,12 @@ const struct leat_connector pg_source_connector = {
         "are one transaction of the store. The slot is confirmed only after the store holds the events; an "
         "idle "
         "database never holds WAL. Large transactions are kept in a file until they are committed.\n\n"
+        "A publication's row filters and column lists (PostgreSQL 15 on) hold for changes, which the "
+        "server sends, and, as with Debezium, not for snapshots, which read the tables: a warning at each "
+        "start, and of `leat validate --connect`, names such tables. For the same rows in both give the "
+        "table a SELECT with the filter in `snapshot.select.statement.overrides`, and signals for "
+        "incremental snapshots the filter in `additional-conditions`; for the same columns name those "
+        "that are not published in `column.exclude.list`.\n\n"
         "The database needs `wal_level = logical`; the role the right to replicate and to read the tables. "
         "What is missing is said, with the statement that mends it.",
     .example = "type: postgres\n"

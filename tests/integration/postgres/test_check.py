@@ -160,6 +160,45 @@ class Check(PgCase):
         self.make(TABLE + "; CREATE PUBLICATION %s FOR ALL TABLES WITH (publish = 'insert')" % self.name)
         self.mended("ALTER PUBLICATION %s SET (publish = 'insert, update, delete, truncate')" % self.name)
 
+    def test_a_publication_with_a_row_filter(self):
+        """The stream has those rows, snapshots have all, unless they are told."""
+        self.server.needs(15, "row filters and column lists")
+        self.make(TABLE + "; CREATE SCHEMA s; CREATE TABLE s.u(id int PRIMARY KEY); CREATE TABLE plain(id int PRIMARY KEY); "
+                  "INSERT INTO t VALUES (1, 'a'), (20, 'b'); "
+                  "CREATE PUBLICATION %s FOR TABLE t WHERE (id > 10), s.u WHERE (id > 5), plain" % self.name)
+        options = {"table_exclude_list": r"s\.u"}
+        mend = ["snapshot.select.statement.overrides: public.t ",
+                "snapshot.select.statement.overrides.public.t: SELECT * FROM public.t WHERE (id > 10)"]
+        self.warns("the publication %s has a row filter for public.t: " % self.name, *mend, **options)
+        merged = self.options(snapshot_mode="initial", table_exclude_list=r"s\.u")
+        hub = self.run_hub(merged)
+        self.sql("INSERT INTO t VALUES (3, 'c'), (30, 'd')")
+        self.assertEqual([1, 20, 30], [v["after"]["id"] for _, v in self.wait_events(hub, "t.public.t", 3)])
+        self.assertIn("has a row filter for public.t", hub.log_text())
+        hub.stop()
+        options.update({"slot_name": "another", "snapshot_select_statement_overrides": "public.t"})
+        self.finds('there is no option "snapshot.select.statement.overrides.public.t"', **options)
+        self.fine(**dict(options, snapshot_select_statement_overrides_public_t=mend[1].split(": ")[1]))
+        self.sql("ALTER PUBLICATION %s SET TABLE t WHERE (id > 10), TABLES IN SCHEMA public, s" % self.name)
+        self.fine(slot_name="another")
+
+    def test_a_publication_with_a_column_list(self):
+        self.server.needs(15, "row filters and column lists")
+        self.make("CREATE TABLE t(id int PRIMARY KEY, v text, \"Secret\" text, other int, twice int GENERATED ALWAYS AS (id * 2) STORED); "
+                  "INSERT INTO t VALUES (1, 'a', 's', 5); CREATE TABLE plain(id int PRIMARY KEY); "
+                  "CREATE PUBLICATION %s FOR TABLE t(id, v), plain" % self.name)
+        self.warns("the publication %s has a column list for public.t: " % self.name,
+                   "set column.exclude.list: public.t.Secret,public.t.other\n")
+        self.warns("set column.exclude.list: public.t.other\n", column_exclude_list="public.t.Secret")
+        self.fine(column_exclude_list="public.t.Secret,public.t.other")
+        self.warns("take out of column.include.list: public.t.other\n", column_include_list="public.t.id,public.t.other,public.plain.id")
+        self.fine(column_include_list="public.t.id,public.plain.id")
+        hub = self.run_hub(self.options(snapshot_mode="initial"))
+        self.sql("INSERT INTO t VALUES (2, 'b', 's', 6)")
+        events = self.wait_events(hub, "t.public.t", 2)
+        self.assertEqual([{"id": 1, "v": "a", "Secret": "s", "other": 5}, {"id": 2, "v": "b"}], [v["after"] for _, v in events])
+        self.assertIn("has a column list for public.t", hub.log_text())
+
     # ---- tables ----
 
     def test_a_table_without_key(self):
