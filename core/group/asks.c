@@ -200,13 +200,21 @@ static int16_t leave_locked(struct groups *all, struct group *g, struct msg_stri
     return error;
 }
 
+void groups_leave_all(struct groups *all, struct msg_string group, struct group_leaving *list, int32_t n)
+{
+    struct shard *s = shard_lock(all, group);
+    struct group *g = shard_find(s, group); /* who leaves does not end it */
+    for (int32_t i = 0; i < n; i++)
+        list[i].error = leave_locked(all, g, list[i].member, list[i].instance);
+    shard_unlock(s);
+}
+
 int16_t groups_leave(struct groups *all, struct msg_string group, struct msg_string member,
                      struct msg_string instance)
 {
-    struct shard *s = shard_lock(all, group);
-    int16_t error = leave_locked(all, shard_find(s, group), member, instance);
-    shard_unlock(s);
-    return error;
+    struct group_leaving one = {.member = member, .instance = instance};
+    groups_leave_all(all, group, &one, 1);
+    return one.error;
 }
 
 static int16_t may_commit_locked(struct groups *all, const struct shard *s, struct msg_string group,

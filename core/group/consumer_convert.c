@@ -63,6 +63,7 @@ static int16_t take_member(struct groups *all, const struct group *g, struct cgr
 /* Who waits for the generation or its assignment comes again, to the consumer group. */
 static void let_go(struct group *g)
 {
+    ids_clear(&g->ids);
     for (struct member *m = g->members, *after; m != NULL; m = after) {
         after = m->next;
         if (m->join_done != NULL)
@@ -173,8 +174,10 @@ int16_t convert_to_classic(struct groups *all, struct group *g)
     g->members = g->leader = list;
     g->consumer = NULL;
     cgroup_free(c); /* count stays: they are the same members */
-    for (struct member *m = list; m != NULL; m = m->next)
+    for (struct member *m = list; m != NULL; m = m->next) {
+        member_add_ids(g, m);
         member_alive(all, g, m);
+    }
     struct msg_string choice = round_choice(g);
     g->protocol = choice.n >= 0 ? string_copy(choice) : NULL;
     if (g->protocol != NULL)

@@ -154,6 +154,12 @@ int16_t groups_heartbeat(struct groups *g, struct msg_string group, struct msg_s
 /* By its id, or, where that is empty, by the instance. */
 int16_t groups_leave(struct groups *g, struct msg_string group, struct msg_string member,
                      struct msg_string instance);
+/* Several, one after another: `error` is each one's outcome. The group is locked meanwhile. */
+struct group_leaving {
+    struct msg_string member, instance;
+    int16_t error;
+};
+void groups_leave_all(struct groups *g, struct msg_string group, struct group_leaving *list, int32_t n);
 
 /*
  * Whether a member may commit offsets now; as a sign of life it counts. Generation -1: somebody who is no member, which is fine

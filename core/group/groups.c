@@ -40,6 +40,7 @@ void pendings_free(struct group *g)
 
 void group_free(struct group *g)
 {
+    ids_clear(&g->ids);
     for (struct member *m = g->members, *next; m != NULL; m = next) {
         next = m->next;
         member_free(m);
@@ -67,6 +68,7 @@ struct group *shard_make(struct groups *all, struct shard *s, struct msg_string 
     if (g == NULL)
         return NULL;
     g->due.index = HEAP_OUT;
+    g->ids.secret = all->secret.b;
     g->writing = -1;
     g->state_ms = clock_wall_ms();
     if ((g->id = string_copy(id)) != NULL && heap_reserve(&s->due, map_count(s->by_id) + 1, &e) == ERR_OK &&
@@ -111,15 +113,12 @@ static int64_t sooner(int64_t a, int64_t b)
 
 static void drop_pending(struct group *g, int64_t now, int64_t *due)
 {
-    for (struct pending **at = &g->pending, *p; (p = *at) != NULL;) {
-        if (p->end > now) {
+    for (struct pending *p = g->pending, *next; p != NULL; p = next) {
+        next = p->next;
+        if (p->end > now)
             *due = sooner(*due, p->end);
-            at = &p->next;
-            continue;
-        }
-        *at = p->next;
-        mem_free(p->id);
-        mem_free(p);
+        else
+            pending_drop(g, p);
     }
 }
 
@@ -301,6 +300,7 @@ struct groups *groups_start(const struct group_options *o, struct err *e)
     }
     int rc = ERR_OK;
     all->o = *o;
+    all->secret = uuid_random();
     atomic_store(&all->due, INT64_MAX);
     all->next_forget = INT64_MAX;
     if (o->forget_check_ms > 0 && o->store.has_offsets != NULL)

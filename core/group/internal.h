@@ -13,10 +13,33 @@
 #include "base/heap.h"
 #include "group/group.h"
 
+/*
+ * Whom a group knows, found by an id: its members, the static ones among them by their instance too, and those who were given an id and have not
+ * come with it. Part of what is found.
+ */
+enum id_kind { ID_MEMBER, ID_INSTANCE, ID_PENDING };
+struct id_link {
+    struct id_link *next; /* of its slot */
+    const char *id;       /* its owner's */
+    size_t n;
+    uint64_t hash;
+    enum id_kind kind;
+};
+
+/* All zeros at first, but for the secret. */
+struct ids {
+    const uint8_t *secret; /* 16 bytes: clients choose ids, and are not to choose such that collide */
+    struct id_link **slots;
+    size_t size;          /* of slots, a power of two; 0: there are none */
+    struct id_link *only; /* what there is then: they are few, or there was no memory for slots */
+    size_t count;
+};
+
 enum group_state { GROUP_EMPTY, GROUP_PREPARING, GROUP_COMPLETING, GROUP_STABLE };
 
 struct member {
-    struct member *next;                    /* of the group, in the order of joining */
+    struct member *next; /* of the group, in the order of joining */
+    struct id_link by_id, by_instance;
     char *id, *instance, *client_id, *host; /* instance NULL: dynamic */
     struct group_protocol *protocols;       /* with texts of its own, in one block */
     int32_t protocol_count;
@@ -34,7 +57,8 @@ struct member {
 
 /* Somebody who was given an id and has not come with it yet (KIP-394). */
 struct pending {
-    struct pending *next;
+    struct pending *before, *next; /* of the group, the newest first */
+    struct id_link by_id;
     char *id;
     int64_t end;
 };
@@ -52,6 +76,7 @@ struct group {
     int32_t count;
     struct member *leader;
     struct pending *pending;
+    struct ids ids;
     struct cgroup *consumer; /* one of KIP-848; NULL: a classic one, and the rest is its state */
     bool initial;            /* the first round after being empty: waits a little for others */
     int64_t
@@ -74,6 +99,7 @@ struct shard {
 
 struct groups {
     struct group_options o;
+    struct uuid secret; /* of all groups' ids */
     struct shard shards[SHARDS];
     atomic_bool interrupted;
     atomic_int writes; /* of all groups */
@@ -97,9 +123,17 @@ struct group *shard_make(struct groups *all, struct shard *s,
                          struct msg_string id);    /* found or made. NULL: no memory */
 void shard_drop(struct shard *s, struct group *g); /* out of the table, and freed as soon as may be */
 void group_free(struct group *g);
-void pendings_free(struct group *g);
+void pendings_free(struct group *g); /* all, once they are found no more */
 /* Something of the group is due then, at the latest. Takes `clock`. */
 void groups_due(struct groups *all, struct group *g, int64_t at);
+
+/* ---- ids.c ---- */
+
+/* None of these can fail: without memory it becomes slower. */
+void ids_add(struct ids *ids, struct id_link *l, enum id_kind kind, const char *id);
+void ids_remove(struct ids *ids, struct id_link *l);
+struct id_link *ids_find(const struct ids *ids, enum id_kind kind, struct msg_string id); /* NULL: none */
+void ids_clear(struct ids *ids); /* nothing is found any more */
 
 /* ---- members.c ---- */
 
@@ -110,7 +144,9 @@ bool member_same_protocols(const struct member *m, const struct group_join *j);
 const struct group_protocol *member_protocol(const struct member *m, struct msg_string name);
 struct member *group_member(const struct group *g, struct msg_string id);
 struct member *group_instance(const struct group *g, struct msg_string instance);
-void member_append(struct group *g, struct member *m); /* behind the others */
+void member_append(struct group *g, struct member *m);     /* behind the others */
+void member_add_ids(struct group *g, struct member *m);    /* it is found from now on, */
+void member_remove_ids(struct group *g, struct member *m); /* and no longer */
 bool string_same(struct msg_string a, struct msg_string b);
 bool string_is(struct msg_string s, const char *text); /* NULL is null */
 struct msg_string string_of(const char *s);            /* likewise */
@@ -139,6 +175,7 @@ void member_alive(struct groups *all, struct group *g, struct member *m);
 
 /* Somebody with this id has come, or gives it up. false: nobody was given it. */
 bool pending_take(struct group *g, struct msg_string id);
+void pending_drop(struct group *g, struct pending *p);
 /* The member waits for the round to be over, which begins if there is none. */
 void member_wait(struct groups *all, struct group *g, struct member *m, group_joined_fn *done, void *arg);
 

@@ -1,6 +1,7 @@
 /*
  * joins: JoinGroup: who becomes a member, who waits for the round, who is told the current generation. See group.h.
  */
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -20,30 +21,33 @@ static char *make_id(const struct group_join *j)
                       hex, hex + 8, hex + 12, hex + 16, hex + 20);
 }
 
+void pending_drop(struct group *g, struct pending *p)
+{
+    *(p->before != NULL ? &p->before->next : &g->pending) = p->next;
+    if (p->next != NULL)
+        p->next->before = p->before;
+    ids_remove(&g->ids, &p->by_id);
+    mem_free(p->id);
+    mem_free(p);
+}
+
 bool pending_take(struct group *g, struct msg_string id)
 {
-    for (struct pending **at = &g->pending, *p; (p = *at) != NULL; at = &p->next)
-        if (string_is(id, p->id)) {
-            *at = p->next;
-            mem_free(p->id);
-            mem_free(p);
-            return true;
-        }
-    return false;
+    struct id_link *l = ids_find(&g->ids, ID_PENDING, id);
+    if (l == NULL)
+        return false;
+    pending_drop(g, (struct pending *)((char *)l - offsetof(struct pending, by_id)));
+    return true;
 }
 
 /* The list has the newest first. */
 static void forget_oldest(struct group *g)
 {
-    struct pending **at = &g->pending;
-    int n = 0;
-    for (; *at != NULL && ++n < GROUP_PENDING_MAX; at = &(*at)->next)
-        ;
-    if (*at == NULL)
-        return;
-    mem_free((*at)->id);
-    mem_free(*at);
-    *at = NULL;
+    struct pending *p = g->pending;
+    for (int n = 1; p != NULL && n < GROUP_PENDING_MAX; n++)
+        p = p->next;
+    if (p != NULL)
+        pending_drop(g, p);
 }
 
 static int16_t give_id(struct groups *all, struct group *g, const struct group_join *j, const char *id)
@@ -56,7 +60,10 @@ static int16_t give_id(struct groups *all, struct group *g, const struct group_j
     }
     p->end = clock_mono_ms() + j->session_ms;
     p->next = g->pending;
+    if (p->next != NULL)
+        p->next->before = p;
     g->pending = p;
+    ids_add(&g->ids, &p->by_id, ID_PENDING, p->id);
     groups_due(all, g, p->end);
     return GROUP_MEMBER_ID_REQUIRED;
 }
@@ -218,7 +225,9 @@ static int16_t replace_static(struct groups *all, struct group *g, struct member
         join_fail(m->join_done, m->join_arg, GROUP_FENCED_INSTANCE, string_of(old));
     m->join_done = NULL;
     sync_fail(m, GROUP_FENCED_INSTANCE);
+    member_remove_ids(g, m);
     m->id = new;
+    member_add_ids(g, m);
     member_alive(all, g, m);
     int16_t error = GROUP_OK;
     if (g->state == GROUP_STABLE && string_is(round_choice(g), g->protocol))

@@ -1,6 +1,7 @@
 /*
  * members: a member and what it has said of itself. Under the lock of groups.
  */
+#include <stddef.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -122,18 +123,28 @@ const struct group_protocol *member_protocol(const struct member *m, struct msg_
 
 struct member *group_member(const struct group *g, struct msg_string id)
 {
-    struct member *m = g->members;
-    while (m != NULL && !string_is(id, m->id))
-        m = m->next;
-    return m;
+    struct id_link *l = ids_find(&g->ids, ID_MEMBER, id);
+    return l != NULL ? (struct member *)((char *)l - offsetof(struct member, by_id)) : NULL;
 }
 
 struct member *group_instance(const struct group *g, struct msg_string instance)
 {
-    struct member *m = g->members;
-    while (m != NULL && (m->instance == NULL || !string_is(instance, m->instance)))
-        m = m->next;
-    return m;
+    struct id_link *l = ids_find(&g->ids, ID_INSTANCE, instance);
+    return l != NULL ? (struct member *)((char *)l - offsetof(struct member, by_instance)) : NULL;
+}
+
+void member_add_ids(struct group *g, struct member *m)
+{
+    ids_add(&g->ids, &m->by_id, ID_MEMBER, m->id);
+    if (m->instance != NULL)
+        ids_add(&g->ids, &m->by_instance, ID_INSTANCE, m->instance);
+}
+
+void member_remove_ids(struct group *g, struct member *m)
+{
+    ids_remove(&g->ids, &m->by_id);
+    if (m->instance != NULL)
+        ids_remove(&g->ids, &m->by_instance);
 }
 
 void member_append(struct group *g, struct member *m)
@@ -143,4 +154,5 @@ void member_append(struct group *g, struct member *m)
         at = &(*at)->next;
     *at = m;
     g->count++;
+    member_add_ids(g, m);
 }

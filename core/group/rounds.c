@@ -143,6 +143,7 @@ static void unlink_member(struct group *g, struct member *m)
         at = &(*at)->next;
     *at = m->next;
     g->count--;
+    member_remove_ids(g, m);
     if (g->leader == m)
         g->leader = NULL;
 }

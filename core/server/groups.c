@@ -146,6 +146,23 @@ void api_heartbeat(struct request *c)
     request_reply(c, &r);
 }
 
+#define LEAVE_AT_ONCE 256 /* without giving the group's lock up */
+
+/* Those from `from` on, as many as go at once. */
+static void leave_some(struct request *c, int32_t from, struct msg_leave_group_response *r)
+{
+    const struct msg_leave_group_request *q = c->asked;
+    struct group_leaving list[LEAVE_AT_ONCE];
+    int32_t left = q->members.count - from, n = left < LEAVE_AT_ONCE ? left : LEAVE_AT_ONCE;
+    for (int32_t i = 0; i < n; i++)
+        list[i] = (struct group_leaving){.member = q->members.items[from + i].member_id,
+                                         .instance = q->members.items[from + i].group_instance_id};
+    groups_leave_all(c->server->groups, q->group_id, list, n);
+    for (int32_t i = 0; i < n; i++)
+        r->members.items[r->members.count++] = (struct msg_leave_group_response_member_response){
+            .member_id = list[i].member, .group_instance_id = list[i].instance, .error_code = list[i].error};
+}
+
 void api_leave_group(struct request *c)
 {
     const struct msg_leave_group_request *q = c->asked;
@@ -159,12 +176,8 @@ void api_leave_group(struct request *c)
         r.error_code = GROUP_INVALID_ID;
     else if (one)
         r.error_code = groups_leave(c->server->groups, q->group_id, q->member_id, MSG_NULL_STRING);
-    for (int32_t i = 0; r.error_code == 0 && !one && i < q->members.count; i++)
-        r.members.items[r.members.count++] = (struct msg_leave_group_response_member_response){
-            .member_id = q->members.items[i].member_id,
-            .group_instance_id = q->members.items[i].group_instance_id,
-            .error_code = groups_leave(c->server->groups, q->group_id, q->members.items[i].member_id,
-                                       q->members.items[i].group_instance_id)};
+    for (int32_t i = 0; r.error_code == 0 && !one && i < q->members.count; i += LEAVE_AT_ONCE)
+        leave_some(c, i, &r);
     request_reply(c, &r);
 }
 

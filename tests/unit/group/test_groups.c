@@ -4,6 +4,9 @@
  */
 #include "tests/unit/group/helper.h"
 
+#define STRANGERS 4000
+#define STATIC 500
+
 static void test_two_members(void **state)
 {
     (void)state;
@@ -309,6 +312,58 @@ static void test_ids_that_nobody_comes_with(void **state)
     wait_for(&c);
 }
 
+/* What it takes this thread to tell so many that they are no members of the group. */
+static int64_t cost_of_strangers(const char *group)
+{
+    static char names[STRANGERS][48];
+    static struct group_leaving list[STRANGERS];
+    struct timespec from, to;
+    for (int i = 0; i < STRANGERS; i++) {
+        snprintf(names[i], sizeof names[i], "client-%036d", i); /* as long as those that are given */
+        list[i] = (struct group_leaving){.member = text(i % 2 == 0 ? names[i] : ""),
+                                         .instance = text(i % 2 == 0 ? NULL : names[i])};
+    }
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
+    groups_leave_all(all, text(group), list, STRANGERS);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
+    for (int i = 0; i < STRANGERS; i++)
+        assert_int_equal(list[i].error, GROUP_UNKNOWN_MEMBER);
+    return (int64_t)(to.tv_sec - from.tv_sec) * 1000000000 + to.tv_nsec - from.tv_nsec;
+}
+
+/*
+ * Who is no member is told so at a price that does not grow with the members and the ids that were given: a request can name very many. Processor
+ * time is compared with that of a group that has next to nothing, of which it was hundreds of times as much.
+ */
+static void test_strangers_who_leave(void **state)
+{
+    (void)state;
+    static struct told fixed[STATIC];
+    struct told t;
+    struct group_join j = join_of("", NULL, range, 1);
+    j.id_first = true;
+    for (int i = 0; i <= GROUP_PENDING_MAX; i++) {
+        join(&t, &j);
+        wait_for(&t);
+        assert_int_equal(t.error, GROUP_MEMBER_ID_REQUIRED);
+        j.group = text("many");
+    }
+    for (int i = 0; i < STATIC; i++) {
+        char name[48];
+        snprintf(name, sizeof name, "instance-%034d", i);
+        j.instance = text(name);
+        join(&fixed[i], &j);
+        assert_true(is_waiting(&fixed[i])); /* for those who have an id */
+    }
+    cost_of_strangers("g"); /* memory that is touched for the first time does not count */
+    int64_t few = cost_of_strangers("g"), many = cost_of_strangers("many");
+    if (many > 20 * few)
+        fail_msg("%lld ns, and %lld ns where there are none", (long long)many, (long long)few);
+    groups_interrupt(all);
+    for (int i = 0; i < STATIC; i++)
+        wait_for(&fixed[i]);
+}
+
 static void test_a_group_that_is_full(void **state)
 {
     (void)state;
@@ -408,6 +463,7 @@ int main(void)
         TEST(test_bad_joins),
         TEST(test_members_that_say_too_much),
         TEST(test_ids_that_nobody_comes_with),
+        TEST(test_strangers_who_leave),
         TEST(test_a_group_that_is_full),
         TEST(test_who_may_commit),
         TEST(test_the_first_round_waits_for_others),

@@ -7,6 +7,8 @@
 #include "group/group.h"
 #include "tests/unit/server/client.h"
 
+#define LEAVERS 700
+
 static const uint8_t reads_t[] = {0, 0, 0, 0, 0, 1, 0, 1, 't', 0xff, 0xff, 0xff, 0xff};
 
 static struct msg_string text(const char *s)
@@ -284,6 +286,38 @@ static void put_large_join(struct rig *r, const char *group, const uint8_t *byte
 }
 
 /* Without memory at any one place a leader is told of all its members, or of an error, or its connection ends; of half of them never. */
+/* More than go at once, one of whom is a member: each is answered, in the order of the request. */
+static void test_many_leave_at_once(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct membership m = {.id = ""};
+    static struct msg_leave_group_request_member_identity who[LEAVERS];
+    static char names[LEAVERS][24];
+    struct msg_leave_group_request q;
+    start(&r);
+    join(&r, "consumer", &m);
+    msg_init(&msg_schema_leave_group_request, &q);
+    q.group_id = text("g");
+    q.members.items = who;
+    q.members.count = LEAVERS;
+    for (int i = 0; i < LEAVERS; i++) {
+        snprintf(names[i], sizeof names[i], "stranger-%d", i);
+        msg_init(&msg_schema_leave_group_request_member_identity, &who[i]);
+        who[i].member_id = text(i == LEAVERS / 2 || i == LEAVERS - 1 ? m.id : names[i]);
+    }
+    const struct msg_leave_group_response *a = ask(&r, r.fd, MSG_KEY_leave_group, 5, &q);
+    assert_int_equal(a->error_code, 0);
+    assert_int_equal(a->members.count, LEAVERS);
+    for (int i = 0; i < LEAVERS; i++) {
+        const struct msg_leave_group_response_member_response *one = &a->members.items[i];
+        assert_int_equal(one->error_code, i == LEAVERS / 2 ? 0 : GROUP_UNKNOWN_MEMBER);
+        assert_int_equal(one->member_id.n, who[i].member_id.n);
+        assert_memory_equal(one->member_id.p, who[i].member_id.p, (size_t)who[i].member_id.n);
+    }
+    rig_stop(&r);
+}
+
 static void test_a_leader_without_memory(void **state)
 {
     (void)state;
@@ -483,6 +517,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_states),
+        cmocka_unit_test(test_many_leave_at_once),
         cmocka_unit_test(test_a_leader_without_memory),
         cmocka_unit_test(test_commits),
         cmocka_unit_test(test_deleting_offsets),
