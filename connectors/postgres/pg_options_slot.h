@@ -37,7 +37,11 @@
         {.name = "slot.stream.params",                                                                       \
          .type = LEAT_STRING,                                                                                \
          .importance = LEAT_LOW,                                                                             \
-         .doc = "More options for the output plugin: `name=value` separated by semicolons.",                 \
+         .doc =                                                                                              \
+             "More options for the output plugin: `name=value` separated by semicolons. Refused is what "    \
+             "the source gives it itself (proto_version, publication_names, messages; streaming and origin " \
+             "where stream.large.transactions and stream.origin ask for them) and what it cannot read "      \
+             "(binary and two_phase, unless they are false).",                                               \
          .example = "binary=false"},                                                                         \
         {.name = "slot.max.retries",                                                                         \
          .type = LEAT_INT,                                                                                   \

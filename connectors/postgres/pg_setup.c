@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pg_params.h"
+
 #define COMMAND_BYTES (64 << 10)
 
 /* A server of this process's failed to decode a transaction in progress: see pg_setup_whole_transactions. */
@@ -74,28 +76,6 @@ static int choose_protocol(const struct pg_task *t, int *version, struct err *e)
     return ERR_OK;
 }
 
-/* slot.stream.params: name=value;name=value. */
-static int add_params(struct buf *b, const char *params, struct err *e)
-{
-    char *copy = strdup(params), *rest = NULL;
-    if (!copy)
-        return err_nomem(e);
-    int rc = ERR_OK;
-    for (char *item = strtok_r(copy, ";", &rest); rc == ERR_OK && item; item = strtok_r(NULL, ";", &rest)) {
-        char *value = strchr(item, '=');
-        if (!value) {
-            rc = err_set(e, ERR_INVALID_CONFIG, "slot.stream.params: '%s' is not name=value", item);
-            break;
-        }
-        *value++ = '\0';
-        if ((rc = buf_str(b, ", ", e)) == ERR_OK && (rc = pg_quote_name(b, item, e)) == ERR_OK &&
-            (rc = buf_str(b, " ", e)) == ERR_OK)
-            rc = pg_quote_text(b, value, e);
-    }
-    free(copy);
-    return rc;
-}
-
 /* The publication's name is an identifier within a literal. */
 static int add_publication(struct buf *b, const char *name, struct err *e)
 {
@@ -110,7 +90,8 @@ static int add_publication(struct buf *b, const char *name, struct err *e)
     return rc;
 }
 
-static int write_start(struct pg_task *t, uint64_t lsn, int version, struct buf *b, struct err *e)
+static int write_start(struct pg_task *t, uint64_t lsn, int version, const struct pg_params *params,
+                       struct buf *b, struct err *e)
 {
     const struct leat_host *h = t->host;
     char at[PG_LSN_TEXT];
@@ -130,19 +111,21 @@ static int write_start(struct pg_task *t, uint64_t lsn, int version, struct buf 
     if (rc == ERR_OK && t->server.version >= 160000 &&
         strcmp(h->get_str(t->config, "stream.origin"), "none") == 0)
         rc = buf_str(b, ", origin 'none'", e);
-    const char *params = h->get_str(t->config, "slot.stream.params");
-    if (rc == ERR_OK && params)
-        rc = add_params(b, params, e);
+    if (rc == ERR_OK)
+        rc = pg_params_write(params, b, e);
     return rc == ERR_OK ? buf_append(b, ")", 2, e) : rc;
 }
 
 int pg_setup_start(struct pg_task *t, PGconn *repl, uint64_t lsn, int *version, struct err *e)
 {
     struct buf b;
+    struct pg_params params;
+    if (pg_params_read(t->host, t->config, &params, e) != ERR_OK)
+        return e->code;
     buf_init(&b, COMMAND_BYTES);
     int rc = choose_protocol(t, version, e);
     if (rc == ERR_OK)
-        rc = write_start(t, lsn, *version, &b, e);
+        rc = write_start(t, lsn, *version, &params, &b, e);
     if (rc == ERR_OK) {
         char at[PG_LSN_TEXT], what[128];
         pg_lsn_text(lsn, at);
@@ -150,9 +133,12 @@ int pg_setup_start(struct pg_task *t, PGconn *repl, uint64_t lsn, int *version, 
                  t->host->get_str(t->config, "slot.name"), at);
         PGresult *r = pg_query(repl, e, what, (const char *)b.data, 0, NULL);
         PQclear(r);
+        if (!r)
+            pg_params_explain(&params, e);
         rc = r ? ERR_OK : e->code;
     }
     buf_free(&b);
+    pg_params_free(&params);
     return rc;
 }
 

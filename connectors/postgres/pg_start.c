@@ -10,6 +10,7 @@
 
 #include "pg_history.h"
 #include "pg_identity.h"
+#include "pg_params.h"
 #include "pg_settings.h"
 
 /* As the choices of snapshot.mode. */
@@ -383,5 +384,9 @@ int pg_start_validate(const struct leat_host *host, const struct leat_config *co
             e, ERR_INVALID_CONFIG,
             "slot.name: '%s': a slot's name is of at most 63 lower-case letters, digits and underscores",
             slot);
+    struct pg_params params;
+    if (pg_params_read(host, config, &params, e) != ERR_OK)
+        return e->code;
+    pg_params_free(&params);
     return pg_identity_validate(host, config, e);
 }

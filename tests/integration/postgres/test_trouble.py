@@ -269,6 +269,49 @@ class Identities(PgCase):
             self.assertIn("replica.identity.autoset.values", done.stderr)
 
 
+class Params(PgCase):
+    """slot.stream.params"""
+
+    def test_what_the_source_cannot_handle_is_refused(self):
+        self.make(TABLE)
+        for params, why in (("binary=true", "'binary=true' cannot be given: the source reads values as text only"),
+                            ("x=1; Binary = ON", "'Binary=ON' cannot be given"), ("two_phase=true", "'two_phase=true'"),
+                            ("proto_version=1", "stream.protocol.version"), ("publication_names=x", "publication.name"),
+                            ("messages=true", "message.prefix.include.list"), ("streaming=on", "stream.large.transactions"),
+                            ("x=1;y=2; x=3", "'x' is given twice"), ("binary", "'binary' is not name=value"),
+                            ("=true", "'=true' is not name=value")):
+            options = self.options(slot_stream_params=params)
+            done = leat("validate", self.write("wrong.yaml", "pipelines:\n" + self.config(options)), check=False)
+            self.assertEqual(3, done.returncode, params)
+            self.assertIn("wrong.yaml:5: source p (postgres): slot.stream.params: ", done.stderr)
+            self.assertIn(why, done.stderr)
+        options = self.options(slot_stream_params="origin=any", stream_origin="none")
+        done = leat("validate", self.write("wrong.yaml", "pipelines:\n" + self.config(options)), check=False)
+        self.assertIn("slot.stream.params: 'origin=any' cannot be given: stream.origin: none says it", done.stderr)
+
+    def test_others_go_to_the_server(self):
+        self.server.needs(14, "streaming")
+        self.make(TABLE)
+        hub = self.run_hub(self.options(slot_stream_params=" streaming = on ; binary=off;", stream_large_transactions=False))
+        self.sql("INSERT INTO t SELECT i, repeat('x', 100) FROM generate_series(2, 3000) i")
+        self.wait_events(hub, "t.public.t", 2999)
+        wait_for("the server to tell that it streamed", lambda: self.sql(
+            "SELECT stream_txns > 0 FROM pg_stat_replication_slots WHERE slot_name = '%s'" % self.name) == "t\n")
+
+    def test_one_that_the_server_does_not_know(self):
+        self.make(TABLE)
+        hub = self.run_hub(self.options(slot_stream_params="shape=round"), wait=False)
+        error = self.wait_failed(hub)
+        self.assertIn("slot.stream.params: 'shape=round': ", error)
+        self.assertIn("unrecognized pgoutput option: shape", error)
+
+    def test_a_value_that_the_server_does_not_take(self):
+        self.server.needs(14, "streaming")
+        self.make(TABLE)
+        hub = self.run_hub(self.options(slot_stream_params="streaming=often", stream_large_transactions=False), wait=False)
+        self.assertIn("slot.stream.params: 'streaming=often': ", self.wait_failed(hub))
+
+
 class Servers(PgCase):
     @contextlib.contextmanager
     def other_server(self, **settings):

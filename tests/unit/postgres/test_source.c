@@ -614,6 +614,22 @@ static void test_a_server_that_lost_its_end(void **state)
     rig_free(t);
 }
 
+/* Whoever opens it without asking first is told, too: the stream does not begin. */
+static void test_a_stream_that_cannot_be_read(void **state)
+{
+    (void)state;
+    struct leat_task *t = rig_new(server, "unreadable", TABLE);
+    assert_int_equal(pg_source_validate(t, &rig_host, &t->config), LEAT_OK);
+    rig_set(t, "slot.stream.params", "binary=true");
+    assert_int_equal(pg_source_validate(t, &rig_host, &t->config), LEAT_FAIL);
+    assert_non_null(strstr(t->fail_text, "slot.stream.params: 'binary=true'"));
+    t->fail_text[0] = '\0';
+    assert_int_equal(pg_source_ops.open(t, &rig_host, &t->config, &t->self), LEAT_FAIL);
+    assert_non_null(strstr(t->fail_text, "slot.stream.params: 'binary=true'"));
+    t->self = NULL;
+    rig_free(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -636,6 +652,7 @@ int main(void)
         cmocka_unit_test(test_messages_outside_of_transactions),
         cmocka_unit_test(test_a_column_that_was_rolled_back),
         cmocka_unit_test(test_a_server_that_lost_its_end),
+        cmocka_unit_test(test_a_stream_that_cannot_be_read),
     };
     return cmocka_run_group_tests_name("pg_source", tests, start_server, stop_server);
 }
