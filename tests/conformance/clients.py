@@ -126,7 +126,7 @@ class Kcat(Client):
     def read(self, address, count, topics, hub):
         found = []
         for topic in topics:
-            done = subprocess.run(["kcat", "-b", address, "-C", "-q", "-e", "-J", "-t", topic], capture_output=True, text=True, check=True,
+            done = subprocess.run(["kcat", "-m", "300", "-b", address, "-C", "-q", "-e", "-J", "-t", topic], capture_output=True, text=True, check=True,
                                   timeout=LIMIT)
             for line in done.stdout.split("\n"):
                 if line:

@@ -99,6 +99,8 @@ class Broker:
                 "transaction.state.log.num.partitions=5", "share.coordinator.state.topic.replication.factor=1",
                 "share.coordinator.state.topic.min.isr=1", "group.initial.rebalance.delay.ms=0",
                 "auto.create.topics.enable=false", "num.network.threads=1", "num.io.threads=2",
+                # a slow machine is no error
+                "controller.performance.always.log.threshold.ms=600000",
                 "log.cleaner.dedupe.buffer.size=8000000", *(KEPT if keep else ()), *more, ""]))
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A", 1)
         users = [arg for user, password in (scram or {}).items() for bits in (256, 512)

@@ -27,11 +27,11 @@ exactly.once.source.support=enabled
 key.converter=org.apache.kafka.connect.storage.StringConverter
 value.converter=org.apache.kafka.connect.storage.StringConverter
 offset.flush.interval.ms=500
-session.timeout.ms=10000
-heartbeat.interval.ms=1000
+session.timeout.ms=30000
+heartbeat.interval.ms=3000
 scheduled.rebalance.max.delay.ms=0
-consumer.session.timeout.ms=10000
-consumer.heartbeat.interval.ms=1000
+consumer.session.timeout.ms=30000
+consumer.heartbeat.interval.ms=3000
 listeners=http://127.0.0.1:%d
 plugin.path=%s
 """

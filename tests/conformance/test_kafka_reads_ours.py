@@ -137,7 +137,7 @@ class Served(Case):
             self.assertEqual(broker.offsets_of("plain"), {("codec-none", 0): 17})
             self.assertEqual(broker.offsets_of("txn-group"), {("codec-none", 0): 8})  # 9 was aborted
             self.assertIn("consumer.session.timeout.ms=50000 ", broker.tool("configs", "--describe", "--entity-type", "groups", "--entity-name", "plain"))
-            broker.tool("console-producer", "--topic", "idem", stdin="more\n")
+            broker.tool("console-producer", "--request-timeout-ms", "60000", "--topic", "idem", stdin="more\n")
             self.assertEqual(broker.end_offsets()["idem:0"], 41)
         finally:
             broker.stop()

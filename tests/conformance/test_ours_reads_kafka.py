@@ -41,10 +41,10 @@ class Import(Case):
         self.create("mixed", 2, "retention.ms=-1", "min.insync.replicas=1", "segment.bytes=1048576")
         self.create("txn", 1, "retention.ms=-1", "index.interval.bytes=100")
         for codec in CODECS:
-            self.broker.tool("console-producer", "--topic", "mixed", "--compression-codec", codec, "--reader-property",
+            self.broker.tool("console-producer", "--request-timeout-ms", "60000", "--topic", "mixed", "--compression-codec", codec, "--reader-property",
                              "parse.key=true", "--reader-property", "key.separator=|",
                              stdin="".join("%s-%d|value %d of %s\n" % (codec, i, i, codec) for i in range(50)))
-        self.broker.tool("console-producer", "--topic", "mixed", "--reader-property", "parse.headers=true",
+        self.broker.tool("console-producer", "--request-timeout-ms", "60000", "--topic", "mixed", "--reader-property", "parse.headers=true",
                          "--reader-property", "parse.key=true", "--reader-property", "null.marker=NULL",
                          stdin="a:1,b:\tkey\tvalue\na:2\tNULL\tNULL\n")
         self.transactions(0)

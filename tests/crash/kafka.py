@@ -161,16 +161,18 @@ class Member(Worker):
         self.rising, self.settings, self.reads = rising, settings, 0
 
     def begin(self):
-        self.consumer = Consumer(self.address, "readers", **dict(READER, **self.settings))
+        self.at = {}  # the next to be read of each partition that it still has
+        self.consumer = Consumer(self.address, "readers", on_revoked=self.at.clear, **dict(READER, **self.settings))
         self.consumer.subscribe("idempotent", "plain")
 
     def work(self):
-        at = {}
+        self.at.clear()
         for _ in range(self.random.randrange(5, 60)):
             got = self.consumer.poll(20)
             if got and got[0] == 0:
-                at[got[1], got[2]] = got[3] + 1
+                self.at[got[1], got[2]] = got[3] + 1
                 self.reads += 1
+        at = dict(self.at)
         if not at:
             return
         try:

@@ -318,7 +318,7 @@ pipelines:
         end = lsn(self.server.lsn())
 
         def there():
-            end = self.hub.leat("consume", "t.public.keys", "--exit-at-end", "--from", "-1m", check=False).stdout
+            end = self.hub.leat("consume", "t.public.keys", "--exit-at-end", "--from", "-10m", check=False).stdout
             return "the end" in end
         wait_for("the last change", there, CATCH_UP_S)
         wait_for("all changes to be confirmed", lambda: self.confirmed(end), CATCH_UP_S)

@@ -102,7 +102,7 @@ class Examples(Case):
         address = re.search(r"clients connect to (127.0.0.1:\d+)", hub.log_text()).group(1)
         lines = "".join("%d\n" % i for i in range(100))
         subprocess.run(["kcat", "-b", address, "-P", "-t", "orders"], input=lines, text=True, check=True, timeout=LIMIT)
-        self.assertEqual(lines, subprocess.run(["kcat", "-b", address, "-C", "-q", "-e", "-t", "orders"], capture_output=True, text=True,
+        self.assertEqual(lines, subprocess.run(["kcat", "-m", "300", "-b", address, "-C", "-q", "-e", "-t", "orders"], capture_output=True, text=True,
                                                check=True, timeout=LIMIT).stdout)
         archived = wait_for("a file", lambda: complete_files(hub.out + "/archive"))
         with open(archived[0], encoding="utf-8") as f:

@@ -26,10 +26,12 @@ class _Partitions(ctypes.Structure):
 
 _MESSAGE, _LIST = ctypes.POINTER(_Message), ctypes.POINTER(_Partitions)
 _DELIVERED = ctypes.CFUNCTYPE(None, _VOID, _MESSAGE, _VOID)
+_REBALANCED = ctypes.CFUNCTYPE(None, _VOID, _INT, _LIST, _VOID)
 for _name, _result, _args in [
         ("rd_kafka_conf_new", _VOID, []),
         ("rd_kafka_conf_set", _INT, [_VOID, _TEXT, _TEXT, _TEXT, _SIZE]),
         ("rd_kafka_conf_set_dr_msg_cb", None, [_VOID, _DELIVERED]),
+        ("rd_kafka_conf_set_rebalance_cb", None, [_VOID, _REBALANCED]),
         ("rd_kafka_new", _VOID, [_INT, _VOID, _TEXT, _SIZE]),
         ("rd_kafka_destroy", None, [_VOID]),
         ("rd_kafka_poll", _INT, [_VOID, _INT]),
@@ -73,6 +75,7 @@ _PRODUCER, _CONSUMER, _COPY = 0, 1, 2
 _PURGE = 1 | 2  # what waits and what is under way
 _LIMIT_MS = 60000
 END = -191  # a partition has no more records
+_ASSIGN = -175
 
 
 class RdError(AssertionError):
@@ -96,7 +99,7 @@ def _check_code(code):
         raise RdError(lib.rd_kafka_err2name(code).decode(), code)
 
 
-def _new(kind, settings, delivered=None):
+def _new(kind, settings, delivered=None, rebalanced=None):
     conf, text = lib.rd_kafka_conf_new(), ctypes.create_string_buffer(512)
     for name, value in settings.items():
         name = name if name == "log_level" else name.replace("_", ".")
@@ -104,6 +107,8 @@ def _new(kind, settings, delivered=None):
             raise AssertionError(text.value.decode())
     if delivered:
         lib.rd_kafka_conf_set_dr_msg_cb(conf, delivered)
+    if rebalanced:
+        lib.rd_kafka_conf_set_rebalance_cb(conf, rebalanced)
     handle = lib.rd_kafka_new(kind, conf, text, len(text))
     if not handle:
         raise AssertionError(text.value.decode())
@@ -149,7 +154,7 @@ class Producer:
 
     def flush(self, ms=_LIMIT_MS):
         if lib.rd_kafka_flush(self.handle, ms) != 0:
-            raise AssertionError("the records were not delivered")
+            raise RdError("the records were not delivered")
 
     def send_offsets(self, membership, offsets):
         """{(topic, partition): the next to be read}, on behalf of a consumer's group (Consumer.membership)."""
@@ -199,11 +204,19 @@ class Membership:
 
 
 class Consumer:
-    """Of a group, by `subscribe`; or of none, by `assign`."""
+    """Of a group, by `subscribe`; or of none, by `assign`. on_revoked() is called, in `poll` or `close`, when partitions go: between
+    two polls a member stays in its generation, or its commits are refused."""
 
-    def __init__(self, bootstrap, group, **settings):
-        self.handle = _new(_CONSUMER, dict({"bootstrap.servers": bootstrap, "group.id": group}, **settings))
+    def __init__(self, bootstrap, group, on_revoked=None, **settings):
+        self.on_revoked = on_revoked
+        self.rebalance = _REBALANCED(self._rebalanced) if on_revoked else None
+        self.handle = _new(_CONSUMER, dict({"bootstrap.servers": bootstrap, "group.id": group}, **settings), rebalanced=self.rebalance)
         lib.rd_kafka_poll_set_consumer(self.handle)
+
+    def _rebalanced(self, handle, code, partitions, _):
+        if code != _ASSIGN:
+            self.on_revoked()
+        lib.rd_kafka_assign(handle, partitions if code == _ASSIGN else None)
 
     def _with(self, call, offsets, *more):
         listed = _listed(offsets)

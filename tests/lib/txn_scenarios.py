@@ -395,7 +395,7 @@ def offsets(s):
 
 
 def timed_out(s):
-    s.init("init", timeout=100)
+    s.init("init", timeout=3000)  # longer than an append takes
     s.produce("data", "a")
     s.settled()
     s.describe("aborted")

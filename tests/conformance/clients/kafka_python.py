@@ -7,7 +7,7 @@ import driver
 
 OLD = kafka.__version__.startswith("2.")
 # 2.0.2 knows brokers up to 2.5, and waits for a probe's time-out when it has to find out
-COMMON = {"api_version": (2, 5, 0)} if OLD else {}
+COMMON = {"api_version": (2, 5, 0), "api_version_auto_timeout_ms": 300000} if OLD else {}
 
 
 def offset_and_metadata(offset):

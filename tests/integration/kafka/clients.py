@@ -19,7 +19,7 @@ class KafkaCase(Case):
         self.address = "127.0.0.1:" + ports[-1]
 
     def kcat(self, *args, stdin=None):
-        done = subprocess.run(["kcat", "-b", self.address] + list(args), input=stdin, capture_output=True, text=True, timeout=LIMIT)
+        done = subprocess.run(["kcat", "-m", "300", "-b", self.address] + list(args), input=stdin, capture_output=True, text=True, timeout=LIMIT)
         self.assertEqual(0, done.returncode, done.stderr)
         return done.stdout
 

@@ -26,7 +26,7 @@ class BrokerAlone(Case):
             return f.read()
 
     def kcat(self, address, *args, stdin=None):
-        done = subprocess.run(["kcat", "-b", address, *args], input=stdin, capture_output=True, text=True, timeout=LIMIT)
+        done = subprocess.run(["kcat", "-m", "300", "-b", address, *args], input=stdin, capture_output=True, text=True, timeout=LIMIT)
         self.assertEqual(0, done.returncode, done.stderr)
         return done.stdout
 

@@ -48,7 +48,7 @@ class Kcat(KafkaCase):
     def test_a_reader_that_waits(self):
         self.serve()
         self.kcat("-P", "-t", "t", "-p", "0", stdin="first\n")
-        reader = subprocess.Popen(["kcat", "-b", self.address, "-C", "-q", "-u", "-c", "2", "-t", "t", "-p", "0"], stdout=subprocess.PIPE,
+        reader = subprocess.Popen(["kcat", "-m", "300", "-b", self.address, "-C", "-q", "-u", "-c", "2", "-t", "t", "-p", "0"], stdout=subprocess.PIPE,
                                   text=True)
         self.addCleanup(lambda: (reader.kill(), reader.wait(), reader.stdout.close()))
         self.assertEqual("first\n", reader.stdout.readline())

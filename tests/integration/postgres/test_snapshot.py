@@ -343,7 +343,7 @@ class Large(TableCase):
 
         def look():
             modes.update(self.sql("SELECT DISTINCT l.mode FROM pg_locks l JOIN pg_stat_activity a USING (pid) "
-                                  "WHERE l.locktype = 'relation' AND a.application_name LIKE 'leat%'").split())
+                                  "WHERE l.relation = 'big'::regclass AND a.application_name LIKE 'leat%'").split())
             return modes and "snapshot: done" in hub.log_text()
         wait_for("a lock", lambda: look() or modes)
         self.go_on_fast(hub)

@@ -98,7 +98,7 @@ def hmac256(key, text):
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    timeout = 60
+    timeout = 600
     disable_nagle_algorithm = True  # or every answer waits for a delayed acknowledgement
 
     def log_message(self, *args):
@@ -149,7 +149,7 @@ class Handler(BaseHTTPRequestHandler):
             raise Refused(503 if fault == "slowdown" else int(fault), code.get(fault, "SlowDown"))
         if fault == "stall":
             self.note("stall")
-            self.connection.settimeout(30)
+            self.connection.settimeout(600)
             self.connection.recv(1)  # until the client gives up
             self.close_connection = True
             return None

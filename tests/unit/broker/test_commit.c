@@ -56,12 +56,36 @@ static void open_without_threads(struct fixture *f)
     assert_ok(broker_open(&f->b, &o, &f->e), &f->e);
 }
 
+static struct commit *stage_of(struct fixture *f)
+{
+    return f->b->disks[0]->commit;
+}
+
+/* Until what is asked for under the stage's lock holds. */
+static void await(struct commit *c, bool (*holds)(const struct commit *c))
+{
+    bool there = false;
+    while (!there) {
+        sched_yield();
+        pthread_mutex_lock(&c->lock);
+        there = holds(c);
+        pthread_mutex_unlock(&c->lock);
+    }
+}
+
+/* One that has just begun takes what it finds, whoever waits for it. */
+static bool thread_sleeps(const struct commit *c)
+{
+    return c->sleeping;
+}
+
 static void test_a_lone_writer_writes_itself(void **state)
 {
     struct fixture *f = *state;
     struct seen s = {.n = 0};
     create(f, "t", 1);
     produce(f, "t", 0, "a", 0, 1); /* the first one also makes files */
+    await(stage_of(f), thread_sleeps);
     io_watch(note_write, &s);
     for (int i = 1; i <= 5; i++)
         produce(f, "t", 0, "a", i, 1);
@@ -340,23 +364,6 @@ static void test_room_for_one_without_a_thread(void **state)
 
 /* ---- those who are on their way ------------------------------------------------------------------------------------ */
 
-static struct commit *stage_of(struct fixture *f)
-{
-    return f->b->disks[0]->commit;
-}
-
-/* Until what is asked for under the stage's lock holds. */
-static void await(struct commit *c, bool (*holds)(const struct commit *c))
-{
-    bool there = false;
-    while (!there) {
-        sched_yield();
-        pthread_mutex_lock(&c->lock);
-        there = holds(c);
-        pthread_mutex_unlock(&c->lock);
-    }
-}
-
 static bool somebody_guards(const struct commit *c)
 {
     return c->guard;
@@ -394,6 +401,7 @@ static void test_a_round_waits_for_who_is_coming(void **state)
     struct seen s = {.n = 0};
     create(f, "t", 1);
     produce(f, "t", 0, "first", 0, 1);
+    await(stage_of(f), thread_sleeps);
     stage_of(f)->gather_least_ns = AN_HOUR_NS;
     assert_ok(commit_reserve(stage_of(f), 1000, COMMIT_DATA, &f->e), &f->e);
     io_watch(note_write, &s);
@@ -427,6 +435,7 @@ static void test_who_waits_for_room_begins_no_small_round(void **state)
     struct produce_request one = make_request(f, "t", 0, "v", 0, 1, BATCH_NO_PRODUCER);
     size_t rest =
         stage->soft - (one.bytes + COMMIT_ENTRY_OVERHEAD) * 3 / 2; /* leaves room for one of the two */
+    await(stage, thread_sleeps);
     stage->gather_least_ns = AN_HOUR_NS;
     assert_ok(commit_reserve(stage, rest, COMMIT_DATA, &f->e), &f->e);
     uint64_t written = records_written(f);
@@ -612,6 +621,7 @@ static void test_what_is_pushed_together_shares_a_sync(void **state)
     sem_init(&done, 0, 0);
     create(f, "t", 1);
     produce(f, "t", 0, "a", 0, 1); /* the first one also makes files */
+    await(stage_of(f), thread_sleeps);
     io_watch(note_write, &s);
     for (int i = 0; i < 3; i++) {
         own[i].b = f->b;

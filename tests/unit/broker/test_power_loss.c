@@ -43,8 +43,8 @@ struct run {
 static void tell_ack(struct run *r, struct ack a)
 {
     pthread_mutex_lock(&r->power.lock);
-    if (r->ack_count < ACKS_MAX)
-        r->acks[r->ack_count++] = a;
+    assert_true(r->ack_count < ACKS_MAX);
+    r->acks[r->ack_count++] = a;
     pthread_mutex_unlock(&r->power.lock);
 }
 
@@ -237,12 +237,15 @@ static void *watch_ends(void *arg)
 {
     struct worker *w = arg;
     static const char *const topics[] = {"s", "kept", "a", "b"};
+    int64_t told[4] = {0};
     for (unsigned k = 0; !atomic_load(&w->r->done); k++) {
         const char *topic = topics[k % 4];
         int64_t end, ts;
         assert_ok(broker_list_offset(w->f.b, topic, 0, -1, READ_UNCOMMITTED, &end, &ts, &w->f.e), &w->f.e);
-        tell_ack(w->r, (struct ack){ACK_SEEN, topic, 0, end, 0, {{0}}});
-        usleep(200); /* no more than the list holds; nothing depends on it */
+        if (end > told[k % 4]) /* the same once more says nothing, and the list has an end */
+            tell_ack(w->r, (struct ack){ACK_SEEN, topic, 0, end, 0, {{0}}});
+        told[k % 4] = end;
+        usleep(200); /* others are to have the processor; nothing depends on it */
     }
     return NULL;
 }

@@ -184,7 +184,7 @@ static void test_failed_journal(void **state)
     produce(f, "t", 0, "v", 0, 1);
     produce(f, "weak", 0, "w", 0, 1);
     struct produce_request r = make_request(f, "t", 0, "lost", 0, 1, BATCH_NO_PRODUCER);
-    fault_arm(FAULT_WRITE, 2, EIO, true); /* the segment is written, the journal is not */
+    fault_arm_at(FAULT_WRITE, "/journal/", 1, EIO, true); /* the segment is written, the journal is not */
     assert_int_not_equal(broker_produce(f->b, &r, 1, false, &f->e), ERR_OK);
     fault_disarm();
     for (int i = 0; i < 3; i++) {

@@ -50,7 +50,10 @@ static int teardown(void **state)
 
 static struct producer *open_producer(struct fixture *f, const char *txn_id)
 {
-    struct producer_options o = {.transactional_id = txn_id, .codec_level = CODEC_LEVEL_DEFAULT};
+    struct producer_options o = {.transactional_id = txn_id,
+                                 .codec_level = CODEC_LEVEL_DEFAULT,
+                                 .transaction_timeout_ms =
+                                     900000}; /* what a slow machine takes is no timeout */
     struct producer *p = producer_open(f->c, &o, &f->e);
     if (!p)
         fail_msg("%s", f->e.text);
@@ -204,11 +207,10 @@ static void test_commit_that_fails_on_its_way(void **state)
     assert_ok(client_create_topic(f->c, "a", 1, NULL, 0, &f->e), &f->e);
     struct producer *p = open_producer(f, "x");
     for (int i = 0; i < 2; i++) { /* the first writes the transaction's state, too */
-        fault_arm(FAULT_WRITE, UINT64_MAX, EIO, false);
         add(f, p, "a", 0, i);
         assert_ok(producer_commit(p, &f->e), &f->e);
     }
-    fault_arm(FAULT_WRITE, fault_passes(FAULT_WRITE), EIO, true); /* the last is the journal's */
+    fault_arm_at(FAULT_WRITE, "/journal/", 1, EIO, true);
     add(f, p, "a", 0, 1);
     assert_ok(producer_commit_start(p, &f->e), &f->e);
     add(f, p, "a", 0, 2);

@@ -257,8 +257,8 @@ static void test_a_transaction_in_the_way(void **state)
     struct hub *h = *state;
     struct err e;
     /* So much that it goes to the log before the end of the transaction. */
-    struct producer *other =
-        producer_open(h->client, &(struct producer_options){.transactional_id = "other"}, &e);
+    const struct producer_options slow = {.transactional_id = "other", .transaction_timeout_ms = 900000};
+    struct producer *other = producer_open(h->client, &slow, &e);
     char *value = calloc(1, 900000);
     assert_ok(producer_add(other, POSITIONS_TOPIC_DEFAULT, 0, 1, "k", 1, value, 900000, NULL, 0, &e), &e);
     for (int i = 0; i < 60; i++)

@@ -188,7 +188,7 @@ static void test_stopping_between_puts(void **state)
         snprintf(events, sizeof(events), "events%d", round);
         snprintf(
             text, sizeof(text),
-            "pipelines: [{name: p, topics: [t], sinks: [{name: out, type: capture, path: @/out, delay: 20s,"
+            "pipelines: [{name: p, topics: [t], sinks: [{name: out, type: capture, path: @/out, delay: 1h,"
             " events: @/%s}]}]",
             events);
         hub_apply(h, text);
@@ -275,7 +275,7 @@ static void test_topic_made_anew_under_a_put(void **state)
     struct err e;
     fill(h, "t", 30, 1);
     hub_apply(h,
-              "pipelines: [{name: p, topics: [t], sinks: [{name: out, type: capture, path: @/out, delay: 60s,"
+              "pipelines: [{name: p, topics: [t], sinks: [{name: out, type: capture, path: @/out, delay: 1h,"
               " events: @/events}]}]");
     hub_await_lines(h, "events", 3); /* open, assigned, put */
     assert_ok(client_delete_topic(h->client, "t", &e), &e);

@@ -26,7 +26,7 @@ struct server {
 /* `tls_file`: key and certificate, `ca` the certificate; both NULL for plain HTTP. */
 static inline void server_start_tls(struct server *s, const char *tls_file, const char *ca)
 {
-    const struct http_options o = {.connect_ms = 10000, .stall_ms = 20000, .ca_file = ca};
+    const struct http_options o = {.connect_ms = 60000, .stall_ms = 600000, .ca_file = ca};
     int in[2], out[2];
     struct err e;
     char line[32] = "";
@@ -170,7 +170,7 @@ static inline void run_init(struct run *r, struct server *s)
     fake_config_set(&r->config, "aws.access.key.id", "AKFAKE");
     fake_config_set(&r->config, "aws.secret.access.key", "fakesecret");
     fake_config_set(&r->config, "flush.size", "10");
-    fake_config_set(&r->config, "s3.stall.timeout.ms", "1000");
+    fake_config_set(&r->config, "s3.stall.timeout.ms", "10m"); /* who wants a stall to end says so */
     fake_config_set(&r->config, "s3.retry.backoff.ms", "1");
     fake_config_set(&r->config, "timezone", "UTC");
 }

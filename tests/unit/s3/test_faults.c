@@ -106,6 +106,7 @@ static void test_stall(void **state)
     for (size_t p = 0; p < sizeof places / sizeof *places; p += 3) {
         server_reset(&server);
         small_run(&r);
+        fake_config_set(&r.config, "s3.stall.timeout.ms", "2s");
         server_fault(&server, places[p].op, places[p].nth, "stall", 1);
         assert_int_equal(write_all(&r), 1);
         assert_all_there(&r, places[p].op);
