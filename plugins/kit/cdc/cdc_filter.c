@@ -60,25 +60,41 @@ void cdc_regex_free(struct cdc_regex *r)
     mem_free(r);
 }
 
+/*
+ * What the JIT makes has 32 KiB of stack: a text of some thousand characters, such as the prefix of a logical message, can need more
+ * where alternatives are repeated. The interpreter takes memory instead.
+ */
+static int match(const struct cdc_regex *r, const char *text, uint32_t *flags)
+{
+    *flags = 0;
+    int rc = pcre2_match(r->code, (PCRE2_SPTR)text, strlen(text), 0, *flags, r->match, NULL);
+    if (rc != PCRE2_ERROR_JIT_STACKLIMIT)
+        return rc;
+    *flags = PCRE2_NO_JIT;
+    return pcre2_match(r->code, (PCRE2_SPTR)text, strlen(text), 0, *flags, r->match, NULL);
+}
+
 bool cdc_regex_matches(const struct cdc_regex *r, const char *text)
 {
-    return pcre2_match(r->code, (PCRE2_SPTR)text, strlen(text), 0, 0, r->match, NULL) >= 0;
+    uint32_t flags;
+    return match(r, text, &flags) >= 0;
 }
 
 int cdc_regex_replace(const struct cdc_regex *r, const char *text, const char *replacement, char **out,
                       struct err *e)
 {
+    uint32_t flags;
     *out = NULL;
-    if (!cdc_regex_matches(r, text))
+    if (match(r, text, &flags) < 0)
         return ERR_OK;
+    flags |= PCRE2_SUBSTITUTE_OVERFLOW_LENGTH | PCRE2_SUBSTITUTE_UNSET_EMPTY;
     PCRE2_SIZE n = strlen(text) + strlen(replacement) + 256;
     for (;;) {
         char *to = mem_alloc(n);
         if (!to)
             return err_nomem(e);
-        int rc = pcre2_substitute(r->code, (PCRE2_SPTR)text, strlen(text), 0,
-                                  PCRE2_SUBSTITUTE_OVERFLOW_LENGTH | PCRE2_SUBSTITUTE_UNSET_EMPTY, r->match,
-                                  NULL, (PCRE2_SPTR)replacement, strlen(replacement), (PCRE2_UCHAR *)to, &n);
+        int rc = pcre2_substitute(r->code, (PCRE2_SPTR)text, strlen(text), 0, flags, r->match, NULL,
+                                  (PCRE2_SPTR)replacement, strlen(replacement), (PCRE2_UCHAR *)to, &n);
         if (rc >= 0) {
             *out = to;
             return ERR_OK;

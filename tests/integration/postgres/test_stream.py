@@ -43,6 +43,13 @@ class Changes(PgCase):
         self.sql("SELECT pg_logical_emit_message(false, 'later', 'x')")
         self.wait_events(hub, "t.message", 3)
 
+    def test_a_message_whose_prefix_is_long(self):
+        self.server.needs(14, "logical messages by pgoutput")
+        self.make(TABLE)
+        hub = self.run_hub(self.options(message_prefix_include_list="(?:a|b)+"))
+        self.sql("SELECT pg_logical_emit_message(true, repeat('ab', 10000) || end_of, '') FROM (VALUES ('x'), ('')) v(end_of)")
+        self.assertEqual("ab" * 10000, self.wait_events(hub, "t.message", 1)[0][1]["message"]["prefix"])
+
     def test_tables_that_are_filtered_out_make_nothing(self):
         self.make(TABLE + "; CREATE TABLE other(id int PRIMARY KEY)")
         hub = self.run_hub(self.options(table_include_list="public.t"))

@@ -475,6 +475,29 @@ static void test_schemas(void **state)
 
 /* ---- expressions -------------------------------------------------------------------------------------------------------------- */
 
+/* Texts for which the JIT's stack is too small. */
+static void test_expressions_of_long_texts(void **state)
+{
+    (void)state;
+    struct err e;
+    struct cdc_filter f;
+    struct cdc_regex *r;
+    char *out, text[20001];
+    for (size_t i = 0; i < sizeof text - 1; i++)
+        text[i] = "ab"[i % 2];
+    text[sizeof text - 1] = '\0';
+    assert_ok(cdc_filter_parse("o", "(?:a|b)+", &f, &e), &e);
+    assert_true(cdc_filter_matches(&f, text));
+    text[sizeof text - 2] = 'c';
+    assert_false(cdc_filter_matches(&f, text));
+    cdc_filter_free(&f);
+    assert_ok(cdc_regex_new("o", "(a)(?:a|b)+(c)", 14, false, &r, &e), &e);
+    assert_ok(cdc_regex_replace(r, text, "$2-$1", &out, &e), &e);
+    assert_string_equal(out, "c-a");
+    mem_free(out);
+    cdc_regex_free(r);
+}
+
 static void test_lists_of_expressions(void **state)
 {
     (void)state;
@@ -526,6 +549,7 @@ int main(void)
         CASE(test_adjusted_fields),
         CASE(test_schemas),
         CASE(test_lists_of_expressions),
+        CASE(test_expressions_of_long_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
