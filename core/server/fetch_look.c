@@ -23,18 +23,31 @@ bool fetch_lock(struct fetch_work *w)
 {
     if (w->session == NULL)
         return true;
-    pthread_mutex_lock(&w->session->lock);
+    fetch_session_lock(w->session);
     if (w->session->epoch == w->session_epoch)
         return true;
     w->superseded = true;
-    pthread_mutex_unlock(&w->session->lock);
+    fetch_session_unlock(w->session);
     return false;
+}
+
+/*
+ * Between two partitions. Another request of the session may wait for it in its loop, and is not to wait for the disk more than once. False: it goes on
+ * with the session, of which nothing may be touched any more.
+ */
+static bool give_way(struct fetch_work *w)
+{
+    if (w->session == NULL || !io_is_patient())
+        return true;
+    fetch_session_give_way(w->session);
+    w->superseded = w->session->epoch != w->session_epoch;
+    return !w->superseded;
 }
 
 void fetch_unlock(struct fetch_work *w)
 {
     if (w->session != NULL)
-        pthread_mutex_unlock(&w->session->lock);
+        fetch_session_unlock(w->session);
 }
 
 /* Room for one more of what is `size` bytes large; in the arena, doubling, so that it takes what the answer needs. */
@@ -187,7 +200,7 @@ int fetch_look(struct request *c, struct fetch_work *w, struct err *e)
         return ERR_OK;
     w->cold = false;
     for (struct fetch_part *p = fetch_parts_of(w)->first; rc == ERR_OK && p != NULL && !w->cold;
-         p = p->next) {
+         p = give_way(w) ? p->next : NULL) {
         void *found = grow(c, w->found, w->found_count, &w->found_room, sizeof *w->found);
         void *files = grow(c, w->files, w->file_count, &w->file_room, sizeof *w->files);
         if (found == NULL || files == NULL) {
@@ -199,6 +212,8 @@ int fetch_look(struct request *c, struct fetch_work *w, struct err *e)
         look_at(c, w, p);
     }
     fetch_unlock(w);
+    if (w->superseded)
+        fetch_let_files_go(w);
     return w->cold ? err_set(e, ERR_WOULD_WAIT, "a disk would have to be waited for") : rc;
 }
 

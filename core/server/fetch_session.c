@@ -1,5 +1,5 @@
 /*
- * fetch_session: see fetch_session.h. Locks: a session's, then the cache's.
+ * fetch_session: see fetch_session.h. Locks: a session (fetch_session_lock), then the cache's; a session's own mutex is a leaf.
  */
 #include "server/fetch_session.h"
 
@@ -103,8 +103,38 @@ static void session_free(struct fetch_session *f)
         part_free(p);
     }
     fetch_parts_drop_table(&f->parts);
+    pthread_cond_destroy(&f->passed);
     pthread_mutex_destroy(&f->lock);
     mem_free(f);
+}
+
+/* ---- whose turn it is ---------------------------------------------------------------------------------------------- */
+
+void fetch_session_lock(struct fetch_session *f)
+{
+    pthread_mutex_lock(&f->lock);
+    for (uint64_t own = f->turns++; f->turn != own;)
+        pthread_cond_wait(&f->passed, &f->lock);
+    pthread_mutex_unlock(&f->lock);
+}
+
+void fetch_session_unlock(struct fetch_session *f)
+{
+    pthread_mutex_lock(&f->lock);
+    if (++f->turn != f->turns)
+        pthread_cond_broadcast(&f->passed);
+    pthread_mutex_unlock(&f->lock);
+}
+
+void fetch_session_give_way(struct fetch_session *f)
+{
+    pthread_mutex_lock(&f->lock);
+    bool wanted = f->turns - f->turn > 1;
+    pthread_mutex_unlock(&f->lock);
+    if (wanted) {
+        fetch_session_unlock(f);
+        fetch_session_lock(f);
+    }
 }
 
 /* ---- the cache ------------------------------------------------------------------------------------------------------ */
@@ -185,7 +215,7 @@ void fetch_session_release(struct fetch_sessions *s, struct fetch_session *f)
         session_free(f);
 }
 
-static struct fetch_session *hold(struct fetch_sessions *s, int32_t id)
+struct fetch_session *fetch_session_hold(struct fetch_sessions *s, int32_t id)
 {
     pthread_mutex_lock(&s->lock);
     struct fetch_session *f = map_get(s->by_id, &id, sizeof id);
@@ -276,6 +306,7 @@ int32_t fetch_session_make(struct fetch_sessions *s, struct fetch_parts *parts, 
         return 0;
     }
     mutex_init(&f->lock);
+    cond_init(&f->passed);
     f->epoch = 1;
     f->by_id = by_id;
     f->created_ms = f->used_ms = now_ms;
@@ -292,7 +323,7 @@ int32_t fetch_session_make(struct fetch_sessions *s, struct fetch_parts *parts, 
     return id;
 }
 
-/* Under the session's lock. */
+/* The session is locked. */
 static int16_t begin(struct fetch_session *f, int32_t epoch, bool by_id, const struct fetch_parts *asked,
                      const struct fetch_part *forgotten, size_t n)
 {
@@ -309,15 +340,15 @@ int16_t fetch_session_begin(struct fetch_sessions *s, int32_t id, int32_t epoch,
                             const struct fetch_parts *asked, const struct fetch_part *forgotten, size_t n,
                             int64_t now_ms, struct fetch_session **out, int32_t *now_epoch)
 {
-    struct fetch_session *f = hold(s, id);
+    struct fetch_session *f = fetch_session_hold(s, id);
     *out = NULL;
     if (f == NULL)
         return KAFKA_FETCH_SESSION_NOT_FOUND;
-    pthread_mutex_lock(&f->lock);
+    fetch_session_lock(f);
     int16_t code = begin(f, epoch, by_id, asked, forgotten, n);
     size_t left = f->parts.n;
     *now_epoch = f->epoch;
-    pthread_mutex_unlock(&f->lock);
+    fetch_session_unlock(f);
     if (code == 0 && left > 0 && !touch(s, f, left, now_ms))
         code = KAFKA_FETCH_SESSION_NOT_FOUND; /* it begins anew, and will get none */
     else if (code == 0 && left > 0)

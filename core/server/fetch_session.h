@@ -2,7 +2,7 @@
  * fetch_session: incremental fetch sessions (KIP-227): what a client asks for is kept, and it sends and gets only what changed. Kafka's
  * rules of ids, epochs and eviction. Any thread.
  *
- * A session that a request works with is held; its parts are looked at under its lock, and belong to the request only as long as
+ * A session that a request works with is held; its parts are looked at while it is locked, and belong to the request only as long as
  * its epoch is the one that the request began with.
  */
 #ifndef LEAT_SERVER_FETCH_SESSION_H
@@ -17,7 +17,9 @@
 #define FETCH_SESSION_PARTITIONS_MAX 500000 /* of all sessions together: some 60 MiB */
 
 struct fetch_session {
-    pthread_mutex_t lock; /* `epoch` and `parts` */
+    pthread_mutex_t lock; /* leaf: the turns */
+    pthread_cond_t passed;
+    uint64_t turns, turn; /* how many were taken, and which it is: whose it is has `epoch` and `parts` */
     int32_t epoch;        /* of the next request */
     struct fetch_parts parts;
     int32_t id;
@@ -51,7 +53,14 @@ int32_t fetch_session_make(struct fetch_sessions *s, struct fetch_parts *parts, 
 int16_t fetch_session_begin(struct fetch_sessions *s, int32_t id, int32_t epoch, bool by_id,
                             const struct fetch_parts *asked, const struct fetch_part *forgotten, size_t n,
                             int64_t now_ms, struct fetch_session **out, int32_t *now_epoch);
+struct fetch_session *fetch_session_hold(struct fetch_sessions *s, int32_t id); /* NULL: it is not there */
 void fetch_session_release(struct fetch_sessions *s, struct fetch_session *f);
 void fetch_session_close(struct fetch_sessions *s, int32_t id); /* if it is there */
+
+/* Of one that is held: who comes first has it first. */
+void fetch_session_lock(struct fetch_session *f);
+void fetch_session_unlock(struct fetch_session *f);
+/* Locked, as before; but all who have waited for it have had it, and one of them may go on with the session. */
+void fetch_session_give_way(struct fetch_session *f);
 
 #endif

@@ -2,7 +2,12 @@
  * Incremental fetch sessions (KIP-227): ids and epochs, which session gives way to which, what an answer leaves out, two requests in
  * one session; and random schedules, each answer of which is compared with one made from scratch.
  */
+#include <sched.h>
+#include <semaphore.h>
+
+#include "base/io_watch.h"
 #include "server/fetch_session.h"
+#include "server/internal.h"
 #include "tests/unit/server/client.h"
 
 #define TOPICS 3
@@ -150,6 +155,137 @@ static void test_two_requests_in_one_session(void **state)
     assert_int_equal(a->session_id, 0);
     close(reader);
     rig_stop(&r);
+}
+
+/* ---- two requests, of which the pool looks after one ---- */
+
+#define CLOSED 4 /* partitions of "cold", whose logs nobody has opened */
+
+struct pool_look {
+    struct rig r;
+    struct fetch_session *session;
+    int32_t id;
+    int reader;
+    int32_t fetch; /* correlation of what it asked */
+    sem_t reached, answered;
+    int opened[CLOSED]; /* files, by the pool's only thread */
+};
+
+static bool somebody_waits(struct fetch_session *f)
+{
+    pthread_mutex_lock(&f->lock);
+    bool waits = f->turns - f->turn > 1;
+    pthread_mutex_unlock(&f->lock);
+    return waits;
+}
+
+/* Of the first log the opening takes until the other request waits for the session, of the one after the next until that is answered. */
+static void open_late(void *arg, struct io_event *ev)
+{
+    struct pool_look *l = arg;
+    char name[32];
+    bool pool = ev->op == IO_OP_OPEN && pthread_getname_np(pthread_self(), name, sizeof name) == 0 &&
+                strcmp(name, "kafka-io") == 0;
+    for (int i = 0; pool && i < CLOSED; i++) {
+        snprintf(name, sizeof name, "/cold-%d/", i);
+        if (strstr(ev->path, name) == NULL || l->opened[i]++ > 0)
+            continue;
+        if (i == 0)
+            sem_post(&l->reached);
+        while (i == 0 && !somebody_waits(l->session))
+            sched_yield();
+        if (i == 2)
+            sem_wait(&l->answered);
+    }
+}
+
+/* All of "cold" comes into a session, and the pool is about to open the first log. */
+static void begin_look(struct pool_look *l)
+{
+    struct rig *r = &l->r;
+    const struct server_options one_thread = {.network_threads = 1, .io_threads = 1, .fetch_sessions = 4};
+    rig_start(r, one_thread);
+    r->fd = rig_connect(r);
+    make_topic(r, "t", 1);
+    make_topic(r, "cold", CLOSED);
+    for (int32_t i = 0; i < CLOSED; i++)
+        produce_one(r, "cold", i);
+    rig_close(r);
+    sem_init(&l->reached, 0, 0);
+    sem_init(&l->answered, 0, 0);
+    io_watch(open_late, l);
+    rig_open(r, one_thread);
+    l->reader = rig_connect(r);
+    r->fd = rig_connect(r);
+    l->id = ask_session(r, 12, in_session(r, 0, 0, "t", 0), 0, 1)->session_id;
+    l->session = fetch_session_hold(r->server->fetch_sessions, l->id);
+    assert_non_null(l->session);
+    struct msg_fetch_request *q = in_session(r, l->id, 1, "cold", 0);
+    struct msg_fetch_request_partition all[CLOSED];
+    for (int32_t i = 0; i < CLOSED; i++) {
+        all[i] = q->topics.items[0].partitions.items[0];
+        all[i].partition = i;
+    }
+    q->topics.items[0].partitions.items = all;
+    q->topics.items[0].partitions.count = CLOSED;
+    put_request(r, MSG_KEY_fetch, 12, q);
+    l->fetch = r->correlation;
+    send_requests(r, l->reader);
+    sem_wait(&l->reached);
+}
+
+static void end_look(struct pool_look *l)
+{
+    fetch_session_release(l->r.server->fetch_sessions, l->session);
+    close(l->reader);
+    rig_stop(&l->r);
+    io_watch(NULL, NULL);
+    sem_destroy(&l->reached);
+    sem_destroy(&l->answered);
+}
+
+/* The other one does not go on with the session: it is told so between two partitions, and the look goes on to its end. */
+static void test_a_look_gives_way(void **state)
+{
+    (void)state;
+    struct pool_look l = {.id = 0};
+    begin_look(&l);
+    ask_session(&l.r, 12, in_session(&l.r, l.id, 9, NULL, 0), 71, 0);
+    sem_post(&l.answered);
+    struct msg_fetch_response *a = get_answer(&l.r, l.reader, MSG_KEY_fetch, 12, l.fetch);
+    assert_int_equal(a->error_code, 0);
+    assert_int_equal(a->responses.count, 1);
+    assert_int_equal(a->responses.items[0].partitions.count, CLOSED);
+    for (int32_t i = 0; i < CLOSED; i++) {
+        assert_int_equal(a->responses.items[0].partitions.items[i].partition_index, i);
+        assert_true(a->responses.items[0].partitions.items[i].records.n > 0);
+    }
+    ask_session(&l.r, 12, in_session(&l.r, l.id, 2, NULL, 0), 0, 1);
+    end_look(&l);
+}
+
+/* The other one goes on with it, without the partition that was looked at last, and one that the look was to come to, and does not. */
+static void test_a_look_is_given_up(void **state)
+{
+    (void)state;
+    struct pool_look l = {.id = 0};
+    begin_look(&l);
+    struct msg_fetch_request *q = in_session(&l.r, l.id, 2, NULL, 0);
+    int32_t partitions[] = {0, 2};
+    struct msg_fetch_request_forgotten_topic gone = {.topic = msg_text("cold", 4),
+                                                     .partitions = {.items = partitions, .count = 2}};
+    q->forgotten_topics_data.items = &gone;
+    q->forgotten_topics_data.count = 1;
+    struct msg_fetch_response *a = ask_session(&l.r, 12, q, 0, 1);
+    assert_int_equal(a->responses.items[0].partitions.count, 2);
+    for (int32_t i = 0; i < 2; i++) {
+        assert_int_equal(a->responses.items[0].partitions.items[i].partition_index, 2 * i + 1);
+        assert_true(a->responses.items[0].partitions.items[i].records.n > 0);
+    }
+    a = get_answer(&l.r, l.reader, MSG_KEY_fetch, 12, l.fetch);
+    assert_int_equal(a->error_code, 71);
+    assert_int_equal(l.opened[2], 0);
+    end_look(&l);
 }
 
 /* ---- the cache ---------------------------------------------------------------------------------------------------- */
@@ -491,6 +627,8 @@ int main(void)
         cmocka_unit_test(test_without_slots),
         cmocka_unit_test(test_a_topic_that_goes_and_comes),
         cmocka_unit_test(test_two_requests_in_one_session),
+        cmocka_unit_test(test_a_look_gives_way),
+        cmocka_unit_test(test_a_look_is_given_up),
         cmocka_unit_test(test_which_session_gives_way),
         cmocka_unit_test(test_partitions_of_all_sessions),
         cmocka_unit_test(test_held_and_closed),
