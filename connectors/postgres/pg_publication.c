@@ -23,15 +23,24 @@ static bool via_root(const struct pg_task *t)
 
 /* ---- statements ------------------------------------------------------------------------------------------------- */
 
-/* Partitions are published by their root, or each by itself. $1: the publication, $2: whether by the root. */
-static const char tables_sql[] = "SELECT n.nspname, c.relname, p.tablename IS NOT NULL FROM pg_class c JOIN "
-                                 "pg_namespace n ON n.oid = c.relnamespace "
-                                 "LEFT JOIN pg_publication_tables p ON p.pubname = $1 AND p.schemaname = "
-                                 "n.nspname AND p.tablename = c.relname "
-                                 "WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND n.nspname NOT "
-                                 "IN ('pg_catalog', 'information_schema') "
-                                 "AND n.nspname !~ '^pg_toast' AND CASE WHEN $2 THEN NOT c.relispartition "
-                                 "ELSE c.relkind = 'r' END ORDER BY 1, 2";
+/*
+ * Partitions are published by their root, or each by itself. $1: the publication, $2: whether by the root. It sends changes of a table
+ * that it names, and of those in a schema that it names.
+ */
+static const char tables_sql[] =
+    "SELECT n.nspname, c.relname, p.tablename IS NOT NULL, EXISTS (SELECT 1 FROM pg_publication_rel r JOIN "
+    "pg_publication pub ON pub.oid = r.prpubid WHERE pub.pubname = $1 AND r.prrelid = c.oid) FROM pg_class c "
+    "JOIN pg_namespace n ON n.oid = c.relnamespace "
+    "LEFT JOIN pg_publication_tables p ON p.pubname = $1 AND p.schemaname = n.nspname AND p.tablename = "
+    "c.relname "
+    "WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND n.nspname NOT IN ('pg_catalog', "
+    "'information_schema') AND n.nspname !~ '^pg_toast' AND CASE WHEN $2 THEN NOT c.relispartition "
+    "ELSE c.relkind = 'r' END ORDER BY 1, 2";
+
+enum { SCHEMA, NAME, PUBLISHED, NAMED };
+
+/* Of the tables: what is captured; of that, what is not published; what the publication names and is not captured. */
+enum which { CAPTURED, MISSING, SURPLUS };
 
 static PGresult *list_tables(struct pg_task *t, bool by_root, struct err *e)
 {
@@ -49,18 +58,25 @@ static int add_table(struct buf *b, bool first, const char *schema, const char *
     return rc == ERR_OK ? pg_quote_name(b, table, e) : rc;
 }
 
-/* Appends the captured tables, of them only those that are not published yet if `missing`. */
-static int add_captured(struct pg_task *t, const PGresult *r, bool missing, struct buf *b, size_t *count,
-                        struct err *e)
+static bool is_one(struct pg_task *t, const PGresult *r, int row, enum which which)
 {
-    int rc = ERR_OK;
+    bool captured = cdc_captures(t->cdc, PQgetvalue(r, row, SCHEMA), PQgetvalue(r, row, NAME));
+    if (which == SURPLUS)
+        return !captured && PQgetvalue(r, row, NAMED)[0] == 't';
+    return captured && (which == CAPTURED || PQgetvalue(r, row, PUBLISHED)[0] != 't');
+}
+
+/* Appends them. */
+static int add_tables(struct pg_task *t, bool by_root, enum which which, struct buf *b, size_t *count,
+                      struct err *e)
+{
+    PGresult *r = list_tables(t, by_root, e);
+    int rc = r ? ERR_OK : e->code;
     *count = 0;
-    for (int i = 0; rc == ERR_OK && i < PQntuples(r); i++) {
-        const char *schema = PQgetvalue(r, i, 0), *table = PQgetvalue(r, i, 1);
-        if (!cdc_captures(t->cdc, schema, table) || (missing && PQgetvalue(r, i, 2)[0] == 't'))
-            continue;
-        rc = add_table(b, (*count)++ == 0, schema, table, e);
-    }
+    for (int i = 0; rc == ERR_OK && i < PQntuples(r); i++)
+        if (is_one(t, r, i, which))
+            rc = add_table(b, (*count)++ == 0, PQgetvalue(r, i, SCHEMA), PQgetvalue(r, i, NAME), e);
+    PQclear(r);
     return rc;
 }
 
@@ -94,11 +110,8 @@ static int create(struct pg_task *t, enum autocreate mode, struct err *e)
         rc = pg_quote_name(&b, publication(t), e);
     if (rc == ERR_OK && mode != NO_TABLES)
         rc = buf_str(&b, mode == ALL_TABLES ? " FOR ALL TABLES" : " FOR TABLE", e);
-    if (rc == ERR_OK && mode == FILTERED) {
-        PGresult *r = list_tables(t, via_root(t), e);
-        rc = r ? add_captured(t, r, false, &b, &count, e) : e->code;
-        PQclear(r);
-    }
+    if (rc == ERR_OK && mode == FILTERED)
+        rc = add_tables(t, via_root(t), CAPTURED, &b, &count, e);
     if (rc == ERR_OK && count == 0)
         rc = err_set(e, ERR_INVALID_CONFIG,
                      "publication.autocreate.mode is filtered, but no table of the database is captured by "
@@ -114,19 +127,40 @@ static int create(struct pg_task *t, enum autocreate mode, struct err *e)
 
 /* ---- an existing one -------------------------------------------------------------------------------------------- */
 
+static int write_alter(struct pg_task *t, bool by_root, enum which which, struct buf *b, size_t *count,
+                       struct err *e)
+{
+    int rc = buf_str(b, "ALTER PUBLICATION ", e);
+    if (rc == ERR_OK)
+        rc = pg_quote_name(b, publication(t), e);
+    if (rc == ERR_OK)
+        rc = buf_str(b, which == SURPLUS ? " DROP TABLE" : " ADD TABLE", e);
+    return rc == ERR_OK ? add_tables(t, by_root, which, b, count, e) : rc;
+}
+
+/* Somebody else may want them: another reader of the publication, for one. */
+static int tell_surplus(struct pg_task *t, bool by_root, struct err *e)
+{
+    struct buf b;
+    size_t count = 0;
+    buf_init(&b, STATEMENT_BYTES);
+    int rc = write_alter(t, by_root, SURPLUS, &b, &count, e);
+    if (rc == ERR_OK && count > 0)
+        t->host->log(
+            t->task, LEAT_INFO,
+            "%zu tables of the publication are not captured, their changes are sent and left out. If "
+            "nobody else wants them: %.*s",
+            count, (int)(b.len < 400 ? b.len : 400), (const char *)b.data);
+    buf_free(&b);
+    return rc;
+}
+
 static int complete(struct pg_task *t, enum autocreate mode, bool by_root, struct err *e)
 {
     struct buf b;
     size_t count = 0;
     buf_init(&b, STATEMENT_BYTES);
-    int rc = buf_str(&b, "ALTER PUBLICATION ", e);
-    if (rc == ERR_OK)
-        rc = pg_quote_name(&b, publication(t), e);
-    if (rc == ERR_OK)
-        rc = buf_str(&b, " ADD TABLE", e);
-    PGresult *r = rc == ERR_OK ? list_tables(t, by_root, e) : NULL;
-    rc = r ? add_captured(t, r, true, &b, &count, e) : e->code;
-    PQclear(r);
+    int rc = write_alter(t, by_root, MISSING, &b, &count, e);
     if (rc == ERR_OK && count > 0) {
         if (mode == FILTERED)
             rc = run(t, &b, e);
@@ -136,7 +170,7 @@ static int complete(struct pg_task *t, enum autocreate mode, bool by_root, struc
                          count, (int)(b.len < 400 ? b.len : 400), (const char *)b.data);
     }
     buf_free(&b);
-    return rc;
+    return rc == ERR_OK && mode == FILTERED ? tell_surplus(t, by_root, e) : rc;
 }
 
 enum { ALL, INSERTS, UPDATES, DELETES, TRUNCATES, ROOT };

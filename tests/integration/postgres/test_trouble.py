@@ -154,6 +154,20 @@ class Publications(PgCase):
         self.sql("INSERT INTO a2 VALUES (5)")
         self.wait_events(hub, "t.public.a2", 1)
 
+    def test_filtered_tells_what_is_captured_no_more(self):
+        """It stays, as somebody else may want it."""
+        self.make(TABLE + "; CREATE TABLE a(id int PRIMARY KEY); CREATE TABLE not_this(id int)")
+        hub = self.run_hub(self.options(publication_autocreate_mode="filtered", table_include_list="public.t,public.a"))
+        self.assertEqual(0, hub.stop())
+        self.assertNotIn("are not captured", hub.log_text())
+        hub.write_config("pipelines:\n" + self.config(self.options(publication_autocreate_mode="filtered", table_include_list="public.t")))
+        hub.start()
+        statement = 'ALTER PUBLICATION "%s" DROP TABLE "public"."a"' % self.name
+        wait_for("it to be told", lambda: statement in hub.log_text())
+        self.assertEqual(["public.a", "public.t"], self.tables())
+        self.sql(statement)
+        self.assertEqual(["public.t"], self.tables())
+
     def test_a_table_that_somebody_else_adds_at_that_moment(self):
         """Nothing is added of a statement that meets one."""
         self.make(TABLE + "; CREATE TABLE a(id int PRIMARY KEY); CREATE TABLE b(id int PRIMARY KEY); CREATE PUBLICATION %s "
