@@ -226,24 +226,51 @@ class Postgres:
             f.write(HBA)
 
     def _copy(self, primary):
-        """A copy of a server that runs, which follows it until promote(). Ends a test as skipped where no copy can be made."""
-        tool = version(self.bin, "pg_basebackup")
-        if tool < self.version:
-            raise unittest.SkipTest("pg_basebackup is of PostgreSQL %d and copies no server of %d" % (tool, self.version))
+        """A copy of a server that runs, which follows it until promote()."""
         if self.account:
             os.chown(self.directory, self.account.pw_uid, self.account.pw_gid)
-        done = subprocess.run([os.path.join(self.bin, "pg_basebackup"), "-D", self.data, "-h", primary.directory, "-p",
-                               str(primary.port), "-U", "postgres", "-X", "stream", "-c", "fast", "--no-sync"],
-                              capture_output=True, text=True, cwd="/", **self._as())
-        if done.returncode != 0:
-            raise RuntimeError("pg_basebackup failed:\n" + done.stdout + done.stderr)
-        # Not by -R: the option that a newer pg_basebackup writes may be unknown to the server.
-        self.settings["primary_conninfo"] = "host=%s port=%d user=postgres" % (primary.directory, primary.port)
-        signal_file = os.path.join(self.data, "standby.signal")
-        with open(signal_file, "wb"):
-            pass
+        if version(self.bin, "pg_basebackup") < self.version:  # of another version than the server, which it does not copy then
+            self._copy_files(primary)
+        else:
+            done = subprocess.run([os.path.join(self.bin, "pg_basebackup"), "-D", self.data, "-h", primary.directory, "-p",
+                                   str(primary.port), "-U", "postgres", "-X", "stream", "-c", "fast", "--no-sync"],
+                                  capture_output=True, text=True, cwd="/", **self._as())
+            if done.returncode != 0:
+                raise RuntimeError("pg_basebackup failed:\n" + done.stdout + done.stderr)
+        # Not by -R: the option that a newer pg_basebackup writes may be unknown to the server. The database is for slots (17 on).
+        self.settings["primary_conninfo"] = "host=%s port=%d user=postgres dbname=postgres" % (primary.directory, primary.port)
+        self._write("standby.signal", "")
+
+    def _copy_files(self, primary):
+        """As pg_basebackup does (PostgreSQL 15 on); the log comes from the primary later, which has to keep it."""
+        empty = ("pg_wal", "pg_replslot", "pg_dynshmem", "pg_notify", "pg_serial", "pg_snapshots", "pg_stat_tmp", "pg_subtrans")
+        session = primary.session()
+        session.run("SELECT pg_backup_start('copy', true)")
+        for there, _, files in os.walk(primary.data):
+            name = os.path.relpath(there, primary.data)
+            here = os.path.normpath(os.path.join(self.data, name))
+            os.mkdir(here, 0o700)
+            for file in [] if name.split("/")[0] in empty else files:
+                if file.startswith(("postmaster.", "pgsql_tmp")):
+                    continue
+                with contextlib.suppress(FileNotFoundError):  # it went meanwhile, which the log tells
+                    shutil.copyfile(os.path.join(there, file), os.path.join(here, file))
+        label = session.run("SELECT labelfile FROM pg_backup_stop(false)")
+        session.close()
+        self._write("backup_label", label.strip() + "\n")
+        for there, _, files in os.walk(self.data):
+            for path in [there] + [os.path.join(there, file) for file in files]:
+                self._give(path)
+
+    def _give(self, path):
         if self.account:
-            os.chown(signal_file, self.account.pw_uid, self.account.pw_gid)
+            os.chown(path, self.account.pw_uid, self.account.pw_gid)
+
+    def _write(self, name, text):
+        path = os.path.join(self.data, name)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+        self._give(path)
 
     def promote(self):
         """A standby becomes a primary, on a timeline of its own."""

@@ -71,7 +71,8 @@ class Failover(PgCase):
         self.insert(self.standby, 3)
         error = self.wait_failed(hub)
         self.assertIn("the slot %s is gone: changes since" % self.name, error)
-        self.assertIn("The server was promoted (timeline 2), and slots do not come along before PostgreSQL 17", error)
+        lacking = "before PostgreSQL 17" if self.server.version < 17 else "but with slot.failover: true"
+        self.assertIn("The server was promoted (timeline 2), and slots do not come along " + lacking, error)
         self.assertIn("SELECT pg_create_logical_replication_slot('%s', 'pgoutput')" % self.name, error)
         self.assertIn("snapshot.mode: when_needed", error)
         self.assertEqual([1, 2], self.ids(hub))
@@ -126,6 +127,25 @@ class Failover(PgCase):
         self.wait_ids(hub, 1, 2, 3, 4, 5)
         self.insert(self.standby, 6)
         self.wait_ids(hub, 1, 2, 3, 4, 5, 6)
+
+    def test_a_slot_that_standbys_keep(self):
+        """Nothing is done by hand."""
+        self.server.needs(17, "slots that standbys keep")
+        self.server.psql("SELECT pg_create_physical_replication_slot('of_the_standby', true)")
+        self.standby.restart({"sync_replication_slots": "on", "hot_standby_feedback": "on", "primary_slot_name": "of_the_standby"})
+        hub = self.begin(slot_failover=True)
+
+        def kept():
+            self.server.psql("SELECT pg_log_standby_snapshot()")  # an idle server's log does not get to where the standby can keep it
+            return self.slot_on(self.standby, "synced AND NOT temporary") == "t"
+        wait_for("the standby to have the slot", kept)
+        self.fail_over()
+        self.insert(self.standby, 3)
+        self.wait_ids(hub, 1, 2, 3)
+        hub.kill()
+        hub.start()
+        self.insert(self.standby, 4)
+        self.wait_ids(hub, 1, 2, 3, 4)
 
     # ---- another history ----
 
@@ -201,6 +221,47 @@ class Failover(PgCase):
         self.assertIn("the server is a standby, and changes can be read from one as of PostgreSQL 16", error)
         self.assertIn("name the primary in database.hostname", error)
         self.assertEqual("", self.slot_on(self.server, "slot_name"))
+
+    def read_standby(self, **more):
+        """A hub that reads from the standby."""
+        self.server.psql("CREATE PUBLICATION %s FOR ALL TABLES" % self.name, self.database)
+        self.standby.restart({"hot_standby_feedback": "on"})
+        self.standby.wait_replayed(self.server.lsn())
+        hub = self.hub("pipelines:\n" + self.config(dict(self.options(**more), **self.standby.options(self.database))))
+
+        def streams():
+            self.server.psql("SELECT pg_log_standby_snapshot()")  # which a slot on a standby is made at
+            return self.standby.streams(self.name)
+        wait_for("the standby to be read", streams)
+        return hub
+
+    def test_a_standby_that_is_read(self):
+        """Its promotion changes nothing, as it has the slot."""
+        self.server.needs(16, "decoding on standbys")
+        self.insert(self.server, 1)
+        hub = self.read_standby(snapshot_mode="initial")
+        self.insert(self.server, 2)
+        self.wait_ids(hub, 1, 2)
+        hub.kill()
+        hub.start()
+        self.insert(self.server, 3)
+        self.wait_ids(hub, 1, 2, 3)
+        self.fail_over()
+        self.insert(self.standby, 4)
+        self.wait_ids(hub, 1, 2, 3, 4)
+
+    def test_an_incremental_snapshot_of_a_standby(self):
+        """Where no watermark can be written."""
+        self.server.needs(16, "decoding on standbys")
+        self.server.psql("CREATE TABLE signals (id varchar(42) PRIMARY KEY, type varchar(32) NOT NULL, data varchar(2048))", self.database)
+        self.insert(self.server, *range(1, 31))
+        hub = self.read_standby(signal_data_collection="public.signals", incremental_snapshot_chunk_size=10)
+        self.server.psql("""INSERT INTO signals VALUES ('one', 'execute-snapshot', '{"type":"INCREMENTAL","data-collections":["public.t"]}')""",
+                         self.database)
+        self.server.psql("UPDATE t SET v = 'new' WHERE id % 3 = 0", self.database)
+        want = {i: "x" if i % 3 else "new" for i in range(1, 31)}
+        wait_for("the table", lambda: {k["id"]: v["after"]["v"] for k, v in self.events(hub, "t.public.t")} == want)
+        self.assertEqual(20, sum(v["op"] == "r" for k, v in self.events(hub, "t.public.t") if k["id"] % 3))
 
     def test_no_host_that_writes(self):
         """Of several the one that can write is waited for."""
