@@ -27,6 +27,19 @@ static void check_server(struct pg_check *k)
         TELL(k, "%s", e.text);
 }
 
+static int check_standby(struct pg_check *k, struct err *e)
+{
+    PGresult *r =
+        pg_query(k->t.sql, e, "cannot ask whether it is a standby", "SELECT pg_is_in_recovery()", 0, NULL);
+    if (!r)
+        return e->code;
+    k->standby = yes(r, 0);
+    if (k->standby && k->t.server.version < PG_STANDBY_SINCE)
+        TELL(k, PG_STANDBY_REFUSED, k->t.server.version / 10000);
+    PQclear(r);
+    return ERR_OK;
+}
+
 static int check_encoding(struct pg_check *k, struct err *e)
 {
     PGresult *r = pg_query(k->t.sql, e, "cannot ask for the encoding", "SHOW server_encoding", 0, NULL);
@@ -117,7 +130,18 @@ enum autocreate { ALL_TABLES, DISABLED, FILTERED, NO_TABLES }; /* as the choices
 
 static void tell_missing_publication(struct pg_check *k, const char *quoted, const char *database)
 {
-    switch ((enum autocreate)k->t.host->get_int(k->t.config, "publication.autocreate.mode")) {
+    enum autocreate mode = (enum autocreate)k->t.host->get_int(k->t.config, "publication.autocreate.mode");
+    if (k->standby && mode != DISABLED) {
+        TELL(k,
+             "there is no publication %s, and none can be made on a standby: run on its primary CREATE "
+             "PUBLICATION %s%s",
+             quoted, quoted,
+             mode == ALL_TABLES ? " FOR ALL TABLES"
+             : mode == FILTERED ? " FOR TABLE ..."
+                                : "");
+        return;
+    }
+    switch (mode) {
     case DISABLED:
         TELL(k,
              "there is no publication %s, and publication.autocreate.mode is disabled: CREATE PUBLICATION %s "
@@ -192,7 +216,8 @@ static int look_at_all(struct pg_check *k, struct err *e)
     check_server(k);
     if (k->t.server.version < PG_VERSION_MIN)
         return ERR_OK; /* the rest is asked in ways that it may not know */
-    int rc = check_encoding(k, e);
+    int rc = check_standby(k, e);
+    rc = rc ? rc : check_encoding(k, e);
     rc = rc ? rc : check_role(k, e);
     rc = rc ? rc : check_slot(k, e);
     rc = rc ? rc : check_publication(k, e);

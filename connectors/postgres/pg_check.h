@@ -13,6 +13,7 @@ int pg_check(struct leat_task *t, const struct leat_host *h, const struct leat_c
 /* What its parts share. `t` has what a query and the filters need; nothing runs. */
 struct pg_check {
     struct pg_task t;
+    bool standby;   /* nothing can be made or written there */
     bool owner;     /* of everything: a superuser */
     bool may_make;  /* things in the database: CREATE */
     bool published; /* the publication is there */

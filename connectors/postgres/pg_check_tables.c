@@ -99,7 +99,7 @@ static void check_key(struct pg_check *k, const PGresult *r, int row)
 static void check_published(struct pg_check *k, const PGresult *r, int row, bool filtered)
 {
     const char *table = PQgetvalue(r, row, QUOTED), *publication = PQgetvalue(r, row, PUBLICATION);
-    bool made_by_us = filtered && (yes(r, row, OWNED) || k->owner);
+    bool made_by_us = filtered && !k->standby && (yes(r, row, OWNED) || k->owner);
     if (k->all || (k->published && yes(r, row, PUBLISHED)) || made_by_us)
         return;
     if (k->published)
@@ -269,7 +269,7 @@ static void judge_signals(struct pg_check *k, const PGresult *r)
              "TABLE %s (id "
              "varchar(42) PRIMARY KEY, type varchar(32) NOT NULL, data varchar(2048))",
              table, table, table);
-    if (!k->t.host->get_bool(k->t.config, "read.only") && !yes(r, 0, 3))
+    if (!k->t.host->get_bool(k->t.config, "read.only") && !k->standby && !yes(r, 0, 3))
         TELL(k,
              "the role %s may not write the signal table %s, as incremental snapshots do: GRANT INSERT%s ON "
              "%s "

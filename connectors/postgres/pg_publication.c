@@ -93,8 +93,11 @@ static int run(struct pg_task *t, struct buf *b, struct err *e)
     PQclear(r);
     if (r)
         return ERR_OK;
-    if (e->code == ERR_PERMISSION)
-        return err_set(e, ERR_PERMISSION, "%.400s; let somebody who may do it run: %.300s", e->text, sql);
+    bool standby = t->server.timeline == 0, retriable = e->retriable;
+    if (e->code == ERR_PERMISSION || standby)
+        err_set(e, e->code, "%.400s; let somebody who may do it run%s: %.300s", e->text,
+                standby ? " on the primary of this standby" : "", sql);
+    e->retriable = retriable;
     return e->code;
 }
 

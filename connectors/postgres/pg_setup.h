@@ -13,6 +13,11 @@
     "that is refused, as what was prepared and confirmed would not come again after a restart: use another " \
     "slot.name, or drop the slot and let it be made anew"
 
+#define PG_STANDBY_SINCE 160000 /* of which changes can be read; %d: the server's version */
+#define PG_STANDBY_REFUSED                                                                                   \
+    "the server is a standby, and changes can be read from one as of PostgreSQL 16 (this is %d): name the "  \
+    "primary in database.hostname, or both, of which the one that can write is taken"
+
 /* Fills in t->server but for the slot; ERR_UNSUPPORTED: too old; ERR_INVALID_CONFIG: wal_level. Uses t->sql. */
 int pg_setup_server(struct pg_task *t, struct err *e);
 /* t->server.system_id, timeline and end, over a replication connection. */

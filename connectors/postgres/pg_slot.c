@@ -118,8 +118,10 @@ int pg_slot_create(struct pg_task *t, PGconn *repl, uint64_t *consistent,
     bool failover = t->host->get_bool(t->config, "slot.failover");
     if (failover && t->server.version < 170000)
         return err_set(e, ERR_UNSUPPORTED, "slot.failover needs PostgreSQL 17");
-    t->host->log(t->task, LEAT_INFO, "making the slot %s, which waits for the transactions that run now",
-                 slot_name(t));
+    t->host->log(t->task, LEAT_INFO, "making the slot %s, which waits for %s", slot_name(t),
+                 t->server.timeline ? "the transactions that run now"
+                                    : "what the primary of this standby logs from time to time: SELECT "
+                                      "pg_log_standby_snapshot() there, and it waits no longer");
     buf_init(&b, 1024);
     int rc = buf_str(&b, "CREATE_REPLICATION_SLOT ", e);
     if (rc == ERR_OK)

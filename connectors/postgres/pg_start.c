@@ -254,13 +254,9 @@ static int look_at_standby(struct pg_task *t, struct err *e)
     if (!standby)
         return ERR_OK;
     t->server.timeline = 0;
-    if (t->server.version >= 160000)
+    if (t->server.version >= PG_STANDBY_SINCE)
         return ERR_OK;
-    err_set(
-        e, ERR_UNSUPPORTED,
-        "the server is a standby, and changes can be read from one as of PostgreSQL 16 (this is %d): name "
-        "the primary in database.hostname, or both, of which the one that can write is taken",
-        t->server.version / 10000);
+    err_set(e, ERR_UNSUPPORTED, PG_STANDBY_REFUSED, t->server.version / 10000);
     e->retriable = t->stored.any;
     return e->code;
 }

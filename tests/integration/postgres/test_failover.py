@@ -4,7 +4,7 @@ import os
 import shutil
 import unittest
 
-from leat import wait_for
+from leat import leat, wait_for
 from postgres import Postgres
 from .pg import PgCase, SERVER
 
@@ -215,19 +215,28 @@ class Failover(PgCase):
         """Which can be read from as of PostgreSQL 16."""
         if self.server.version >= 16:
             self.skipTest("PostgreSQL %d decodes on standbys" % self.server.version)
-        options = dict(self.options(), **self.standby.options(self.database))
-        hub = self.hub("pipelines:\n" + self.config(options))
-        error = self.wait_failed(hub)
-        self.assertIn("the server is a standby, and changes can be read from one as of PostgreSQL 16", error)
-        self.assertIn("name the primary in database.hostname", error)
+        config = "pipelines:\n" + self.config(dict(self.options(), **self.standby.options(self.database)))
+        checked = leat("validate", "--connect", self.write("check.yaml", config), check=False)
+        self.assertEqual(3, checked.returncode)
+        error = self.wait_failed(self.hub(config))
+        for text in error, checked.stderr:
+            self.assertIn("the server is a standby, and changes can be read from one as of PostgreSQL 16", text)
+            self.assertIn("name the primary in database.hostname", text)
         self.assertEqual("", self.slot_on(self.server, "slot_name"))
 
     def read_standby(self, **more):
-        """A hub that reads from the standby."""
-        self.server.psql("CREATE PUBLICATION %s FOR ALL TABLES" % self.name, self.database)
+        """A hub that reads from the standby. What has to be made on the primary is told."""
         self.standby.restart({"hot_standby_feedback": "on"})
         self.standby.wait_replayed(self.server.lsn())
-        hub = self.hub("pipelines:\n" + self.config(dict(self.options(**more), **self.standby.options(self.database))))
+        config = "pipelines:\n" + self.config(dict(self.options(**more), **self.standby.options(self.database)))
+        checked = leat("validate", "--connect", self.write("check.yaml", config), check=False)
+        self.assertIn("there is no publication %s, and none can be made on a standby: run on its primary CREATE PUBLICATION %s FOR ALL "
+                      "TABLES" % (self.name, self.name), checked.stderr)
+        hub = self.hub(config)
+        told = 'run on the primary of this standby: CREATE PUBLICATION "%s" FOR ALL TABLES' % self.name
+        wait_for("the publication to be wanted", lambda: told in hub.log_text())
+        self.server.psql("CREATE PUBLICATION %s FOR ALL TABLES" % self.name, self.database)
+        wait_for("the slot to be waited for", lambda: "SELECT pg_log_standby_snapshot() there" in hub.log_text())
 
         def streams():
             self.server.psql("SELECT pg_log_standby_snapshot()")  # which a slot on a standby is made at
