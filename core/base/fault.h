@@ -12,8 +12,8 @@ enum fault_point {
     FAULT_ALLOC, /* mem_* returns NULL */
     FAULT_WRITE, /* io_write*, io_pwrite*, io_allocate, io_truncate (but not with ENOSPC) fail */
     FAULT_SYNC,  /* io_sync*, io_sync_dir fail */
-    FAULT_READ,  /* io_pread* fails */
-    FAULT_META,  /* io_open (creating), io_rename, io_unlink, io_mkdir fail */
+    FAULT_READ, /* io_pread* fails; with EAGAIN: for a thread that is not patient the bytes are not in memory */
+    FAULT_META, /* io_open (creating), io_rename, io_unlink, io_mkdir fail */
     FAULT_POINTS
 };
 

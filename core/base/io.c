@@ -94,11 +94,18 @@ bool io_is_cached(int fd, int64_t offset, size_t n)
     return true;
 }
 
+static int would_wait(const char *path, int64_t at, struct err *e)
+{
+    return err_set(e, ERR_WOULD_WAIT, "%s at byte %lld is not in memory", path, (long long)at);
+}
+
 int io_pread_some(int fd, void *data, size_t n, int64_t offset, size_t *got, const char *path, struct err *e)
 {
     uint8_t *p = data;
     *got = 0;
     int fault = fault_check(FAULT_READ, path);
+    if (fault == EAGAIN && impatient)
+        return would_wait(path, offset, e);
     if (fault)
         return err_sys(e, fault, "cannot read %s at byte %lld", path, (long long)offset);
     while (*got < n) {
@@ -106,8 +113,7 @@ int io_pread_some(int fd, void *data, size_t n, int64_t offset, size_t *got, con
         if (r < 0 && errno == EINTR)
             continue;
         if (r < 0 && errno == EAGAIN)
-            return err_set(e, ERR_WOULD_WAIT, "%s at byte %lld is not in memory", path,
-                           (long long)(offset + (int64_t)*got));
+            return would_wait(path, offset + (int64_t)*got, e);
         if (r < 0)
             return err_sys(e, errno, "cannot read %s at byte %lld", path,
                            (long long)(offset + (int64_t)*got));

@@ -352,7 +352,8 @@ struct partition_look {
 int broker_partition_look(struct broker *b, struct partition *p, const struct partition_ask *ask,
                           struct partition_look *out, struct err *e);
 int broker_partition_aborted(struct broker *b, struct partition *p, int64_t from, int64_t to,
-                             struct aborted_txn **list, size_t *n, struct err *e); /* as log_aborted */
+                             struct aborted_txn **list, size_t *n,
+                             struct err *e); /* as log_aborted; ERR_WOULD_WAIT */
 
 /*
  * Leader epochs (KIP-101, KIP-279): that of the partition now; that which wrote an offset (-1: not known; past the end: the

@@ -35,7 +35,7 @@ static void answer(struct request *c, struct fetch_work *w)
     end(c, w);
 }
 
-static void settle(struct request *c, struct fetch_work *w, int rc, const struct err *e);
+static void settle(struct request *c, struct fetch_work *w, int rc, struct err *e);
 
 static void give_up(struct request *c, struct fetch_work *w, const struct err *e)
 {
@@ -100,7 +100,6 @@ static void park(struct request *c, struct fetch_work *w)
     if (rc == ERR_OK)
         rc = timers_add(c->loop, c, &e);
     c->parked = rc == ERR_OK;
-    w->warmed = false;
     if (rc == ERR_OK)
         rc = look_quickly(c, w, &e);
     if (rc != ERR_OK || is_enough(c, w))
@@ -116,9 +115,13 @@ static void look_patiently(struct request *c)
 {
     struct fetch_work *w = c->work;
     struct err e;
-    w->failed = fetch_look(c, w, &e) != ERR_OK;
-    if (!w->failed)
+    int rc = fetch_look(c, w, &e);
+    if (rc == ERR_OK)
+        rc = fetch_find_aborted(c, w, &e);
+    if (rc == ERR_OK)
         fetch_read_ahead(w);
+    w->failed = rc != ERR_OK;
+    w->failure = w->failed ? arena_dup(&c->arena, &e, sizeof e) : NULL;
     loop_post(c->loop, &c->done);
 }
 
@@ -129,9 +132,8 @@ static void looked_patiently(struct post *p)
     struct conn *conn = c->conn;
     struct err e;
     c->done.run = w->usual_done;
-    w->warmed = true;
     if (w->failed)
-        settle(c, w, err_nomem(&e), &e);
+        give_up(c, w, w->failure != NULL ? w->failure : (err_nomem(&e), &e));
     else if (conn->closed || is_enough(c, w))
         answer(c, w);
     else
@@ -151,12 +153,23 @@ static void hand_over(struct request *c, struct fetch_work *w)
     pool_run(&c->server->pool, c);
 }
 
-/* After a look by the loop that is not to be waited upon further. */
-static void settle(struct request *c, struct fetch_work *w, int rc, const struct err *e)
+static int find_aborted_quickly(struct request *c, struct fetch_work *w, struct err *e)
 {
+    io_set_patient(false);
+    int rc = fetch_find_aborted(c, w, e);
+    io_set_patient(true);
+    return rc;
+}
+
+/* After a look by the loop that is not to be waited upon further. */
+static void settle(struct request *c, struct fetch_work *w, int rc, struct err *e)
+{
+    bool is_cold = rc == ERR_OK && !w->superseded && !fetch_is_cached(w);
+    if (rc == ERR_OK && !is_cold)
+        rc = find_aborted_quickly(c, w, e);
     if (rc != ERR_OK && rc != ERR_WOULD_WAIT)
         give_up(c, w, e);
-    else if (rc == ERR_WOULD_WAIT || (!w->superseded && !w->warmed && !fetch_is_cached(w)))
+    else if (rc == ERR_WOULD_WAIT || is_cold)
         hand_over(c, w);
     else
         answer(c, w);

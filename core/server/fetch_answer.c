@@ -47,43 +47,21 @@ void fetch_refuse(struct request *c, int16_t code)
     request_reply(c, &r);
 }
 
-/* Aborted transactions in what is sent. */
-static int fill_aborted(struct request *c, const struct reply_file *f, struct fetch_found *found,
-                        struct err *e)
-{
-    struct msg_fetch_response_partition_data *out = &found->out;
-    struct aborted_txn *list;
-    size_t n;
-    int rc = broker_partition_aborted(c->server->broker, found->part->p, f->range.base_offset,
-                                      f->range.next_offset, &list, &n, e);
-    if (rc != ERR_OK)
-        return rc;
-    out->aborted_transactions.items = arena_alloc(&c->arena, n * sizeof *out->aborted_transactions.items);
-    out->aborted_transactions.count = (int32_t)n;
-    if (out->aborted_transactions.items == NULL)
-        rc = err_nomem(e);
-    for (size_t i = 0; rc == ERR_OK && i < n; i++)
-        out->aborted_transactions.items[i] = (struct msg_fetch_response_aborted_transaction){
-            .producer_id = list[i].producer_id, .first_offset = list[i].first_offset};
-    mem_free(list);
-    return rc;
-}
-
 /* What is needed of partitions to send their records, also when the session has changed. */
 static int fill_files(struct request *c, struct fetch_work *w, struct err *e)
 {
-    const struct msg_fetch_request *q = c->asked;
-    int rc = ERR_OK;
-    for (size_t i = 0; rc == ERR_OK && i < w->found_count; i++) {
-        if (w->found[i].file == 0)
+    for (size_t i = 0; i < w->found_count; i++) {
+        struct fetch_found *found = &w->found[i];
+        if (found->file == 0)
             continue;
-        struct reply_file *f = &w->files[w->found[i].file - 1];
+        struct reply_file *f = &w->files[found->file - 1];
         f->topic = arena_dup(&c->arena, f->topic, strlen(f->topic));
-        rc = f->topic == NULL          ? err_nomem(e)
-             : q->isolation_level == 1 ? fill_aborted(c, f, &w->found[i], e)
-                                       : ERR_OK;
+        if (f->topic == NULL)
+            return err_nomem(e);
+        if (found->out.aborted_transactions.count > 0)
+            found->out.aborted_transactions.items = &w->aborted[found->aborted];
     }
-    return rc;
+    return ERR_OK;
 }
 
 static bool same_topic(const struct fetch_topic *a, const struct fetch_topic *b)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/io.h"
+#include "base/mem.h"
 #include "server/fetch_work.h"
 
 #define FETCH_BYTES_MAX ((size_t)55 << 20) /* of an answer, whatever is asked for: Kafka's fetch.max.bytes */
@@ -15,7 +16,7 @@ void fetch_let_files_go(struct fetch_work *w)
 {
     for (size_t i = 0; i < w->file_count; i++)
         log_range_release(&w->files[i].range);
-    w->file_count = w->found_count = w->bytes = w->there = 0;
+    w->file_count = w->found_count = w->aborted_count = w->bytes = w->there = 0;
     w->hurry = false;
 }
 
@@ -215,6 +216,48 @@ int fetch_look(struct request *c, struct fetch_work *w, struct err *e)
     if (w->superseded)
         fetch_let_files_go(w);
     return w->cold ? err_set(e, ERR_WOULD_WAIT, "a disk would have to be waited for") : rc;
+}
+
+static int find_aborted(struct request *c, struct fetch_work *w, struct fetch_found *found, struct err *e)
+{
+    const struct log_range *range = &w->files[found->file - 1].range;
+    struct aborted_txn *list;
+    size_t n;
+    int rc = broker_partition_aborted(c->server->broker, found->part->p, range->base_offset,
+                                      range->next_offset, &list, &n, e);
+    if (rc != ERR_OK)
+        return rc;
+    found->aborted = w->aborted_count;
+    found->out.aborted_transactions.count = (int32_t)n;
+    for (size_t i = 0; rc == ERR_OK && i < n; i++) {
+        void *room = grow(c, w->aborted, w->aborted_count, &w->aborted_room, sizeof *w->aborted);
+        if (room == NULL) {
+            rc = err_nomem(e);
+            break;
+        }
+        w->aborted = room;
+        w->aborted[w->aborted_count++] = (struct msg_fetch_response_aborted_transaction){
+            .producer_id = list[i].producer_id, .first_offset = list[i].first_offset};
+    }
+    mem_free(list);
+    return rc;
+}
+
+int fetch_find_aborted(struct request *c, struct fetch_work *w, struct err *e)
+{
+    const struct msg_fetch_request *q = c->asked;
+    int rc = ERR_OK;
+    if (q->isolation_level != 1 || w->file_count == 0 || !fetch_lock(w))
+        return ERR_OK;
+    for (size_t i = 0; rc == ERR_OK && !w->superseded && i < w->found_count; i++)
+        if (w->found[i].file > 0) {
+            rc = find_aborted(c, w, &w->found[i], e);
+            give_way(w);
+        }
+    fetch_unlock(w);
+    if (w->superseded)
+        fetch_let_files_go(w);
+    return rc;
 }
 
 bool fetch_is_cached(const struct fetch_work *w)

@@ -16,7 +16,8 @@
 struct fetch_found {
     struct fetch_part *part;
     struct msg_fetch_response_partition_data out;
-    size_t file; /* number of what is sent of it, from 1 on; 0: nothing */
+    size_t file;    /* number of what is sent of it, from 1 on; 0: nothing */
+    size_t aborted; /* where its aborted transactions begin; `out` has how many there are */
 };
 
 struct fetch_work {
@@ -30,13 +31,15 @@ struct fetch_work {
     size_t found_count, found_room;
     struct reply_file *files;
     size_t file_count, file_room;
+    struct msg_fetch_response_aborted_transaction *aborted; /* of all that is sent */
+    size_t aborted_count, aborted_room;
     size_t bytes;                       /* found so far */
     size_t size_left;                   /* of the answer's limit */
     size_t there;                       /* partitions that exist */
     bool hurry;                         /* it is answered at once, whatever is there */
     bool cold;                          /* the last look met something that is not in memory */
-    bool failed;                        /* there was no memory for the look of a pool's thread */
-    bool warmed;                        /* what is sent was read ahead once: it is sent, come what may */
+    bool failed;                        /* the look of a pool's thread; */
+    struct err *failure;                /* why; NULL: there was no memory */
     void (*usual_done)(struct post *p); /* of the request, while a pool's thread has it */
     bool superseded;                    /* another request goes on with the session */
 };
@@ -49,6 +52,8 @@ bool fetch_forgotten(struct request *c, struct fetch_part **list, size_t *n);
  * whole of it.
  */
 int fetch_look(struct request *c, struct fetch_work *w, struct err *e);
+/* Once what was found is going to be sent: the aborted transactions in it, for who wants to know. Errors likewise. */
+int fetch_find_aborted(struct request *c, struct fetch_work *w, struct err *e);
 void fetch_let_files_go(struct fetch_work *w);
 bool fetch_is_cached(
     const struct fetch_work *w); /* whether what was found can be sent without a wait for the disk */

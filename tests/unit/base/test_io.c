@@ -50,6 +50,24 @@ static void reading_past_the_end_says_so(void **state)
     mem_free(path);
 }
 
+static void who_does_not_wait_is_told_so(void **state)
+{
+    struct err e;
+    int fd;
+    char byte, *path = mem_printf("%s/w", (char *)*state);
+    assert_ok(io_open(&fd, path, O_RDWR | O_CREAT, 0600, &e), &e);
+    assert_ok(io_pwrite(fd, "x", 1, 0, path, &e), &e);
+    fault_arm(FAULT_READ, 1, EAGAIN, true);
+    assert_code(io_pread(fd, &byte, 1, 0, path, &e), ERR_IO, &e); /* a patient one never meets it */
+    io_set_patient(false);
+    assert_code(io_pread(fd, &byte, 1, 0, path, &e), ERR_WOULD_WAIT, &e);
+    io_set_patient(true);
+    fault_disarm();
+    assert_ok(io_pread(fd, &byte, 1, 0, path, &e), &e);
+    io_close(fd);
+    mem_free(path);
+}
+
 static void replace_once(void *arg)
 {
     const char *dir = arg;
@@ -170,6 +188,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(errors_keep_their_text_on_the_way_up),
         cmocka_unit_test_setup_teardown(reading_past_the_end_says_so, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_does_not_wait_is_told_so, setup, teardown),
         cmocka_unit_test_setup_teardown(replacing_a_file_leaves_the_old_or_the_new, setup, teardown),
         cmocka_unit_test_setup_teardown(trees_are_made_and_removed, setup, teardown),
         cmocka_unit_test_setup_teardown(failed_syncs_are_fatal, setup, teardown),

@@ -2,8 +2,11 @@
  * Produce, Fetch, ListOffsets over the wire, by several versions; waiting fetches; readers that are slow; what goes wrong.
  */
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 
+#include "base/clock.h"
+#include "base/fault.h"
 #include "tests/unit/server/client.h"
 
 static void test_what_is_produced_is_fetched(void **state)
@@ -470,6 +473,120 @@ static void test_half_closed_while_the_pool_looks(void **state)
     rig_stop(&w.r);
 }
 
+/* ---- aborted transactions ---- */
+
+#define ABORTED 3
+
+/* As old as its marker, which would begin another segment else. */
+static void append_aborted(struct rig *r, int64_t *producer)
+{
+    struct err e = {0};
+    struct batch_options o = {.codec = CODEC_NONE, .level = CODEC_LEVEL_DEFAULT};
+    struct txn_partition c = {"c", 0};
+    struct batch_producer by = {.base_sequence = 0, .transactional = true};
+    uint8_t *data;
+    size_t size;
+    assert_ok(broker_init_producer(r->broker, "x", 60000, producer, &by.epoch, &e), &e);
+    by.id = *producer;
+    struct batch_builder *b = batch_builder_new(&o, &e);
+    assert_ok(batch_builder_add(b, clock_wall_ms(), NULL, 0, "v", 1, NULL, 0, &e), &e);
+    assert_ok(batch_builder_finish(b, &by, &data, &size, &e), &e);
+    struct produce_request p = {.topic = "c", .data = data, .bytes = size};
+    assert_ok(broker_txn_add_partitions(r->broker, "x", by.id, by.epoch, &c, 1, &e), &e);
+    assert_ok(broker_produce(r->broker, &p, 1, true, &e), &e);
+    assert_ok(broker_txn_end(r->broker, "x", by.id, by.epoch, false, &e), &e);
+    batch_builder_free(b);
+}
+
+/* Of "c", whose log is open then, and which has nothing but aborted transactions. Their producer. */
+static int64_t begin_aborted(struct waiting *w)
+{
+    struct rig *r = &w->r;
+    struct err e = {0};
+    int64_t producer = -1;
+    rig_start(r, one_thread);
+    make_topic(r, "c", 1);
+    make_topic(r, "slow", 1);
+    struct topic_config_entry rate = {"quota.produce.bytes.per.second", "65536"};
+    assert_ok(broker_alter_topic(r->broker, "slow", &rate, 1, &e), &e);
+    for (int i = 0; i < ABORTED; i++)
+        append_aborted(r, &producer);
+    rig_close(r);
+    rig_open(r, one_thread);
+    r->fd = rig_connect(r);
+    w->reader = rig_connect(r);
+    return producer;
+}
+
+static struct msg_fetch_request *fetch_committed(struct rig *r)
+{
+    struct msg_fetch_request *q = make_fetch(r, "c", 0, 0, 0, 1 << 20);
+    q->isolation_level = 1;
+    return q;
+}
+
+static void assert_aborted(void *answer, int64_t producer)
+{
+    assert_int_equal(FETCHED(answer)->error_code, 0);
+    assert_true(FETCHED(answer)->records.n > 0);
+    assert_int_equal(FETCHED(answer)->aborted_transactions.count, ABORTED);
+    for (int i = 0; i < ABORTED; i++) { /* each has a record and a marker */
+        assert_int_equal(FETCHED(answer)->aborted_transactions.items[i].producer_id, producer);
+        assert_int_equal(FETCHED(answer)->aborted_transactions.items[i].first_offset, 2 * i);
+    }
+}
+
+/* Of what is asked for all is in memory but the index of aborted transactions: the pool is to read it, and the loop goes on. */
+static int64_t ask_with_a_cold_index(struct waiting *w)
+{
+    struct rig *r = &w->r;
+    struct server_stats before, s;
+    int64_t producer = begin_aborted(w);
+    assert_aborted(ask(r, r->fd, MSG_KEY_fetch, 12, fetch_committed(r)), producer); /* opens the log */
+    assert_aborted(ask(r, r->fd, MSG_KEY_fetch, 12, fetch_committed(r)), producer);
+    keep_the_pool_busy(w);
+    fault_arm_at(FAULT_READ, ".txnindex", 1, EAGAIN, false);
+    server_stats(r->server, &before);
+    put_request(r, MSG_KEY_fetch, 12, fetch_committed(r));
+    w->fetch = r->correlation;
+    send_requests(r, w->reader);
+    do
+        server_stats(r->server, &s);
+    while (s.requests == before.requests);
+    let_the_loop_go_round(r);
+    struct pollfd f = {.fd = w->reader, .events = POLLIN};
+    assert_int_equal(poll(&f, 1, 0), 0);
+    return producer;
+}
+
+static void test_a_cold_index_of_aborted_transactions(void **state)
+{
+    (void)state;
+    struct waiting w;
+    int64_t producer = ask_with_a_cold_index(&w);
+    let_the_pool_go_on(&w);
+    assert_aborted(get_answer(&w.r, w.reader, MSG_KEY_fetch, 12, w.fetch), producer);
+    fault_disarm();
+    close(w.reader);
+    rig_stop(&w.r);
+}
+
+/* Nor can the pool read it: the connection ends, and another one is served. */
+static void test_an_index_that_cannot_be_read(void **state)
+{
+    (void)state;
+    struct waiting w;
+    struct rig *r = &w.r;
+    int64_t producer = ask_with_a_cold_index(&w);
+    fault_arm_at(FAULT_READ, ".txnindex", 1, EMFILE, false);
+    let_the_pool_go_on(&w);
+    assert_closed(w.reader);
+    assert_true(fault_passes(FAULT_READ) > 0);
+    fault_disarm();
+    assert_aborted(ask(r, r->fd, MSG_KEY_fetch, 12, fetch_committed(r)), producer);
+    rig_stop(r);
+}
+
 /* More is wanted than batches that fit make up: what there is is sent at once, as there is more behind it. */
 static void test_more_is_there_than_fits(void **state)
 {
@@ -633,6 +750,8 @@ int main(void)
         cmocka_unit_test(test_a_cold_disk),
         cmocka_unit_test(test_a_bell_that_rings_while_the_pool_looks),
         cmocka_unit_test(test_half_closed_while_the_pool_looks),
+        cmocka_unit_test(test_a_cold_index_of_aborted_transactions),
+        cmocka_unit_test(test_an_index_that_cannot_be_read),
         cmocka_unit_test(test_more_is_there_than_fits),
         cmocka_unit_test(test_an_answer_has_a_limit),
         cmocka_unit_test(test_offsets),
