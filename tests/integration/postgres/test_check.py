@@ -199,6 +199,17 @@ class Check(PgCase):
         self.assertEqual([{"id": 1, "v": "a", "Secret": "s", "other": 5}, {"id": 2, "v": "b"}], [v["after"] for _, v in events])
         self.assertIn("has a column list for public.t", hub.log_text())
 
+    def test_a_publication_of_a_part_by_the_root(self):
+        """What the publication says of the root holds for its partitions, whatever it says of them."""
+        self.server.needs(15, "row filters and column lists")
+        self.make("CREATE TABLE r(id int PRIMARY KEY, v text) PARTITION BY RANGE (id); CREATE TABLE r1 PARTITION OF r FOR VALUES "
+                  "FROM (0) TO (10); CREATE PUBLICATION %s FOR TABLE r, r1(id) WHERE (id > 5) WITH (publish_via_partition_root)" % self.name)
+        self.fine()
+        self.sql("ALTER PUBLICATION %s SET TABLE r(id), r1" % self.name)
+        self.warns("has a column list for public.r: ", "set column.exclude.list: public.r.v\n")
+        self.sql("ALTER PUBLICATION %s SET TABLE r WHERE (id > 5), r1(id)" % self.name)
+        self.warns("has a row filter for public.r: ", "SELECT * FROM public.r WHERE (id > 5)")
+
     # ---- tables ----
 
     def test_a_table_without_key(self):
