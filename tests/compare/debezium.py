@@ -9,7 +9,7 @@ from kafka import HERE, free_port
 from leat import wait_for
 
 CONNECT = os.environ["LEAT_CONNECT_JARS"]    # Kafka Connect's own
-PLUGINS = os.environ["LEAT_DEBEZIUM_JARS"]   # a directory in which there is one of Debezium's
+PLUGINS = os.path.dirname(os.environ["LEAT_DEBEZIUM_JARS"])  # each directory in there is one; jars that lie in it would be one each
 
 PROPERTIES = """bootstrap.servers=%s
 key.converter=org.apache.kafka.connect.json.JsonConverter
