@@ -121,6 +121,9 @@ static int check_slot(struct pg_check *k, struct err *e)
              "and let the "
              "tables be read again by snapshot.mode: when_needed",
              name, slot.why, name);
+    if (k->t.host->get_bool(k->t.config, "slot.failover") && k->t.server.version < PG_FAILOVER_SINCE)
+        TELL(k, PG_FAILOVER_REFUSED ", and this is %d: standbys do not keep the slot",
+             k->t.server.version / 10000);
     return check_room(k, told || slot.state != PG_SLOT_MISSING, e);
 }
 

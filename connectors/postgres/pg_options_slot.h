@@ -33,7 +33,7 @@
          .default_value = "false",                                                                           \
          .importance = LEAT_MEDIUM,                                                                          \
          .doc = "Makes the slot one that standbys keep too (PostgreSQL 17 on), so that a failover loses "    \
-                "nothing."},                                                                                 \
+                "nothing; also one that is there. Standbys need sync_replication_slots."},                   \
         {.name = "slot.stream.params",                                                                       \
          .type = LEAT_STRING,                                                                                \
          .importance = LEAT_LOW,                                                                             \

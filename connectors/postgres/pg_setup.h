@@ -9,6 +9,9 @@
 
 #define PG_VERSION_MIN 130000
 
+#define PG_FAILOVER_SINCE 170000
+#define PG_FAILOVER_REFUSED "slot.failover needs PostgreSQL 17"
+
 #define PG_TWO_PHASE_REFUSED                                                                                 \
     "that is refused, as what was prepared and confirmed would not come again after a restart: use another " \
     "slot.name, or drop the slot and let it be made anew"
@@ -36,6 +39,7 @@ enum pg_slot_state {
 
 struct pg_slot {
     enum pg_slot_state state;
+    bool failover; /* standbys keep it (PostgreSQL 17 on) */
     uint64_t confirmed;
     char why[128]; /* of a lost one */
 };
@@ -50,6 +54,11 @@ int pg_slot_look(struct pg_task *t, struct pg_slot *out, struct err *e);
 /* Makes it and exports its snapshot, which lives as long as nothing else is done with `repl`. */
 int pg_slot_create(struct pg_task *t, PGconn *repl, uint64_t *consistent,
                    char snapshot[PG_SNAPSHOT_NAME_SIZE], struct err *e);
+/*
+ * One that is there, as slot.failover asks for: from now on standbys keep it. What stands in the way is a warning, as the stream goes
+ * on without.
+ */
+void pg_slot_set_failover(struct pg_task *t, PGconn *repl, const struct pg_slot *slot);
 /* A missing one is fine. Waits a moment for whoever reads it to be gone. */
 int pg_slot_drop(struct pg_task *t, struct err *e);
 

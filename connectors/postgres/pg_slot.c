@@ -22,10 +22,11 @@ static const char look_sql[] =
     "SELECT s.slot_type, s.plugin, s.database, s.active, s.active_pid, s.confirmed_flush_lsn, "
     "j->>'wal_status', "
     "j->>'two_phase', coalesce(j->>'invalidation_reason', CASE WHEN j->>'conflicting' = 'true' AND "
-    "pg_is_in_recovery() THEN 'conflict with recovery' END), current_database() FROM pg_replication_slots s, "
+    "pg_is_in_recovery() THEN 'conflict with recovery' END), current_database(), j->>'failover' FROM "
+    "pg_replication_slots s, "
     "to_jsonb(s) j WHERE s.slot_name = $1";
 
-enum { TYPE, PLUGIN, DATABASE, ACTIVE, PID, CONFIRMED, WAL_STATUS, TWO_PHASE, INVALID, OURS };
+enum { TYPE, PLUGIN, DATABASE, ACTIVE, PID, CONFIRMED, WAL_STATUS, TWO_PHASE, INVALID, OURS, FAILOVER };
 
 static bool is(const PGresult *r, int column, const char *text)
 {
@@ -79,6 +80,7 @@ static int judge(const struct pg_task *t, const PGresult *r, struct pg_slot *out
                        "pipeline needs a slot.name of its own",
                        name, PQgetvalue(r, 0, PID));
     out->state = PG_SLOT_FINE;
+    out->failover = is(r, FAILOVER, "true");
     if (!pg_lsn_parse(PQgetvalue(r, 0, CONFIRMED), &out->confirmed))
         return err_set(e, ERR_BUSY, "the slot %s is still being made", name);
     return ERR_OK;
@@ -116,8 +118,8 @@ int pg_slot_create(struct pg_task *t, PGconn *repl, uint64_t *consistent,
 {
     struct buf b;
     bool failover = t->host->get_bool(t->config, "slot.failover");
-    if (failover && t->server.version < 170000)
-        return err_set(e, ERR_UNSUPPORTED, "slot.failover needs PostgreSQL 17");
+    if (failover && t->server.version < PG_FAILOVER_SINCE)
+        return err_set(e, ERR_UNSUPPORTED, PG_FAILOVER_REFUSED);
     t->host->log(t->task, LEAT_INFO, "making the slot %s, which waits for %s", slot_name(t),
                  t->server.timeline ? "the transactions that run now"
                                     : "what the primary of this standby logs from time to time: SELECT "
@@ -149,6 +151,32 @@ int pg_slot_create(struct pg_task *t, PGconn *repl, uint64_t *consistent,
     PQclear(r);
     t->server.slot_confirmed = *consistent;
     return rc;
+}
+
+/* A standby's is its primary's, or stays where it is. */
+void pg_slot_set_failover(struct pg_task *t, PGconn *repl, const struct pg_slot *slot)
+{
+    struct buf b;
+    struct err e;
+    if (slot->failover || !t->host->get_bool(t->config, "slot.failover") ||
+        t->server.version < PG_FAILOVER_SINCE || t->server.timeline == 0)
+        return;
+    buf_init(&b, 1024);
+    int rc = buf_str(&b, "ALTER_REPLICATION_SLOT ", &e);
+    if (rc == ERR_OK)
+        rc = pg_quote_name(&b, slot_name(t), &e);
+    if (rc == ERR_OK)
+        rc = buf_append(&b, " (FAILOVER true)", sizeof " (FAILOVER true)", &e);
+    PGresult *r =
+        rc == ERR_OK ? pg_query(repl, &e, "cannot alter the slot", (const char *)b.data, 0, NULL) : NULL;
+    buf_free(&b);
+    if (r)
+        t->host->log(t->task, LEAT_INFO, "slot.failover: standbys keep the slot %s from now on",
+                     slot_name(t));
+    else
+        t->host->log(t->task, LEAT_WARN, "slot.failover: standbys do not keep the slot %s: %s", slot_name(t),
+                     e.text);
+    PQclear(r);
 }
 
 /* ---- dropping --------------------------------------------------------------------------------------------------- */

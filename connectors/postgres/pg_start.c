@@ -156,7 +156,10 @@ static int decide(struct pg_task *t, struct pg_plan *plan, struct err *e)
     struct pg_slot slot;
     if (pg_slot_look(t, &slot, e) != ERR_OK)
         return e->code;
-    return slot.state == PG_SLOT_FINE ? good_slot(t, &slot, plan, e) : no_slot(t, &slot, plan, e);
+    if (slot.state != PG_SLOT_FINE)
+        return no_slot(t, &slot, plan, e);
+    pg_slot_set_failover(t, plan->repl, &slot);
+    return good_slot(t, &slot, plan, e);
 }
 
 /* ---- without a stream ------------------------------------------------------------------------------------------- */

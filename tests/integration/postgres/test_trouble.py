@@ -95,6 +95,24 @@ class Slots(PgCase):
             self.stream_one(slot_failover=True)
             self.assertEqual("t", self.slot("failover"))
 
+    def test_one_that_is_there_and_standbys_are_to_keep(self):
+        self.make(TABLE)
+        hub = self.stream_one()
+        config = "pipelines:\n" + self.config(self.options(slot_failover=True))
+        checked = leat("validate", "--connect", self.write("check.yaml", config), check=False)
+        hub.write_config(config)
+        hub.start()
+        if self.server.version < 17:
+            self.assertEqual(3, checked.returncode, checked.stderr)
+            told = "slot.failover needs PostgreSQL 17, and this is %d" % self.server.version
+            self.assertIn(told, checked.stderr)
+            wait_for("it to be told", lambda: told in hub.log_text())
+        else:
+            self.assertEqual(0, checked.returncode, checked.stderr)
+            wait_for("the slot to be altered", lambda: self.slot("failover") == "t")
+        self.sql("INSERT INTO t VALUES (3, 'streamed')")
+        self.wait_events(hub, "t.public.t", 2)
+
     def test_it_is_dropped_on_stop_if_told(self):
         self.make(TABLE)
         hub = self.run_hub(self.options(slot_drop_on_stop=True))
