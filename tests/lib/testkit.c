@@ -90,6 +90,6 @@ uint64_t testkit_each_fault(enum fault_point point, int errnum, void (*once)(voi
         uint64_t passes = fault_passes(point);
         fault_disarm();
         if (passes < nth)
-            return passes;
+            return nth - 1;
     }
 }

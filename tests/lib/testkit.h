@@ -61,7 +61,7 @@ char *testkit_heard(void);
 /*
  * Runs `once(arg)` with the 1st, 2nd, 3rd ... pass through `point` failing, until a run passes the point less
  * often than that (with the thread sanitizer: each TESTKIT_SAMPLE-th). `once` checks for itself what must hold, whether or not the
- * fault was met. Returns how many passes there are.
+ * fault was met. Returns how many passes were made to fail, or left out.
  */
 uint64_t testkit_each_fault(enum fault_point point, int errnum, void (*once)(void *arg), void *arg);
 

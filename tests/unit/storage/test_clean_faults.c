@@ -140,7 +140,7 @@ static uint64_t each_fault(struct scene *s, enum fault_point point, int errnum, 
         close_log(log, false);
         check_again(s, s->work, false);
         if (passes < nth)
-            return passes;
+            return nth - 1;
     }
 }
 
