@@ -84,7 +84,7 @@ char *testkit_heard(void)
 
 uint64_t testkit_each_fault(enum fault_point point, int errnum, void (*once)(void *arg), void *arg)
 {
-    for (uint64_t nth = 1;; nth += TESTKIT_SAMPLE) {
+    for (uint64_t nth = 1;; nth += TESTKIT_STEP(nth)) {
         fault_arm(point, nth, errnum, false);
         once(arg);
         uint64_t passes = fault_passes(point);

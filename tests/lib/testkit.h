@@ -19,12 +19,13 @@
 
 #define TESTKIT_LIMIT_MS 600000 /* of waiting for what comes in any case: only a hang takes so long */
 
-/* With the thread sanitizer, which is about what threads share and slows all down: each place of a loop over very many is a sample. */
+/* With the thread sanitizer, which is about what threads share and slows all down, loops over very many places take samples. */
 #ifdef __SANITIZE_THREAD__
 #define TESTKIT_SAMPLE 4
 #else
 #define TESTKIT_SAMPLE 1
 #endif
+#define TESTKIT_STEP(nth) ((nth) < 16 ? 1 : TESTKIT_SAMPLE) /* to the next one behind the nth */
 
 /* A fresh private directory below $TMPDIR or /tmp; removed by testkit_remove_dir. Caller frees with free().
  */
@@ -60,7 +61,7 @@ char *testkit_heard(void);
 
 /*
  * Runs `once(arg)` with the 1st, 2nd, 3rd ... pass through `point` failing, until a run passes the point less
- * often than that (with the thread sanitizer: each TESTKIT_SAMPLE-th). `once` checks for itself what must hold, whether or not the
+ * often than that (of many, with the thread sanitizer: some). `once` checks for itself what must hold, whether or not the
  * fault was met. Returns how many passes were made to fail, or left out.
  */
 uint64_t testkit_each_fault(enum fault_point point, int errnum, void (*once)(void *arg), void *arg);

@@ -123,7 +123,7 @@ static void check_again(struct scene *s, const char *dir, bool clean)
 /* One fault, or everything from it on, as when the process or the disk goes. */
 static uint64_t each_fault(struct scene *s, enum fault_point point, int errnum, bool sticky)
 {
-    for (uint64_t nth = 1;; nth += TESTKIT_SAMPLE) {
+    for (uint64_t nth = 1;; nth += TESTKIT_STEP(nth)) {
         struct err e = {0};
         struct clean_result out;
         struct log *log = open_copy(s);
@@ -185,7 +185,7 @@ static void test_power_loss(void **state)
     snprintf(root, sizeof root, "%s/work", s.base);
     snprintf(image, sizeof image, "%s/t-0", s.image);
     uint64_t events = UINT64_MAX;
-    for (uint64_t at = 1; at <= events; at += TESTKIT_SAMPLE) {
+    for (uint64_t at = 1; at <= events; at += TESTKIT_STEP(at)) {
         struct err e = {0};
         struct clean_result out;
         struct outage o = {.scene = &s, .luck = (unsigned)(at * 5 % 9)};
