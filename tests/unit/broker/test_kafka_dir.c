@@ -443,6 +443,15 @@ static void expect_leaders(const char *path, int32_t node, int32_t top_epoch, st
     mem_free(data);
 }
 
+/* A store that is full and closed, and where an export of it puts its metadata. */
+static void begin_export(struct fixture *f, struct sides *s, char *checkpoint, size_t size)
+{
+    snprintf(s->target, sizeof s->target, "%s.target", f->dir);
+    snprintf(checkpoint, size, "%s/bootstrap.checkpoint", s->target);
+    fill(f);
+    fixture_close(f);
+}
+
 /* Of which node.id the directory is that was formatted. */
 static void an_export_is_for_the_node_of_the_directory(void **state)
 {
@@ -450,10 +459,7 @@ static void an_export_is_for_the_node_of_the_directory(void **state)
     struct sides s = {.notes = 0};
     struct kafka_copy_report r;
     char path[700];
-    snprintf(s.target, sizeof s.target, "%s.target", f->dir);
-    snprintf(path, sizeof path, "%s/bootstrap.checkpoint", s.target);
-    fill(f);
-    fixture_close(f);
+    begin_export(f, &s, path, sizeof path);
     for (int32_t node = 0; node < 3; node++) {
         assert_int_equal(mkdir(s.target, 0755), 0);
         run_command("cp " RECORDED "/bootstrap.checkpoint %s/ && sed s/node.id=1/node.id=%d/ " RECORDED
@@ -478,10 +484,7 @@ static void an_export_goes_on_with_the_leader_epochs(void **state)
     struct sides s = {.notes = 0};
     struct kafka_copy_report r;
     char path[700];
-    snprintf(s.target, sizeof s.target, "%s.target", f->dir);
-    snprintf(path, sizeof path, "%s/bootstrap.checkpoint", s.target);
-    fill(f);
-    fixture_close(f);
+    begin_export(f, &s, path, sizeof path);
     run_command("printf '0\\n2\\n0 0\\n57 2\\n' >%s/logs/t-0/leader-epoch-checkpoint", f->dir);
     assert_int_equal(mkdir(s.target, 0755), 0);
     run_command("cp " RECORDED "/meta.properties " RECORDED "/bootstrap.checkpoint %s/", s.target);
