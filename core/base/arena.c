@@ -89,8 +89,7 @@ void *arena_dup(struct arena *a, const void *data, size_t n)
     char *p = arena_alloc(a, n + 1);
     if (p == NULL)
         return NULL;
-    if (n > 0)
-        memcpy(p, data, n);
+    mem_copy(p, data, n);
     p[n] = 0;
     return p;
 }

@@ -51,7 +51,7 @@ int buf_append(struct buf *b, const void *data, size_t n, struct err *e)
 {
     int rc = buf_reserve(b, n, e);
     if (rc == ERR_OK && n) {
-        memcpy(b->data + b->len, data, n);
+        mem_copy(b->data + b->len, data, n);
         b->len += n;
     }
     return rc;

@@ -12,6 +12,8 @@
 
 #include "base/fault.h"
 
+#define PIECE ((size_t)2048) /* glibc copies so many by vector registers */
+
 void *mem_alloc(size_t size)
 {
     return fault_check(FAULT_ALLOC, NULL) ? NULL : malloc(size ? size : 1);
@@ -45,11 +47,25 @@ void *mem_aligned(size_t alignment, size_t size)
     return p;
 }
 
+void mem_copy(void *to, const void *from, size_t n)
+{
+    unsigned char *t = to;
+    const unsigned char *f = from;
+    while (n > 0) {
+        size_t piece = n < PIECE ? n : PIECE;
+        __asm__("" : "+r"(piece)); /* else gcc knows that it is small, and writes `rep movsq` itself */
+        memcpy(t, f, piece);
+        t += piece;
+        f += piece;
+        n -= piece;
+    }
+}
+
 void *mem_dup(const void *data, size_t n)
 {
     void *p = mem_alloc(n);
-    if (p && n)
-        memcpy(p, data, n);
+    if (p)
+        mem_copy(p, data, n);
     return p;
 }
 

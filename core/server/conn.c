@@ -296,7 +296,7 @@ static bool take_some(struct conn *c, struct slice *from)
     size_t n = c->body_cap - c->body_len;
     n = n < left ? n : left;
     if (n > 0)
-        memcpy(c->body + c->body_len, from->p, n);
+        mem_copy(c->body + c->body_len, from->p, n);
     c->body_len += n;
     from->p += n;
     if (c->body_len < c->frame)

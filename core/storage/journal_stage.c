@@ -52,7 +52,7 @@ static int stage_grow(struct journal *j, struct journal_stage_buffer *s, size_t 
     uint8_t *data = mem_aligned(JOURNAL_BLOCK, cap);
     if (!data)
         return err_nomem(e);
-    memcpy(data, s->data, journal_held(s)); /* a closed part may end where the buffer does */
+    mem_copy(data, s->data, journal_held(s)); /* a closed part may end where the buffer does */
     mem_free(s->data);
     s->data = data;
     s->cap = cap;
