@@ -198,6 +198,16 @@ int io_sync(int fd, const char *path, struct err *e)
     return sync_by(fsync, fd, path, e);
 }
 
+int io_write_out(int fd, int64_t offset, int64_t n, const char *path, struct err *e)
+{
+    const unsigned int all =
+        SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+    int rc = fault_check(FAULT_SYNC, path);
+    if (!rc && sync_file_range(fd, offset, n, all) != 0)
+        rc = errno;
+    return !rc || rc == ENOSYS || rc == ESPIPE ? ERR_OK : sync_failed(e, rc, path);
+}
+
 int io_sync_dir(const char *dir, struct err *e)
 {
     int fd;

@@ -38,6 +38,11 @@ int io_pwritev(int fd, struct iovec *iov, int iovcnt, int64_t offset, const char
 
 int io_sync_data(int fd, const char *path, struct err *e); /* fdatasync; error is fatal=true */
 int io_sync(int fd, const char *path, struct err *e);      /* fsync; error is fatal=true */
+/*
+ * Has `n` bytes written out and waits for that, for less to be left to a sync that is going to follow: it makes nothing durable. A write that
+ * failed is told here instead of by that sync, and so is fatal=true as well. sync_file_range(2).
+ */
+int io_write_out(int fd, int64_t offset, int64_t n, const char *path, struct err *e);
 int io_sync_dir(const char *dir, struct err *e);     /* makes names in `dir` durable; error is fatal=true */
 int io_sync_parent(const char *path, struct err *e); /* makes the name `path` durable; error is fatal=true */
 

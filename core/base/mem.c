@@ -9,10 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "base/fault.h"
 
 #define PIECE ((size_t)2048) /* glibc copies so many by vector registers */
+#define STREAM_FROM ((size_t)1024)
 
 void *mem_alloc(size_t size)
 {
@@ -60,6 +64,39 @@ void mem_copy(void *to, const void *from, size_t n)
         n -= piece;
     }
 }
+
+#ifdef __SSE2__
+enum { LINE = 64 };
+
+/* Whole lines of the cache, `to` at the start of one. Stores that pass the cache by are seen by other threads only behind a fence. */
+static void stream_lines(unsigned char *to, const unsigned char *from, size_t lines)
+{
+    for (; lines > 0; lines--, to += LINE, from += LINE)
+        for (size_t i = 0; i < LINE; i += sizeof(__m128i))
+            _mm_stream_si128((__m128i *)(void *)(to + i), _mm_loadu_si128((const __m128i *)(const void *)(from + i)));
+    _mm_sfence();
+}
+
+void mem_copy_out(void *to, const void *from, size_t n)
+{
+    unsigned char *t = to;
+    const unsigned char *f = from;
+    size_t head = -(uintptr_t)t % LINE;
+    if (n < STREAM_FROM) {
+        mem_copy(to, from, n);
+        return;
+    }
+    size_t lines = (n - head) / LINE, rest = (n - head) % LINE;
+    memcpy(t, f, head);
+    stream_lines(t + head, f + head, lines);
+    memcpy(t + n - rest, f + n - rest, rest);
+}
+#else
+void mem_copy_out(void *to, const void *from, size_t n)
+{
+    mem_copy(to, from, n);
+}
+#endif
 
 void *mem_dup(const void *data, size_t n)
 {

@@ -23,6 +23,10 @@ void mem_free(void *p); /* NULL is fine */
  * small header stands on a page, often are. */
 void mem_copy(void *to, const void *from, size_t n);
 
+/* The same to a buffer that a device is going to read, and this processor hardly: past its cache. The lines of such a buffer were taken out of it by
+ * the last time, and to get each of them back for writing took six times as long. */
+void mem_copy_out(void *to, const void *from, size_t n);
+
 /* Gives the system back what was freed; takes some ms. For moments of rest. */
 void mem_trim(void);
 

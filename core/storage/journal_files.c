@@ -91,7 +91,7 @@ void journal_entry_encode(uint8_t *p, const struct journal_entry *en)
     put_be32(p + 48, (uint32_t)en->partition);
     put_be32(p + 52, (uint32_t)en->bytes);
     if (en->bytes)
-        mem_copy(p + JOURNAL_ENTRY_HEADER, en->data, en->bytes);
+        mem_copy_out(p + JOURNAL_ENTRY_HEADER, en->data, en->bytes);
 }
 
 /* ---- files ---- */

@@ -251,8 +251,12 @@ static int flush_with(struct log *log, struct flush *f, struct err *e)
     pthread_mutex_unlock(&log->append);
     if (rc)
         goto taken;
-    for (size_t i = 0; i < f->n && rc == ERR_OK; i++)
-        rc = segment_sync(f->dirty[i], f->with_indexes[i], e);
+    for (size_t i = 0; i < f->n && rc == ERR_OK; i++) {
+        if (!f->appends) /* whose caller waits */
+            rc = segment_write_out(f->dirty[i], f->sizes[i], e);
+        if (rc == ERR_OK)
+            rc = segment_sync(f->dirty[i], f->with_indexes[i], e);
+    }
     if ((rc == ERR_FILES || rc == ERR_NO_MEMORY) && !e->fatal) {
         put_back(log, f); /* no sync was tried where a file could not be opened: nothing is lost */
         goto taken;

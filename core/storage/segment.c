@@ -13,6 +13,7 @@
 #include "base/thread.h"
 
 #define FORGET_STEP (1 << 20)
+#define WRITE_OUT_PIECE ((int64_t)1 << 20) /* of smaller ones the call is what takes the time, and behind larger ones others wait */
 
 static const char *const suffixes[FILE_KINDS] = {LOG_SUFFIX, INDEX_SUFFIX, TIME_SUFFIX, TXN_SUFFIX};
 static const char *const stages[] = {
@@ -348,6 +349,19 @@ int segment_sync(struct segment *s, bool with_indexes, struct err *e)
         rc = sync_one(s, FILE_INDEX, e);
     if (rc == ERR_OK && with_indexes)
         rc = sync_one(s, FILE_TIME, e);
+    return rc;
+}
+
+int segment_write_out(struct segment *s, int64_t size, struct err *e)
+{
+    char path[STORAGE_PATH_MAX];
+    int64_t at = s->written_out < size ? s->written_out : size; /* it may have been cut */
+    int rc = ERR_OK, fd;
+    if (size - at > WRITE_OUT_PIECE)
+        rc = segment_fd(s, FILE_LOG, false, &fd, e);
+    for (; rc == ERR_OK && size - at > WRITE_OUT_PIECE; at += WRITE_OUT_PIECE)
+        rc = io_write_out(fd, at, WRITE_OUT_PIECE, segment_path(s, FILE_LOG, path), e);
+    s->written_out = at;
     return rc;
 }
 

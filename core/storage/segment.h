@@ -61,6 +61,7 @@ struct segment {
 
     /* append lock */
     int64_t forgotten;      /* bytes from the start that the page cache was made to let go of; flush lock */
+    int64_t written_out;    /* bytes from the start that segment_write_out was through with; flush lock */
     int64_t allocated;      /* bytes reserved on disk from the start, 0: unknown */
     int64_t since_index;    /* bytes since the last index entry */
     int64_t first_ts;       /* max timestamp of the first batch; -1: unknown or none */
@@ -132,6 +133,12 @@ int segment_truncate(struct segment *s, int64_t size, int64_t offset, struct err
 
 /* Syncs .log and .txnindex, with `indexes` the others too. */
 int segment_sync(struct segment *s, bool indexes, struct err *e);
+
+/*
+ * Writes out the first `size` bytes of .log, so that little is left to the sync: piece by piece, as the disk would make everybody else wait who
+ * syncs meanwhile, the journal above all, for as long as it takes to write what one sync of many bytes hands it at once. Flush lock held.
+ */
+int segment_write_out(struct segment *s, int64_t size, struct err *e);
 
 /*
  * Makes the page cache let go of what is on disk of the first `size` bytes of .log, but for the last `keep`. Its descriptor is opened
