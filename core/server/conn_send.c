@@ -127,6 +127,26 @@ static enum progress send_first(struct conn *c, size_t *left)
     return c->first->file_count == 0 ? send_small(c, left) : send_mixed(c, left);
 }
 
+void conn_flush_later(struct conn *c)
+{
+    struct loop *l = c->loop;
+    if (c->answered)
+        return;
+    c->answered = true;
+    c->next_answered = l->answered;
+    l->answered = c;
+}
+
+void conn_flush_answered(struct loop *l)
+{
+    for (struct conn *c; (c = l->answered) != NULL;) {
+        l->answered = c->next_answered;
+        c->answered = false;
+        if (conn_flush(c))
+            conn_go_on(c);
+    }
+}
+
 bool conn_flush(struct conn *c)
 {
     size_t left = ROUND_BYTES;

@@ -70,6 +70,7 @@ static void run_posts(struct loop *l)
         next = p->next;
         p->run(p);
     }
+    conn_flush_answered(l); /* of one connection in one call, as many as were done together */
 }
 
 /* ---- accepting ---- */

@@ -18,8 +18,7 @@ static void is_done(struct post *p)
     if (c->answer != NULL)
         c->answer(c);
     c->ready = true;
-    if (conn_flush(conn)) /* the request is gone, perhaps */
-        conn_go_on(conn);
+    conn_flush_later(conn);
 }
 
 static void rings(struct post *p)

@@ -10,6 +10,8 @@
 #include "base/mem.h"
 #include "storage/log_internal.h"
 
+enum { WRITE_OUT_PASSES = 4, WRITE_OUT_REST = 2 << 20 };
+
 struct flush {
     bool final;
     bool appends; /* of log_sync_appends */
@@ -243,6 +245,26 @@ static void forget(const struct log *log, const struct flush *f)
         segment_forget(f->dirty[i], f->sizes[i], f->dirty[i] == f->active ? keep : 0);
 }
 
+static int64_t size_of(struct log *log, const struct segment *s)
+{
+    pthread_mutex_lock(&log->state);
+    int64_t size = s->size;
+    pthread_mutex_unlock(&log->state);
+    return size;
+}
+
+/* Also what comes meanwhile, as the sync writes that, too. */
+static int write_out(struct log *log, struct segment *s, struct err *e)
+{
+    int rc = ERR_OK;
+    int64_t more = INT64_MAX;
+    for (int pass = 0; pass < WRITE_OUT_PASSES && more > WRITE_OUT_REST && rc == ERR_OK; pass++) {
+        rc = segment_write_out(s, size_of(log, s), e);
+        more = size_of(log, s) - s->written_out;
+    }
+    return rc;
+}
+
 static int flush_with(struct log *log, struct flush *f, struct err *e)
 {
     buf_init(&f->snapshot, SNAPSHOT_MAX);
@@ -253,7 +275,7 @@ static int flush_with(struct log *log, struct flush *f, struct err *e)
         goto taken;
     for (size_t i = 0; i < f->n && rc == ERR_OK; i++) {
         if (!f->appends) /* whose caller waits */
-            rc = segment_write_out(f->dirty[i], f->sizes[i], e);
+            rc = write_out(log, f->dirty[i], e);
         if (rc == ERR_OK)
             rc = segment_sync(f->dirty[i], f->with_indexes[i], e);
     }

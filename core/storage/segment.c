@@ -13,7 +13,7 @@
 #include "base/thread.h"
 
 #define FORGET_STEP (1 << 20)
-#define WRITE_OUT_PIECE ((int64_t)1 << 20) /* of smaller ones the call is what takes the time, and behind larger ones others wait */
+#define WRITE_OUT_PIECE ((int64_t)1 << 19) /* of smaller ones the call is what takes the time, and behind larger ones others wait */
 
 static const char *const suffixes[FILE_KINDS] = {LOG_SUFFIX, INDEX_SUFFIX, TIME_SUFFIX, TXN_SUFFIX};
 static const char *const stages[] = {
