@@ -208,6 +208,11 @@ int io_write_out(int fd, int64_t offset, int64_t n, const char *path, struct err
     return !rc || rc == ENOSYS || rc == ESPIPE ? ERR_OK : sync_failed(e, rc, path);
 }
 
+void io_begin_write_out(int fd, int64_t offset, int64_t n)
+{
+    sync_file_range(fd, offset, n, SYNC_FILE_RANGE_WRITE); /* an error is told by who waits for the write */
+}
+
 int io_sync_dir(const char *dir, struct err *e)
 {
     int fd;

@@ -21,6 +21,7 @@ struct flush {
     struct segment **dirty; /* referenced */
     bool *with_indexes;
     int64_t *sizes; /* as they were then */
+    int64_t fresh;  /* bytes of them that no sync was through with before */
     size_t n;
     const struct segment *active;
     struct segment *
@@ -234,8 +235,10 @@ static int settle(struct log *log, struct flush *f, struct err *e)
  * What the page cache need not have any more. Readers that lag are behind the active segment's end as a rule; a rolled one is let go of
  * as a whole.
  */
-static void forget(const struct log *log, const struct flush *f)
+static void forget(struct log *log, const struct flush *f)
 {
+    if (f->appends)
+        page_cache_direct(log->page_cache, &log->page_cache_turn, f->fresh);
     int64_t keep = page_cache_keep(log->page_cache);
     if (keep == INT64_MAX)
         return;
@@ -278,6 +281,10 @@ static int flush_with(struct log *log, struct flush *f, struct err *e)
             rc = write_out(log, f->dirty[i], e);
         if (rc == ERR_OK)
             rc = segment_sync(f->dirty[i], f->with_indexes[i], e);
+        if (rc == ERR_OK && f->dirty[i]->written_out < f->sizes[i]) {
+            f->fresh += f->sizes[i] - f->dirty[i]->written_out;
+            f->dirty[i]->written_out = f->sizes[i];
+        }
     }
     if ((rc == ERR_FILES || rc == ERR_NO_MEMORY) && !e->fatal) {
         put_back(log, f); /* no sync was tried where a file could not be opened: nothing is lost */
@@ -319,6 +326,18 @@ int log_flush(struct log *log, struct err *e)
     int rc = log_flush_all(log, false, e);
     pthread_mutex_unlock(&log->flush);
     return rc;
+}
+
+void log_begin_sync_appends(struct log *log)
+{
+    pthread_mutex_lock(&log->flush);
+    pthread_mutex_lock(&log->append);
+    struct segment *s = segment_ref(log_active(log));
+    int64_t size = size_of(log, s);
+    pthread_mutex_unlock(&log->append);
+    segment_begin_write_out(s, size);
+    segment_unref(s);
+    pthread_mutex_unlock(&log->flush);
 }
 
 int log_sync_appends(struct log *log, struct err *e)

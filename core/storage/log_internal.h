@@ -73,6 +73,8 @@ struct log {
     /* Files of a cleaning could not be renamed or removed. The next opening does it; until then nothing is cleaned. */
     atomic_bool cleaning_left;
 
+    uint32_t page_cache_turn; /* flush lock: in which page_cache_direct was told of it last */
+
     /* append lock */
     struct segment *deleted; /* out of the log, whose files are not removed yet */
     int64_t warned_future;   /* base + 1 of the segment whose timestamps from the future were told of */

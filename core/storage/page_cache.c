@@ -11,6 +11,7 @@ enum {
     LEAST_BYTES = 1024, /* of a smaller write the call itself is what costs */
     ONE_OF = 8,         /* so many writes is timed */
     ENOUGH_PAGES = 512, /* to judge by */
+    TURN_LIMITS = 4,
     SLOW_NS = 8000,     /* a page. Written to memory that is there one costs 1 us, by pieces of 1 KiB 4 */
 };
 
@@ -23,6 +24,11 @@ void page_cache_init(struct page_cache *c, int64_t limit)
     c->watched = limit == PAGE_CACHE_BY_COST;
     atomic_init(&c->limited, limit > 0);
     atomic_init(&c->logs, 1);
+    atomic_init(&c->turn, 1);
+    atomic_init(&c->seen, 0);
+    atomic_init(&c->direct, 0);
+    atomic_init(&c->direct_bytes, 0);
+    atomic_init(&c->no_direct, true);
     atomic_init(&c->writes, 0);
     atomic_init(&c->pages, 0);
     atomic_init(&c->ns, 0);
@@ -31,12 +37,32 @@ void page_cache_init(struct page_cache *c, int64_t limit)
 void page_cache_share(struct page_cache *c, size_t logs)
 {
     atomic_store(&c->logs, logs < 1 ? 1 : logs > UINT32_MAX ? UINT32_MAX : (uint32_t)logs);
+    if (atomic_exchange(&c->no_direct, true))
+        atomic_store(&c->direct, 0);
+}
+
+void page_cache_direct(struct page_cache *c, uint32_t *turn, int64_t n)
+{
+    if (!c)
+        return;
+    atomic_store(&c->no_direct, false);
+    if (*turn != atomic_load(&c->turn)) {
+        *turn = atomic_load(&c->turn);
+        atomic_fetch_add(&c->seen, 1);
+    }
+    if (atomic_fetch_add(&c->direct_bytes, n) + n < TURN_LIMITS * c->limit)
+        return;
+    atomic_store(&c->direct_bytes, 0);
+    atomic_store(&c->direct, atomic_exchange(&c->seen, 0));
+    atomic_fetch_add(&c->turn, 1);
 }
 
 int64_t page_cache_keep(const struct page_cache *c)
 {
-    return c && atomic_load_explicit(&c->limited, memory_order_relaxed) ? c->limit / atomic_load(&c->logs)
-                                                                        : INT64_MAX;
+    if (!c || !atomic_load_explicit(&c->limited, memory_order_relaxed))
+        return INT64_MAX;
+    uint32_t flushed = atomic_load(&c->logs), direct = atomic_load(&c->direct);
+    return c->limit / (flushed > direct ? flushed : direct);
 }
 
 int64_t page_cache_before(struct page_cache *c, size_t n)

@@ -365,6 +365,14 @@ int segment_write_out(struct segment *s, int64_t size, struct err *e)
     return rc;
 }
 
+void segment_begin_write_out(struct segment *s, int64_t size)
+{
+    struct err e; /* the sync tells */
+    int fd;
+    if (s->written_out < size && segment_fd(s, FILE_LOG, false, &fd, &e) == ERR_OK)
+        io_begin_write_out(fd, s->written_out, size - s->written_out);
+}
+
 void segment_forget(struct segment *s, int64_t size, int64_t keep)
 {
     /* By steps that are worth a call, and no larger than what is kept. */
