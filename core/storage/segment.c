@@ -190,6 +190,14 @@ void segment_close_file_locked(struct segment *s, enum segment_file kind)
         close_file(s, kind);
 }
 
+void segment_close_indexes(struct segment *s)
+{
+    pthread_mutex_lock(&s->lock);
+    segment_close_file_locked(s, FILE_INDEX);
+    segment_close_file_locked(s, FILE_TIME);
+    pthread_mutex_unlock(&s->lock);
+}
+
 void segment_cool(struct segment *s)
 {
     atomic_store(&s->warm, false);

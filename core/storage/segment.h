@@ -101,6 +101,8 @@ int segment_fd(struct segment *s, enum segment_file kind, bool create, int *fd, 
 int segment_fd_locked(struct segment *s, enum segment_file kind, int flags, int *fd, struct err *e);
 /* Closes one file if only the log refers to the segment. The segment's lock held. */
 void segment_close_file_locked(struct segment *s, enum segment_file kind);
+/* Both indexes of the active one, which are opened when they are written again. */
+void segment_close_indexes(struct segment *s);
 /* Closes what is open if only the log refers to the segment. Append lock held. */
 void segment_cool(struct segment *s);
 
