@@ -236,6 +236,33 @@ static void test_a_failed_sync_is_the_logs_own(void **state)
     power_stop(&m);
 }
 
+/* Each of the round's large appends is its own log's affair. */
+static void test_several_logs_of_a_round(void **state)
+{
+    struct fixture *f = *state;
+    struct outcome t, u;
+    struct power m;
+    power_start(&m, f->dir, 7, NULL, NULL);
+    produce(f, "t", 0, "s", 0, 1);
+    uint64_t before = direct_bytes(f);
+    begin(f, &t, "t", "a", true, false);
+    begin(f, &u, "u", "b", true, false);
+    broker_step(f->b, clock_mono_ms());
+    expect_outcome(&t, ERR_OK);
+    expect_outcome(&u, ERR_OK);
+    assert_true(direct_bytes(f) >= before + 2 * LARGE_KEY);
+    expect_after_any_loss(&m, "s0,a0", "b0");
+    begin(f, &t, "t", "c", true, false);
+    begin(f, &u, "u", "d", true, false);
+    run_round(f);
+    expect_outcome(&t, ERR_LOG_FAILED);
+    expect_outcome(&u, ERR_OK);
+    expect_after_any_loss(&m, "s0,a0", "b0,d0");
+    close_unclean(f);
+    expect_after_any_loss(&m, "s0,a0", "b0,d0");
+    power_stop(&m);
+}
+
 /* Some of a group would be behind the gap, and the rest would not: then nothing of the round counts. */
 static void test_a_group_behind_it(void **state)
 {
@@ -373,6 +400,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_references_are_given_back, setup_direct, teardown),
         cmocka_unit_test_setup_teardown(test_a_start_reads_none_of_it, setup_direct, teardown),
         cmocka_unit_test_setup_teardown(test_a_failed_sync_is_the_logs_own, setup_direct, teardown),
+        cmocka_unit_test_setup_teardown(test_several_logs_of_a_round, setup_direct, teardown),
         cmocka_unit_test_setup_teardown(test_a_group_behind_it, setup_direct, teardown),
         cmocka_unit_test_setup_teardown(test_no_room_for_indexes, setup_direct, teardown),
         cmocka_unit_test_setup_teardown(test_a_new_log_uses_the_reserve, setup_direct, teardown),

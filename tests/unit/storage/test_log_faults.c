@@ -275,6 +275,33 @@ static void a_failed_sync_is_final(void **state)
     }
 }
 
+/* Flushes write out in pieces before they sync: an error that one of those is told of is the sync's own. */
+static void a_failed_write_out_is_final(void **state)
+{
+    enum { MIB = 1 << 20, BATCHES = 5 };
+    struct err e = {0};
+    struct log_appended out;
+    uint64_t passes = 1;
+    (void)state;
+    for (uint64_t nth = 0; nth < passes; nth++) { /* the first time they are counted */
+        char *dir = testkit_dir();
+        struct log_open_args args = open_args(dir);
+        struct log *log = open_log(&args, NULL);
+        for (int i = 0; i < BATCHES; i++)
+            assert_ok(try_append(log, &(struct batch_spec){.value = 900 << 10}, &out, &e), &e);
+        fault_arm_at(FAULT_SYNC, "00000000000000000000.log", nth ? nth : UINT64_MAX, EIO, false);
+        int rc = log_flush(log, &e);
+        passes = nth ? passes : fault_passes(FAULT_SYNC) + 1;
+        fault_disarm();
+        assert_int_equal(rc != ERR_OK, nth > 0);
+        assert_int_equal(log_flush(log, &e), nth ? ERR_LOG_FAILED : ERR_OK);
+        assert_int_equal(log_recovery_point(log), nth ? 0 : BATCHES);
+        close_log(log, false);
+        testkit_remove_dir(dir);
+    }
+    assert_true(passes > 4);
+}
+
 /* ---- a full disk, where appends are acknowledged by their sync ---- */
 
 static int snapshots(const char *dir)
@@ -331,6 +358,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(every_name, setup, teardown),
         cmocka_unit_test_setup_teardown(recovery_can_be_interrupted, setup, teardown),
         cmocka_unit_test_setup_teardown(a_failed_sync_is_final, setup, teardown),
+        cmocka_unit_test(a_failed_write_out_is_final),
         cmocka_unit_test_setup_teardown(appends_are_synced_without_room, setup, teardown),
     };
     return cmocka_run_group_tests_name("log faults", tests, NULL, NULL);

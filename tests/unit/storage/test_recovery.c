@@ -253,6 +253,25 @@ static void journaled_bytes_are_put_back(void **state)
     free(path);
 }
 
+/* A start after a kill opens every log that was written to: with three files each, 10,000 are more than a process may have. */
+static void only_the_log_itself_stays_open(void **state)
+{
+    struct log_open_args a = open_args(*state);
+    a.config.index_interval_bytes = 100;
+    struct log *log = open_log(&a, NULL);
+    append(log, 20);
+    close_log(log, false);
+    log = open_log(&a, NULL);
+    assert_int_equal(log_end_offset(log), 20);
+    assert_int_equal(log_open_files(log), 1);
+    append(log, 20);
+    struct err e = {0};
+    assert_ok(log_flush(log, &e), &e);
+    log_set_high_watermark(log, 40);
+    assert_int_equal(walk_log(log, 0).next, 40);
+    close_log(log, true);
+}
+
 static void the_topic_id_must_match(void **state)
 {
     struct err e = {0};
@@ -321,6 +340,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(indexes_that_are_missing_or_wrong_are_built_anew, setup, teardown),
         cmocka_unit_test_setup_teardown(preallocated_indexes_are_understood, setup, teardown),
         cmocka_unit_test_setup_teardown(journaled_bytes_are_put_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(only_the_log_itself_stays_open, setup, teardown),
         cmocka_unit_test_setup_teardown(the_topic_id_must_match, setup, teardown),
         cmocka_unit_test_setup_teardown(leftovers_are_removed, setup, teardown),
         cmocka_unit_test_setup_teardown(starts_at_the_checkpointed_offset, setup, teardown),
