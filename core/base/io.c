@@ -198,19 +198,37 @@ int io_sync(int fd, const char *path, struct err *e)
     return sync_by(fsync, fd, path, e);
 }
 
+/* It cannot be had here, or not now: then all is left to the sync. */
+static bool is_left_to_the_sync(int errnum)
+{
+    static const int errors[] = {ENOSYS, EOPNOTSUPP, ESPIPE, EINVAL, EPERM, EINTR, EAGAIN, ENOMEM};
+    for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
+        if (errors[i] == errnum)
+            return true;
+    return false;
+}
+
+/* Bytes that cannot be written may be dropped as they are told of, and a sync after that finds nothing wrong: hence as final as its own errors. */
+static int write_out(int fd, int64_t offset, int64_t n, unsigned int flags, const char *path, struct err *e)
+{
+    int rc = fault_check(FAULT_SYNC, path);
+    if (rc)
+        return sync_failed(e, rc, path);
+    if (sync_file_range(fd, offset, n, flags) == 0 || is_left_to_the_sync(errno))
+        return ERR_OK;
+    return sync_failed(e, errno, path);
+}
+
 int io_write_out(int fd, int64_t offset, int64_t n, const char *path, struct err *e)
 {
     const unsigned int all =
         SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
-    int rc = fault_check(FAULT_SYNC, path);
-    if (!rc && sync_file_range(fd, offset, n, all) != 0)
-        rc = errno;
-    return !rc || rc == ENOSYS || rc == ESPIPE ? ERR_OK : sync_failed(e, rc, path);
+    return write_out(fd, offset, n, all, path, e);
 }
 
-void io_begin_write_out(int fd, int64_t offset, int64_t n)
+int io_begin_write_out(int fd, int64_t offset, int64_t n, const char *path, struct err *e)
 {
-    sync_file_range(fd, offset, n, SYNC_FILE_RANGE_WRITE); /* an error is told by who waits for the write */
+    return write_out(fd, offset, n, SYNC_FILE_RANGE_WRITE, path, e);
 }
 
 int io_sync_dir(const char *dir, struct err *e)

@@ -51,14 +51,17 @@ static int sync_appends(struct partition *p, struct err *e)
     return again ? log_sync_appends(partition_log(p), e) : rc;
 }
 
+static void take_out(struct partition *p, const struct err *why)
+{
+    p->direct.torn = true;
+    log_fail(partition_log(p), why); /* also where no sync was tried: later appends stand behind this one */
+    disk_suspect(p->disk, why);
+}
+
 static void sync_one(struct partition *p, struct err *e)
 {
-    struct log *log = partition_log(p);
-    if (sync_appends(p, e) == ERR_OK)
-        return;
-    p->direct.torn = true;
-    log_fail(log, e); /* also where no sync was tried: later appends stand behind this one */
-    disk_suspect(p->disk, e);
+    if (sync_appends(p, e))
+        take_out(p, e);
 }
 
 /* What stands behind a gap must not be committed. Of a group the other parts are in other logs, which go on. */
@@ -73,7 +76,7 @@ static int leave_out(struct commit *c, struct commit_item *i, struct err *e)
 }
 
 /* Where there are several: one alone is waited for at once. */
-static void begin_all(const struct commit_item *list, uint64_t round)
+static void begin_all(const struct commit_item *list, uint64_t round, struct err *e)
 {
     const struct partition *first = NULL;
     bool several = false;
@@ -83,17 +86,18 @@ static void begin_all(const struct commit_item *list, uint64_t round)
     }
     for (const struct commit_item *i = list; i && several; i = i->next) {
         struct direct *d = &i->p->direct;
-        if (i->direct && d->begun != round && !d->torn)
-            log_begin_sync_appends(partition_log(i->p));
-        if (i->direct)
-            d->begun = round;
+        if (!i->direct || d->begun == round || d->torn)
+            continue;
+        d->begun = round;
+        if (log_begin_sync_appends(partition_log(i->p), e))
+            take_out(i->p, e);
     }
 }
 
 int commit_sync_direct(struct commit *c, struct commit_item *list, uint64_t round, struct err *e)
 {
     int rc = ERR_OK;
-    begin_all(list, round);
+    begin_all(list, round, e);
     for (struct commit_item *i = list; i; i = i->next) {
         struct direct *d = &i->p->direct;
         if (!i->direct)

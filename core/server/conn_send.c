@@ -12,7 +12,9 @@
 #include "server/internal.h"
 
 #define GATHER 32                     /* small answers in one call of the system */
-#define ROUND_BYTES ((size_t)4 << 20) /* of one connection, until others have their turn */
+/* Of one connection, until others have their turn; less where some wait for it: ten that fetch 1 MiB at a time would hold up everybody for ms. */
+#define ROUND_BYTES ((size_t)4 << 20)
+#define SHARED_ROUND_BYTES ((size_t)256 << 10)
 
 enum progress { MORE, DONE, FULL, BROKEN };
 
@@ -133,8 +135,9 @@ void conn_flush_later(struct conn *c)
     if (c->answered)
         return;
     c->answered = true;
-    c->next_answered = l->answered;
-    l->answered = c;
+    c->next_answered = NULL;
+    *(l->answered != NULL ? &l->answered_last->next_answered : &l->answered) = c;
+    l->answered_last = c;
 }
 
 void conn_flush_answered(struct loop *l)
@@ -149,7 +152,7 @@ void conn_flush_answered(struct loop *l)
 
 bool conn_flush(struct conn *c)
 {
-    size_t left = ROUND_BYTES;
+    size_t left = c->loop->ready > 1 ? SHARED_ROUND_BYTES : ROUND_BYTES;
     enum progress p = DONE;
     while (c->closed && c->first != NULL && c->first->ready)
         pop(c); /* there is nobody to tell */

@@ -152,6 +152,7 @@ struct loop {
     int number;
     int epoll, event;
     struct conn *conns, *conns_last;
+    int ready;         /* what epoll told of in this round */
     size_t live;       /* connections in memory, also closed ones that wait for their requests */
     bool listening;    /* this loop accepts, and has its listeners in epoll */
     int64_t accept_at; /* clock_mono_ms: not before, after an error; 0: now */
@@ -159,7 +160,7 @@ struct loop {
     bool staged;         /* appends that may not be written until the loop pushes them */
     int64_t short_since; /* clock_mono_ms: connections wait for memory since then; 0: none does */
     struct conn *dead;
-    struct conn *answered; /* what is ready of theirs is sent when all that was posted is looked at */
+    struct conn *answered, *answered_last; /* what is ready of theirs is sent when all that was posted is looked at */
     pthread_mutex_t lock;  /* leaf: `posts` */
     struct post *posts, *posts_last;
     bool woken;              /* under the lock: the event was written */

@@ -299,6 +299,7 @@ static void push(struct loop *l)
 static void handle_all(struct loop *l, const struct epoll_event *events, int n)
 {
     bool posted = false;
+    l->ready = n;
     for (int i = 0; i < n; i++) {
         if (events[i].data.ptr != NULL)
             handle(l, &events[i]);

@@ -230,8 +230,9 @@ int log_flush(struct log *log, struct err *e);
  * only make the next opening faster, are written more rarely. After any error what was appended is not known to be durable.
  */
 int log_sync_appends(struct log *log, struct err *e);
-/* Has the disk begin with what log_sync_appends, which must follow, waits for: so that it has what several logs have at once. Promises nothing. */
-void log_begin_sync_appends(struct log *log);
+/* Has the disk begin with what log_sync_appends, which must follow, waits for: so that it has what several logs have at once. An error is as
+ * final as one of that. */
+int log_begin_sync_appends(struct log *log, struct err *e);
 /*
  * For who syncs the file system before flushing many logs: writes what the first flush of a log would, so that this has only
  * to look that it is synced. What is not written here the flush writes.

@@ -223,6 +223,8 @@ static int settle(struct log *log, struct flush *f, struct err *e)
             atomic_store(&s->warm, false);
         pthread_mutex_unlock(&log->state);
         segment_release(s);
+        if (s == log_active(log))
+            segment_close_indexes(s); /* the first sync after a kill opens them */
         f->dirty[i] = NULL;
     }
     if (f->snapshot.len)
@@ -237,8 +239,7 @@ static int settle(struct log *log, struct flush *f, struct err *e)
  */
 static void forget(struct log *log, const struct flush *f)
 {
-    if (f->appends)
-        page_cache_direct(log->page_cache, &log->page_cache_turn, f->fresh);
+    page_cache_flushed(log->page_cache, &log->page_cache_turn, f->fresh);
     int64_t keep = page_cache_keep(log->page_cache);
     if (keep == INT64_MAX)
         return;
@@ -328,16 +329,19 @@ int log_flush(struct log *log, struct err *e)
     return rc;
 }
 
-void log_begin_sync_appends(struct log *log)
+int log_begin_sync_appends(struct log *log, struct err *e)
 {
     pthread_mutex_lock(&log->flush);
     pthread_mutex_lock(&log->append);
     struct segment *s = segment_ref(log_active(log));
     int64_t size = size_of(log, s);
     pthread_mutex_unlock(&log->append);
-    segment_begin_write_out(s, size);
-    segment_unref(s);
+    int rc = segment_begin_write_out(s, size, e);
+    pthread_mutex_lock(&log->append);
+    segment_release(s);
+    pthread_mutex_unlock(&log->append);
     pthread_mutex_unlock(&log->flush);
+    return rc && e->fatal ? rc : ERR_OK; /* what else it may be, the sync meets it, too */
 }
 
 int log_sync_appends(struct log *log, struct err *e)

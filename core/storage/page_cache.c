@@ -26,9 +26,8 @@ void page_cache_init(struct page_cache *c, int64_t limit)
     atomic_init(&c->logs, 1);
     atomic_init(&c->turn, 1);
     atomic_init(&c->seen, 0);
-    atomic_init(&c->direct, 0);
-    atomic_init(&c->direct_bytes, 0);
-    atomic_init(&c->no_direct, true);
+    atomic_init(&c->before, 0);
+    atomic_init(&c->turn_bytes, 0);
     atomic_init(&c->writes, 0);
     atomic_init(&c->pages, 0);
     atomic_init(&c->ns, 0);
@@ -37,32 +36,30 @@ void page_cache_init(struct page_cache *c, int64_t limit)
 void page_cache_share(struct page_cache *c, size_t logs)
 {
     atomic_store(&c->logs, logs < 1 ? 1 : logs > UINT32_MAX ? UINT32_MAX : (uint32_t)logs);
-    if (atomic_exchange(&c->no_direct, true))
-        atomic_store(&c->direct, 0);
 }
 
-void page_cache_direct(struct page_cache *c, uint32_t *turn, int64_t n)
+void page_cache_flushed(struct page_cache *c, uint32_t *turn, int64_t n)
 {
     if (!c)
         return;
-    atomic_store(&c->no_direct, false);
-    if (*turn != atomic_load(&c->turn)) {
-        *turn = atomic_load(&c->turn);
+    uint32_t now = atomic_load(&c->turn);
+    if (*turn != now) {
+        *turn = now;
         atomic_fetch_add(&c->seen, 1);
     }
-    if (atomic_fetch_add(&c->direct_bytes, n) + n < TURN_LIMITS * c->limit)
-        return;
-    atomic_store(&c->direct_bytes, 0);
-    atomic_store(&c->direct, atomic_exchange(&c->seen, 0));
-    atomic_fetch_add(&c->turn, 1);
+    if (atomic_fetch_add(&c->turn_bytes, n) + n < TURN_LIMITS * c->limit ||
+        !atomic_compare_exchange_strong(&c->turn, &now, now + 1))
+        return; /* it goes on, or another thread ends it */
+    atomic_store(&c->turn_bytes, 0);
+    atomic_store(&c->before, atomic_exchange(&c->seen, 0));
 }
 
 int64_t page_cache_keep(const struct page_cache *c)
 {
     if (!c || !atomic_load_explicit(&c->limited, memory_order_relaxed))
         return INT64_MAX;
-    uint32_t flushed = atomic_load(&c->logs), direct = atomic_load(&c->direct);
-    return c->limit / (flushed > direct ? flushed : direct);
+    uint32_t together = atomic_load(&c->logs), before = atomic_load(&c->before);
+    return c->limit / (together > before ? together : before);
 }
 
 int64_t page_cache_before(struct page_cache *c, size_t n)

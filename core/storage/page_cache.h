@@ -23,23 +23,22 @@ struct page_cache {
     bool watched; /* limited once pages are slow */
     atomic_bool limited;
     _Atomic(uint32_t) logs, writes;
-    _Atomic(uint32_t) turn, seen, direct; /* of page_cache_direct: those it was told of in this turn, and in the last one */
-    _Atomic(int64_t) direct_bytes;        /* in this turn */
-    atomic_bool no_direct;                /* since page_cache_share */
+    _Atomic(uint32_t) turn, seen, before; /* of page_cache_flushed: those it was told of in this turn, and in the last one */
+    _Atomic(int64_t) turn_bytes;
     _Atomic(uint64_t) pages, ns; /* of the writes that were timed since this was looked at last */
 };
 
 /* `limit`: bytes of all logs together, PAGE_CACHE_ALL: never, PAGE_CACHE_BY_COST: once pages are found to be slow. */
 void page_cache_init(struct page_cache *c, int64_t limit);
 
-/* So many logs that are flushed together share the limit from now on. */
+/* So many logs are going to be flushed together, and share the limit from now on. */
 void page_cache_share(struct page_cache *c, size_t logs);
 
 /*
- * `n` bytes of a log were synced for its appends' own sake, by log_sync_appends. How many logs that is done for, and share the limit, is counted
- * anew in each turn, of four times the limit. *turn is the log's, 0 at first. c: NULL is fine.
+ * `n` bytes of a log were flushed. How many logs that is done for is counted anew in each turn, of four times the limit: so many share it, if
+ * page_cache_share was told of fewer, as large appends are synced one by one. *turn is the log's, 0 at first. c: NULL is fine.
  */
-void page_cache_direct(struct page_cache *c, uint32_t *turn, int64_t n);
+void page_cache_flushed(struct page_cache *c, uint32_t *turn, int64_t n);
 
 /* Bytes of one log that stay; INT64_MAX: all. NULL is fine. */
 int64_t page_cache_keep(const struct page_cache *c);

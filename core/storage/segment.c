@@ -373,12 +373,15 @@ int segment_write_out(struct segment *s, int64_t size, struct err *e)
     return rc;
 }
 
-void segment_begin_write_out(struct segment *s, int64_t size)
+int segment_begin_write_out(struct segment *s, int64_t size, struct err *e)
 {
-    struct err e; /* the sync tells */
+    char path[STORAGE_PATH_MAX];
     int fd;
-    if (s->written_out < size && segment_fd(s, FILE_LOG, false, &fd, &e) == ERR_OK)
-        io_begin_write_out(fd, s->written_out, size - s->written_out);
+    if (s->written_out >= size)
+        return ERR_OK;
+    int rc = segment_fd(s, FILE_LOG, false, &fd, e);
+    return rc ? rc
+              : io_begin_write_out(fd, s->written_out, size - s->written_out, segment_path(s, FILE_LOG, path), e);
 }
 
 void segment_forget(struct segment *s, int64_t size, int64_t keep)

@@ -142,7 +142,7 @@ int segment_sync(struct segment *s, bool indexes, struct err *e);
  */
 int segment_write_out(struct segment *s, int64_t size, struct err *e);
 /* Only begins to, all at once: for a sync that somebody waits for. Flush lock held. */
-void segment_begin_write_out(struct segment *s, int64_t size);
+int segment_begin_write_out(struct segment *s, int64_t size, struct err *e);
 
 /*
  * Makes the page cache let go of what is on disk of the first `size` bytes of .log, but for the last `keep`. Its descriptor is opened

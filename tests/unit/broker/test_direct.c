@@ -254,7 +254,7 @@ static void test_several_logs_of_a_round(void **state)
     expect_after_any_loss(&m, "s0,a0", "b0");
     begin(f, &t, "t", "c", true, false);
     begin(f, &u, "u", "d", true, false);
-    run_round(f);
+    run_round(f); /* the error meets what is begun with before the first sync is waited for */
     expect_outcome(&t, ERR_LOG_FAILED);
     expect_outcome(&u, ERR_OK);
     expect_after_any_loss(&m, "s0,a0", "b0,d0");

@@ -93,27 +93,27 @@ static void test_limited_once_pages_are_slow(void **state)
     assert_int_equal(page_cache_keep(&c), 256 * MIB);
 }
 
-/* Logs that are synced for their appends' own sake share the limit, too: as many as there were in the last turn. */
-static void test_direct_logs_share_it(void **state)
+/* Logs that are synced one by one share the limit, too: as many as there were in the last turn. */
+static void test_logs_of_a_turn_share_it(void **state)
 {
     (void)state;
     struct page_cache c;
     uint32_t turns[8] = {0};
     page_cache_init(&c, 16 * MIB);
+    for (int i = 0; i < 63; i++)
+        page_cache_flushed(&c, &turns[i % 8], MIB);
     assert_int_equal(page_cache_keep(&c), 16 * MIB);
-    for (int i = 0; i < 64; i++) /* a turn, and no more */
-        page_cache_direct(&c, &turns[i % 8], MIB);
+    page_cache_flushed(&c, &turns[7], MIB);
     assert_int_equal(page_cache_keep(&c), 2 * MIB);
     page_cache_share(&c, 4); /* the larger number counts */
     assert_int_equal(page_cache_keep(&c), 2 * MIB);
     page_cache_share(&c, 16);
     assert_int_equal(page_cache_keep(&c), MIB);
-    page_cache_share(&c, 1); /* there were none since the last time */
-    assert_int_equal(page_cache_keep(&c), 16 * MIB);
+    page_cache_share(&c, 1);
     for (int i = 0; i < 64; i++)
-        page_cache_direct(&c, &turns[0], MIB);
+        page_cache_flushed(&c, &turns[0], MIB);
     assert_int_equal(page_cache_keep(&c), 16 * MIB);
-    page_cache_direct(NULL, &turns[0], MIB);
+    page_cache_flushed(NULL, &turns[0], MIB);
 }
 
 static void test_which_writes_are_timed(void **state)
@@ -247,7 +247,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_limited_once_pages_are_slow),
-        cmocka_unit_test(test_direct_logs_share_it),
+        cmocka_unit_test(test_logs_of_a_turn_share_it),
         cmocka_unit_test(test_which_writes_are_timed),
         cmocka_unit_test(test_a_flush_keeps_the_end),
         cmocka_unit_test(test_rolled_segments_go),
