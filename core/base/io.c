@@ -221,8 +221,7 @@ static int write_out(int fd, int64_t offset, int64_t n, unsigned int flags, cons
 
 int io_write_out(int fd, int64_t offset, int64_t n, const char *path, struct err *e)
 {
-    const unsigned int all =
-        SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+    const unsigned int all = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
     return write_out(fd, offset, n, all, path, e);
 }
 

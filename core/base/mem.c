@@ -73,7 +73,8 @@ static void stream_lines(unsigned char *to, const unsigned char *from, size_t li
 {
     for (; lines > 0; lines--, to += LINE, from += LINE)
         for (size_t i = 0; i < LINE; i += sizeof(__m128i))
-            _mm_stream_si128((__m128i *)(void *)(to + i), _mm_loadu_si128((const __m128i *)(const void *)(from + i)));
+            _mm_stream_si128((__m128i *)(void *)(to + i),
+                             _mm_loadu_si128((const __m128i *)(const void *)(from + i)));
     _mm_sfence();
 }
 

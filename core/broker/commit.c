@@ -113,6 +113,12 @@ void commit_wake_thread(struct commit *c)
     }
 }
 
+static void wake_maker(struct commit *c)
+{
+    if (c->make_file)
+        pthread_cond_signal(&c->files);
+}
+
 int commit_stage(struct commit *c, struct commit_item **items, size_t n, size_t reserved, struct err *e)
 {
     pthread_mutex_lock(&c->lock);
@@ -140,7 +146,8 @@ int commit_stage(struct commit *c, struct commit_item **items, size_t n, size_t 
     if (lingers && c->staged >= STAGED_WAKE)
         waits = false;
     bool later = waits || (n && items[0]->op->pushed && c->staged < PUSHED_WAKE);
-    if (c->make_file || (!rc && !c->busy && !later))
+    wake_maker(c);
+    if (!rc && !c->busy && !later)
         commit_wake_thread(c);
     pthread_mutex_unlock(&c->lock);
     return rc;
@@ -254,8 +261,9 @@ static void hand_over(struct commit *c)
 {
     c->busy = false;
     c->make_file |= journal_wants_file(c->journal);
+    wake_maker(c);
     bool called = !c->head || commit_wake_waiter(c);
-    if (!called || c->make_file || c->stop)
+    if (!called || c->stop)
         commit_wake_thread(c);
     if (!c->threaded && c->head && c->room_first)
         pthread_cond_signal(&c->room_first->cond);
@@ -297,16 +305,14 @@ void commit_round(struct commit *c)
     pthread_mutex_lock(&c->lock);
 }
 
-/* ---- the thread ------------------------------------------------------------------------------------------------ */
+/* ---- the threads ----------------------------------------------------------------------------------------------- */
 
 static void *run(void *arg)
 {
     struct commit *c = arg;
     pthread_mutex_lock(&c->lock);
     for (;;) {
-        if (c->make_file && !c->stop) {
-            commit_try_file(c); /* first: those who wait write their rounds meanwhile */
-        } else if (commit_can_round(c)) {
+        if (commit_can_round(c)) {
             commit_round(c);
         } else if (c->stop && !c->busy) {
             break;
@@ -318,6 +324,42 @@ static void *run(void *arg)
     }
     pthread_mutex_unlock(&c->lock);
     return NULL;
+}
+
+/* Journal files, of up to 64 MiB of zeros: by a thread of their own, as rounds must go on meanwhile. */
+static void *make_files(void *arg)
+{
+    struct commit *c = arg;
+    pthread_mutex_lock(&c->lock);
+    while (!c->stop) {
+        if (c->make_file)
+            commit_try_file(c);
+        else
+            pthread_cond_wait(&c->files, &c->lock);
+    }
+    pthread_mutex_unlock(&c->lock);
+    return NULL;
+}
+
+static void stop_thread(struct commit *c)
+{
+    pthread_mutex_lock(&c->lock);
+    c->stop = true;
+    pthread_cond_signal(&c->work);
+    pthread_cond_signal(&c->files);
+    pthread_mutex_unlock(&c->lock);
+    pthread_join(c->thread, NULL);
+}
+
+static int start_threads(struct commit *c, struct err *e)
+{
+    int rc = thread_start(&c->thread, "leat-commit", run, c, e);
+    if (rc)
+        return rc;
+    rc = thread_start(&c->maker, "leat-files", make_files, c, e);
+    if (rc)
+        stop_thread(c);
+    return rc;
 }
 
 void commit_run(struct commit *c)
@@ -348,7 +390,8 @@ int commit_start(struct commit **out, struct journal *j, struct topics *topics, 
     mutex_init(&c->lock);
     mutex_init(&c->completing);
     cond_init(&c->work);
-    int rc = threaded ? thread_start(&c->thread, "leat-commit", run, c, e) : ERR_OK;
+    cond_init(&c->files);
+    int rc = threaded ? start_threads(c, e) : ERR_OK;
     if (rc)
         commit_free(c);
     else
@@ -365,16 +408,15 @@ void commit_on_sealed(struct commit *c, void (*fn)(void *arg), void *arg)
 void commit_stop(struct commit *c)
 {
     commit_run(c);
-    pthread_mutex_lock(&c->lock);
-    c->stop = true;
-    pthread_cond_signal(&c->work);
-    pthread_mutex_unlock(&c->lock);
-    if (c->threaded)
-        pthread_join(c->thread, NULL);
+    if (!c->threaded)
+        return;
+    stop_thread(c);
+    pthread_join(c->maker, NULL);
 }
 
 void commit_free(struct commit *c)
 {
+    pthread_cond_destroy(&c->files);
     pthread_cond_destroy(&c->work);
     pthread_mutex_destroy(&c->completing);
     pthread_mutex_destroy(&c->lock);

@@ -5,8 +5,8 @@
  * up to a number: they hold a reservation and have not staged yet. A lone appender waits for nobody.
  *
  * Who runs a round: whoever waits for its outcome or for room and finds nobody writing (one round; then one of those who
- * sleep for the next group is called). The stage's own thread runs those for which nobody waits. Without the thread
- * everything that waits works the same, and commit_run does the thread's part.
+ * sleep for the next group is called). The stage's own thread runs those for which nobody waits; a second one makes journal
+ * files meanwhile. Without threads everything that waits works the same, and commit_run does their part.
  *
  * Large appends are not copied into the record: their segments are synced before it is written (commit_direct.c).
  *

@@ -22,11 +22,12 @@ struct room_wait {
 struct commit {
     struct journal *journal;
     struct topics *topics;
-    pthread_t thread;
+    pthread_t thread, maker; /* of rounds, of journal files */
     bool threaded;
 
     pthread_mutex_t lock; /* down to the empty line */
     pthread_cond_t work;  /* the thread's bell */
+    pthread_cond_t files; /* the maker's */
     struct commit_item *head, **tail;
     size_t staged, reserved;
     size_t copied;        /* of what is staged: bytes for the journal */

@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "server/internal.h"
 
-#define GATHER 32                     /* small answers in one call of the system */
+#define GATHER 32 /* small answers in one call of the system */
 /* Of one connection, until others have their turn; less where some wait for it: ten that fetch 1 MiB at a time would hold up everybody for ms. */
 #define ROUND_BYTES ((size_t)4 << 20)
 #define SHARED_ROUND_BYTES ((size_t)256 << 10)

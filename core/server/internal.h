@@ -120,7 +120,7 @@ struct conn {
     bool buried;        /* among the loop's dead ones, through `next` */
     bool answered;      /* among those with answers to send, through `next_answered` */
     struct conn *next_answered;
-    bool stalled;       /* waits for the budget */
+    bool stalled; /* waits for the budget */
     int64_t active_ms;
     struct buf in;     /* bytes that came and could not be looked at yet, as something has to be waited for */
     uint8_t length[4]; /* of the next request, as far as it came */
@@ -160,8 +160,9 @@ struct loop {
     bool staged;         /* appends that may not be written until the loop pushes them */
     int64_t short_since; /* clock_mono_ms: connections wait for memory since then; 0: none does */
     struct conn *dead;
-    struct conn *answered, *answered_last; /* what is ready of theirs is sent when all that was posted is looked at */
-    pthread_mutex_t lock;  /* leaf: `posts` */
+    struct conn *answered,
+        *answered_last;   /* what is ready of theirs is sent when all that was posted is looked at */
+    pthread_mutex_t lock; /* leaf: `posts` */
     struct post *posts, *posts_last;
     bool woken;              /* under the lock: the event was written */
     struct request **timers; /* a heap by deadline */
@@ -236,10 +237,10 @@ void *request_try_alloc(struct request *c, size_t count, size_t size); /* the sa
 void conn_open(struct loop *l, int fd, const struct listener *listener);
 void conn_ready(struct conn *c, uint32_t events);
 /* Both: false when the connection is closed. A connection's memory stays until the loop's round is over (conn_reap). */
-bool conn_go_on(struct conn *c); /* begins what was read and may begin now; has more read */
-bool conn_flush(struct conn *c); /* writes what is answered */
-void conn_flush_later(struct conn *c);      /* once the loop has looked at all that was posted, */
-void conn_flush_answered(struct loop *l);   /* by this */
+bool conn_go_on(struct conn *c);          /* begins what was read and may begin now; has more read */
+bool conn_flush(struct conn *c);          /* writes what is answered */
+void conn_flush_later(struct conn *c);    /* once the loop has looked at all that was posted, */
+void conn_flush_answered(struct loop *l); /* by this */
 void conn_close(struct conn *c);
 void conn_fail(struct conn *c, const struct err *why); /* closes, and says why */
 bool conn_wants_bytes(const struct conn *c);           /* more could be used now */

@@ -477,7 +477,8 @@ int log_recover(struct log *log, const struct log_open_args *args, struct log_re
     if (rc == ERR_OK)
         rc = set_ends(&r, e);
     if (rc == ERR_OK)
-        segment_close_indexes(log_active(log)); /* of thousands of logs they would be more files than may be open */
+        segment_close_indexes(
+            log_active(log)); /* of thousands of logs they would be more files than may be open */
     mem_free(r.window);
     buf_free(&r.big);
     listing_free(&l);

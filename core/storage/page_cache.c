@@ -12,7 +12,7 @@ enum {
     ONE_OF = 8,         /* so many writes is timed */
     ENOUGH_PAGES = 512, /* to judge by */
     TURN_LIMITS = 4,
-    SLOW_NS = 8000,     /* a page. Written to memory that is there one costs 1 us, by pieces of 1 KiB 4 */
+    SLOW_NS = 8000, /* a page. Written to memory that is there one costs 1 us, by pieces of 1 KiB 4 */
 };
 
 #define NOT_TIMED (-1)

@@ -23,7 +23,8 @@ struct page_cache {
     bool watched; /* limited once pages are slow */
     atomic_bool limited;
     _Atomic(uint32_t) logs, writes;
-    _Atomic(uint32_t) turn, seen, before; /* of page_cache_flushed: those it was told of in this turn, and in the last one */
+    _Atomic(uint32_t) turn, seen,
+        before; /* of page_cache_flushed: those it was told of in this turn, and in the last one */
     _Atomic(int64_t) turn_bytes;
     _Atomic(uint64_t) pages, ns; /* of the writes that were timed since this was looked at last */
 };

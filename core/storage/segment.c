@@ -13,7 +13,9 @@
 #include "base/thread.h"
 
 #define FORGET_STEP (1 << 20)
-#define WRITE_OUT_PIECE ((int64_t)1 << 19) /* of smaller ones the call is what takes the time, and behind larger ones others wait */
+#define WRITE_OUT_PIECE                                                                                      \
+    ((int64_t)1                                                                                              \
+     << 19) /* of smaller ones the call is what takes the time, and behind larger ones others wait */
 
 static const char *const suffixes[FILE_KINDS] = {LOG_SUFFIX, INDEX_SUFFIX, TIME_SUFFIX, TXN_SUFFIX};
 static const char *const stages[] = {
@@ -381,7 +383,8 @@ int segment_begin_write_out(struct segment *s, int64_t size, struct err *e)
         return ERR_OK;
     int rc = segment_fd(s, FILE_LOG, false, &fd, e);
     return rc ? rc
-              : io_begin_write_out(fd, s->written_out, size - s->written_out, segment_path(s, FILE_LOG, path), e);
+              : io_begin_write_out(fd, s->written_out, size - s->written_out, segment_path(s, FILE_LOG, path),
+                                   e);
 }
 
 void segment_forget(struct segment *s, int64_t size, int64_t keep)

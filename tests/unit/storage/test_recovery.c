@@ -267,7 +267,8 @@ static void only_the_log_itself_stays_open(void **state)
     append(log, 20);
     struct err e = {0};
     assert_ok(log_flush(log, &e), &e);
-    assert_int_equal(log_open_files(log), 1); /* also after the sync of what a kill may have left of its indexes */
+    assert_int_equal(log_open_files(log),
+                     1); /* also after the sync of what a kill may have left of its indexes */
     log_set_high_watermark(log, 40);
     assert_int_equal(walk_log(log, 0).next, 40);
     close_log(log, true);
