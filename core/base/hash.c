@@ -1,10 +1,12 @@
 /*
- * hash: checksums and hashes that formats prescribe. No state; any thread.
+ * hash: see hash.h. No state; any thread.
  */
 #include "base/hash.h"
 
 #include <isa-l/crc.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 
 uint32_t crc32c(uint32_t crc, const void *data, size_t n)
 {
@@ -119,7 +121,7 @@ static uint64_t rotate(uint64_t v, int bits)
     return v << bits | v >> (64 - bits);
 }
 
-static void sip_rounds(uint64_t v[4], int n)
+static inline void sip_rounds(uint64_t v[4], int n)
 {
     while (n-- > 0) {
         v[0] += v[1];
@@ -135,23 +137,34 @@ static void sip_rounds(uint64_t v[4], int n)
     }
 }
 
-void siphash128(const uint8_t key[16], const void *data, size_t n, uint8_t out[16])
+static inline void sip_block(uint64_t v[4], uint64_t block, int rounds)
+{
+    v[3] ^= block;
+    sip_rounds(v, rounds);
+    v[0] ^= block;
+}
+
+/* All but the end: `rounds` a block of eight bytes; `tweak` tells the two lengths of output apart. */
+static inline void sip_start(uint64_t v[4], const uint8_t key[16], uint64_t tweak, const void *data, size_t n,
+                             int rounds)
 {
     const uint8_t *p = data, *end = p + n - n % 8;
     uint64_t k0 = le64(key), k1 = le64(key + 8), last = (uint64_t)n << 56;
-    uint64_t v[4] = {k0 ^ 0x736f6d6570736575u, k1 ^ 0x646f72616e646f6du ^ 0xee, k0 ^ 0x6c7967656e657261u,
-                     k1 ^ 0x7465646279746573u};
-    for (; p < end; p += 8) {
-        uint64_t m = le64(p);
-        v[3] ^= m;
-        sip_rounds(v, 2);
-        v[0] ^= m;
-    }
+    v[0] = k0 ^ 0x736f6d6570736575u;
+    v[1] = k1 ^ 0x646f72616e646f6du ^ tweak;
+    v[2] = k0 ^ 0x6c7967656e657261u;
+    v[3] = k1 ^ 0x7465646279746573u;
+    for (; p < end; p += 8)
+        sip_block(v, le64(p), rounds);
     for (size_t i = 0; i < n % 8; i++)
         last |= (uint64_t)p[i] << (8 * i);
-    v[3] ^= last;
-    sip_rounds(v, 2);
-    v[0] ^= last;
+    sip_block(v, last, rounds);
+}
+
+void siphash128(const uint8_t key[16], const void *data, size_t n, uint8_t out[16])
+{
+    uint64_t v[4];
+    sip_start(v, key, 0xee, data, n, 2);
     v[2] ^= 0xee;
     sip_rounds(v, 4);
     uint64_t first = v[0] ^ v[1] ^ v[2] ^ v[3];
@@ -160,4 +173,25 @@ void siphash128(const uint8_t key[16], const void *data, size_t n, uint8_t out[1
     uint64_t second = v[0] ^ v[1] ^ v[2] ^ v[3];
     memcpy(out, &first, 8);
     memcpy(out + 8, &second, 8);
+}
+
+/*
+ * Of the kernel's, for each process: no call that could fail or wait, no state of ours, and the same for the copies of this file in
+ * plugins. The C library makes the stack's guard of them, so they stay where they are: no copy comes into the heap.
+ */
+const uint8_t *hash_secret(void)
+{
+    const uint8_t *random = (const uint8_t *)getauxval(AT_RANDOM);
+    if (!random)
+        abort(); /* cannot happen: Linux has given them since 2.6.29 */
+    return random;
+}
+
+uint64_t siphash13(const uint8_t secret[16], const void *data, size_t n)
+{
+    uint64_t v[4];
+    sip_start(v, secret, 0, data, n, 1);
+    v[2] ^= 0xff;
+    sip_rounds(v, 3);
+    return v[0] ^ v[1] ^ v[2] ^ v[3];
 }

@@ -10,15 +10,6 @@
 
 #define FEW 8
 
-static uint64_t hash_of(const struct ids *ids, const char *id, size_t n)
-{
-    uint8_t out[16];
-    uint64_t h;
-    siphash128(ids->secret, id, n, out);
-    memcpy(&h, out, sizeof h);
-    return h;
-}
-
 static struct id_link **slot_of(struct ids *ids, uint64_t hash)
 {
     return ids->size > 0 ? &ids->slots[hash & (ids->size - 1)] : &ids->only;
@@ -53,7 +44,7 @@ static void grow(struct ids *ids)
 void ids_add(struct ids *ids, struct id_link *l, enum id_kind kind, const char *id)
 {
     size_t n = strlen(id);
-    *l = (struct id_link){.id = id, .n = n, .hash = hash_of(ids, id, n), .kind = kind};
+    *l = (struct id_link){.id = id, .n = n, .hash = siphash13(ids->secret, id, n), .kind = kind};
     if (++ids->count > (ids->size > 0 ? ids->size : FEW))
         grow(ids);
     put(ids, l);
@@ -77,7 +68,7 @@ struct id_link *ids_find(const struct ids *ids, enum id_kind kind, struct msg_st
         return NULL;
     size_t n = (size_t)id.n;
     const char *p = n > 0 ? id.p : "";
-    uint64_t hash = hash_of(ids, p, n);
+    uint64_t hash = siphash13(ids->secret, p, n);
     struct id_link *l = ids->size > 0 ? ids->slots[hash & (ids->size - 1)] : ids->only;
     while (l != NULL && !(l->hash == hash && l->kind == kind && l->n == n && memcmp(l->id, p, n) == 0))
         l = l->next;

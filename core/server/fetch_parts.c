@@ -11,18 +11,9 @@
 
 #define FEW 8
 
-static uint64_t short_hash(const uint8_t secret[16], const void *data, size_t n)
-{
-    uint8_t out[16];
-    uint64_t h;
-    siphash128(secret, data, n, out);
-    memcpy(&h, out, sizeof h);
-    return h;
-}
-
 uint64_t fetch_hash_topic(const uint8_t secret[16], const char *name, const struct uuid *id)
 {
-    return name[0] != '\0' ? short_hash(secret, name, strlen(name)) : short_hash(secret, id->b, sizeof id->b);
+    return name[0] != '\0' ? siphash13(secret, name, strlen(name)) : siphash13(secret, id->b, sizeof id->b);
 }
 
 uint64_t fetch_hash_part(const uint8_t secret[16], const struct fetch_topic *topic, int32_t partition)
@@ -30,7 +21,7 @@ uint64_t fetch_hash_part(const uint8_t secret[16], const struct fetch_topic *top
     uint8_t key[12];
     memcpy(key, &topic->hash, sizeof topic->hash);
     put_be32(key + 8, (uint32_t)partition);
-    return short_hash(secret, key, sizeof key);
+    return siphash13(secret, key, sizeof key);
 }
 
 static bool is_same(const struct fetch_part *a, const struct fetch_part *b)

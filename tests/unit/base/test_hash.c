@@ -27,6 +27,14 @@ static void kafka_hashes_have_the_contract_values(void **state)
     assert_int_equal(kafka_partition_for_key("foobar", 6, 7), (-790332482 & 0x7fffffff) % 7);
 }
 
+static void forget(int *order, size_t count, int k)
+{
+    size_t at = 0;
+    while (order[at] != k)
+        at++;
+    memmove(order + at, order + at + 1, (count - at - 1) * sizeof *order);
+}
+
 static void the_map_agrees_with_a_model(void **state)
 {
     (void)state;
@@ -35,6 +43,7 @@ static void the_map_agrees_with_a_model(void **state)
     bool there[KEYS] = {false};
     struct err e;
     struct map *m = map_new();
+    int order[KEYS];
     size_t count = 0;
     srand(7);
     for (int step = 0; step < 50000; step++) {
@@ -42,11 +51,13 @@ static void the_map_agrees_with_a_model(void **state)
         if (rand() % 2) {
             int rc = map_put(m, &k, sizeof k, &values[k], &e);
             assert_int_equal(rc, there[k] ? ERR_EXISTS : ERR_OK);
-            count += !there[k];
+            if (!there[k])
+                order[count++] = k;
             there[k] = true;
         } else {
             assert_ptr_equal(map_remove(m, &k, sizeof k), there[k] ? &values[k] : NULL);
-            count -= there[k];
+            if (there[k])
+                forget(order, count--, k);
             there[k] = false;
         }
         assert_int_equal(map_count(m), count);
@@ -57,14 +68,57 @@ static void the_map_agrees_with_a_model(void **state)
     while (map_next(m, &pos, &key, &n, &value)) {
         int k;
         memcpy(&k, key, sizeof k);
-        assert_true(there[k]);
+        assert_true(seen < count);
+        assert_int_equal(k, order[seen++]); /* as they were put, whatever the secret */
         assert_ptr_equal(value, &values[k]);
-        seen++;
     }
     assert_int_equal(seen, count);
+    assert_false(map_next(m, &pos, &key, &n, &value)); /* the end stays the end */
     for (int k = 0; k < KEYS; k++)
         assert_ptr_equal(map_get(m, &k, sizeof k), there[k] ? &values[k] : NULL);
     map_free(m, NULL);
+}
+
+/*
+ * A put that walks over all others is what whoever makes names collide is after. n of one hash are n * (n - 1) / 2 slots too far;
+ * with a secret hash it is less than one slot a key, and ten for each are as good as impossible.
+ */
+static void assert_spread(struct map *m, size_t n)
+{
+    assert_int_equal(map_count(m), n);
+    assert_true(map_detours(m) < 10 * n);
+    map_free(m, NULL);
+}
+
+/* These eight bytes bring FNV-1a's state to zero (Landon Curt Noll's list), and zeros after them leave it there. */
+static void keys_with_one_hash_without_a_secret_are_spread(void **state)
+{
+    (void)state;
+    enum { KEYS = 2000 };
+    static uint8_t key[8 + KEYS] = {0xd5, 0x6b, 0xb9, 0x53, 0x42, 0x87, 0x08, 0x36};
+    struct err e;
+    struct map *m = map_new();
+    for (size_t n = 8; n < sizeof key; n++) {
+        assert_int_equal(hash64(key, n), hash64(key, 8));
+        assert_int_equal(map_put(m, key, n, key, &e), ERR_OK);
+    }
+    assert_spread(m, KEYS);
+}
+
+/* What topics, groups and members may be called: of each 4096 names one would go to the first slot of a table of up to 4096. */
+static void names_that_met_in_one_slot_are_spread(void **state)
+{
+    (void)state;
+    enum { NAMES = 1000, SLOTS = 4096 };
+    struct err e;
+    struct map *m = map_new();
+    char name[32];
+    for (int i = 0; map_count(m) < NAMES; i++) {
+        size_t n = (size_t)snprintf(name, sizeof name, "member-%d", i);
+        if (hash64(name, n) % SLOTS == 0)
+            assert_int_equal(map_put(m, name, n, m, &e), ERR_OK);
+    }
+    assert_spread(m, NAMES);
 }
 
 static void fill_map(void *arg)
@@ -140,13 +194,42 @@ static void siphash_has_the_published_values(void **state)
     }
 }
 
+/* Those of OpenSSL's SIPHASH with c-rounds 1, d-rounds 3, size 8. */
+static void siphash13_has_the_known_values(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t n;
+        uint8_t hash[8];
+    } known[] = {
+        {0, {0xdc, 0xc4, 0x0f, 0x05, 0x58, 0x01, 0xac, 0xab}},
+        {1, {0x93, 0xca, 0x57, 0x7d, 0xf3, 0x9b, 0xf4, 0xc9}},
+        {7, {0x40, 0x11, 0xb1, 0x9b, 0x98, 0x7d, 0x92, 0xd3}},
+        {8, {0x8e, 0x9a, 0x29, 0x8d, 0x11, 0x95, 0x90, 0x36}},
+        {15, {0x56, 0x99, 0x51, 0x2a, 0x6d, 0xd8, 0x20, 0xd3}},
+        {63, {0xa8, 0xb3, 0xbb, 0xb7, 0x62, 0x90, 0x19, 0x9d}},
+    };
+    uint8_t key[16], data[64];
+    for (int i = 0; i < 16; i++)
+        key[i] = (uint8_t)i;
+    for (int i = 0; i < 64; i++)
+        data[i] = (uint8_t)i;
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        uint64_t hash = siphash13(key, data, known[i].n);
+        assert_memory_equal(&hash, known[i].hash, sizeof hash);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(crc32c_has_the_published_values),
         cmocka_unit_test(kafka_hashes_have_the_contract_values),
         cmocka_unit_test(siphash_has_the_published_values),
+        cmocka_unit_test(siphash13_has_the_known_values),
         cmocka_unit_test(the_map_agrees_with_a_model),
+        cmocka_unit_test(keys_with_one_hash_without_a_secret_are_spread),
+        cmocka_unit_test(names_that_met_in_one_slot_are_spread),
         cmocka_unit_test(a_failed_allocation_leaves_the_map_whole),
         cmocka_unit_test(uuids_print_as_kafkas),
     };
