@@ -26,7 +26,8 @@ struct leat_schema *schema_new(enum leat_type type, bool optional, const char *n
     struct leat_schema *s = mem_calloc(1, sizeof(*s));
     if (s == NULL)
         return NULL;
-    *s = (struct leat_schema){.refs = 1, .type = type, .optional = optional, .version = version};
+    *s = (struct leat_schema){
+        .refs = 1, .type = type, .optional = optional, .version = version, .secret = hash_secret()};
     if (name != NULL && (s->name = mem_strdup(name)) == NULL) {
         mem_free(s);
         return NULL;
@@ -96,7 +97,7 @@ int64_t schema_field_index(const struct leat_schema *s, const char *name, size_t
         }
         return -1;
     }
-    for (size_t at = hash64(name, name_len);; at++) {
+    for (size_t at = siphash13(s->secret, name, name_len);; at++) {
         uint32_t slot = s->index[at & (s->index_size - 1)];
         if (slot == 0)
             return -1;
@@ -105,9 +106,10 @@ int64_t schema_field_index(const struct leat_schema *s, const char *name, size_t
     }
 }
 
-static void index_field(uint32_t *index, size_t size, const struct schema_field *f, size_t number)
+static void index_field(const struct leat_schema *s, uint32_t *index, size_t size,
+                        const struct schema_field *f, size_t number)
 {
-    size_t at = hash64(f->name, f->name_len);
+    size_t at = siphash13(s->secret, f->name, f->name_len);
     while (index[at & (size - 1)] != 0)
         at++;
     index[at & (size - 1)] = (uint32_t)number + 1;
@@ -124,7 +126,7 @@ static int grow_index(struct leat_schema *s, struct err *e)
     if (index == NULL)
         return err_nomem(e);
     for (size_t i = 0; i < s->field_count; i++)
-        index_field(index, size, &s->fields[i], i);
+        index_field(s, index, size, &s->fields[i], i);
     mem_free(s->index);
     s->index = index;
     s->index_size = size;
@@ -155,7 +157,7 @@ int schema_add_field(struct leat_schema *s, const char *name, struct leat_schema
     struct schema_field *f = &s->fields[s->field_count];
     *f = (struct schema_field){copy, strlen(copy), schema_ref(field)};
     if (s->index != NULL)
-        index_field(s->index, s->index_size, f, s->field_count);
+        index_field(s, s->index, s->index_size, f, s->field_count);
     s->field_count++;
     return ERR_OK;
 }

@@ -36,6 +36,7 @@ struct leat_schema {
     size_t field_count;
     uint32_t *index; /* field numbers + 1 by hash, once there are more than a few */
     size_t index_size;
+    const uint8_t *secret; /* of the hash: records bring schemas, too */
 };
 
 const char *leat_type_name(enum leat_type type); /* "INT64", in Connect's words */

@@ -1,7 +1,7 @@
 /*
  * value: see value.h. A value is one arena object; growing arrays and maps leave their old tables to the
- * arena, at most as much again. Maps get a hash index from the ninth entry on, so that hostile JSON cannot
- * make them quadratic.
+ * arena, at most as much again. Maps get a hash index from the ninth entry on, with a secret, so that hostile
+ * JSON cannot make them quadratic.
  */
 #include "connect/value.h"
 
@@ -226,6 +226,12 @@ int value_push(struct leat_value *array, struct leat_value *item, struct err *e)
     return ERR_OK;
 }
 
+/* Of few entries all are looked at anyhow: the hash only saves comparisons, and the cheapest one does. */
+static uint32_t hash_of(const struct leat_value *map, const char *name, size_t n)
+{
+    return (uint32_t)(map->many.index != NULL ? siphash13(hash_secret(), name, n) : hash64(name, n));
+}
+
 static bool entry_is(const struct value_entry *entry, uint32_t hash, const char *name, size_t n)
 {
     return entry->hash == hash && entry->name_len == n && memcmp(entry->name, name, n) == 0;
@@ -267,10 +273,15 @@ static int grow_index(struct leat_value *map, struct err *e)
     if (index == NULL)
         return err_nomem(e);
     memset(index, 0, size * sizeof(*index));
+    bool first = map->many.index == NULL;
     map->many.index = index;
     map->many.index_size = size;
-    for (uint32_t i = 0; i < map->many.count; i++)
+    for (uint32_t i = 0; i < map->many.count; i++) {
+        struct value_entry *entry = &map->many.entries[i];
+        if (first)
+            entry->hash = hash_of(map, entry->name, entry->name_len);
         value_index_entry(map, i);
+    }
     return ERR_OK;
 }
 
@@ -279,7 +290,8 @@ static int set_entry(struct leat_value *map, const char *name, size_t n, struct 
 {
     if (n > UINT32_MAX)
         return err_set(e, ERR_TOO_LARGE, "a name of %zu bytes is too long", n);
-    uint32_t hash = (uint32_t)hash64(name, n);
+    bool few = map->many.index == NULL;
+    uint32_t hash = hash_of(map, name, n);
     struct value_entry *entry = find_entry(map, hash, name, n);
     if (entry != NULL) {
         entry->value = item;
@@ -287,6 +299,8 @@ static int set_entry(struct leat_value *map, const char *name, size_t n, struct 
     }
     if (grow(map, sizeof(struct value_entry), e) != ERR_OK || grow_index(map, e) != ERR_OK)
         return e->code;
+    if (few && map->many.index != NULL)
+        hash = hash_of(map, name, n);
     if (copy && (name = arena_dup(map->arena, name, n)) == NULL)
         return err_nomem(e);
     map->many.entries[map->many.count] = (struct value_entry){name, (uint32_t)n, hash, item};
@@ -366,7 +380,7 @@ const struct leat_value *value_at(const struct leat_value *v, size_t i, const ch
 const struct leat_value *value_find(const struct leat_value *v, const char *name, size_t n)
 {
     if (v->type == LEAT_TYPE_MAP) {
-        const struct value_entry *entry = find_entry(v, (uint32_t)hash64(name, n), name, n);
+        const struct value_entry *entry = find_entry(v, hash_of(v, name, n), name, n);
         return entry == NULL ? NULL : entry->value;
     }
     if (v->type != LEAT_TYPE_STRUCT)

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 
+#include "base/hash.h"
 #include "connect/value_json.h"
 
 static struct arena arena;
@@ -173,6 +174,41 @@ static void test_schemas_of_values(void **state)
     schema_unref(b);
 }
 
+/* The most slots of an index in a row that are not free: a walk that somebody has to do. */
+static size_t longest_run(const uint32_t *index, size_t size)
+{
+    size_t longest = 0;
+    for (size_t i = 0, run = 0; i < size; i++) {
+        run = index[i] != 0 ? run + 1 : 0;
+        longest = run > longest ? run : longest;
+    }
+    return longest;
+}
+
+/* Without a secret all these names would go to the first slot, and be one run. An index is half full at most: others have short ones. */
+static void test_names_that_met_in_one_slot(void **state)
+{
+    (void)state;
+    enum { NAMES = 1000, SLOTS = 4096 };
+    struct leat_value *map = value_map(&arena);
+    struct leat_schema *s = schema_new(LEAT_TYPE_STRUCT, false, NULL, 0),
+                       *field = schema_new(LEAT_TYPE_INT64, false, NULL, 0);
+    char name[32];
+    for (int i = 0; map->many.count < NAMES; i++) {
+        size_t n = (size_t)snprintf(name, sizeof name, "field%d", i);
+        if (hash64(name, n) % SLOTS != 0)
+            continue;
+        assert_int_equal(value_set(map, name, n, string(name), &e), 0);
+        assert_int_equal(schema_add_field(s, name, field, &e), 0);
+        assert_int_equal(schema_field_index(s, name, n), s->field_count - 1);
+        assert_non_null(value_find(map, name, n));
+    }
+    assert_true(longest_run(map->many.index, map->many.index_size) < NAMES / 3);
+    assert_true(longest_run(s->index, s->index_size) < NAMES / 3);
+    schema_unref(field);
+    schema_unref(s);
+}
+
 static void check_decimal(const char *hex, int32_t scale, const char *expected)
 {
     uint8_t raw[64];
@@ -260,6 +296,7 @@ int main(void)
         cmocka_unit_test(test_integer_ranges),
         cmocka_unit_test(test_maps_keep_their_order),
         cmocka_unit_test(test_structs_follow_their_schema),
+        cmocka_unit_test(test_names_that_met_in_one_slot),
         cmocka_unit_test(test_schemas_of_values),
         cmocka_unit_test(test_decimals_as_text),
         cmocka_unit_test(test_every_failed_allocation),
