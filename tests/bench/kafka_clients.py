@@ -85,6 +85,7 @@ def figures_of_starts(program, server):
     got["loaded"] = memory_mib(server.pid, "VmHWM")
     server.stop()
     got["restart"] = server.start() * 1000
+    server.wait_until_led("many", 1000)
     measure(program, server, "fill", topic="many", partitions=1000, batch=64 << 10, mib=1024, **DEEP)
     server.kill()
     got["killed"] = server.start() * 1000

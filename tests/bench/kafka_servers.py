@@ -106,6 +106,9 @@ class Leat:
     def topic(self, name, partitions):
         topic("create", self.address, name, "--partitions", str(partitions))
 
+    def wait_until_led(self, name, partitions):
+        """Once it listens all of them are."""
+
     def forget(self, name):
         topic("delete", self.address, name)
 
@@ -152,6 +155,10 @@ class Kafka:
     def topic(self, name, partitions):
         """Made, and led: Kafka answers before that, and then refuses records for a moment."""
         topic("create", self.address, name, "--partitions", str(partitions))
+        self.wait_until_led(name, partitions)
+
+    def wait_until_led(self, name, partitions):
+        """Also after a start, which is over before all partitions have their leader."""
         while len(kit("get-offsets", "--topic", name, "--bootstrap-server", self.address).splitlines()) < partitions:
             pass
 
