@@ -84,6 +84,7 @@ def listens(port):
 class Leat:
     name = "Leat"
     warm = False
+    partitions_max = 10000
 
     def __init__(self, directory):
         self.port = free_port()
@@ -136,6 +137,7 @@ def kit(*args):
 
 class Kafka:
     warm = True
+    partitions_max = 1000  # its controller takes no 10,000 at once
 
     def __init__(self, directory, name="Kafka, no sync", settings=()):
         self.name = name

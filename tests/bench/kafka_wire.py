@@ -62,7 +62,12 @@ def produce_all(program, server, loads):
     got = {}
     for i, (name, options, _) in enumerate(loads):
         topic = "produce-%d" % i
-        server.topic(topic, options.get("partitions", 1))
+        if options.get("partitions", 1) > server.partitions_max:
+            continue
+        partitions, batch = options.get("partitions", 1), options.get("batch", 16 << 10)
+        server.topic(topic, partitions)
+        if partitions > 1:  # their files are made by the first append, which is not what is measured
+            measure(program, server, "fill", topic=topic, partitions=partitions, batch=batch, mib=partitions * batch // MIB + 1, **DEEP)
         got[name] = measure(program, server, "produce", topic=topic, seconds=SECONDS, **options)
         server.forget(topic)
     got["memory"] = memory_mib(server.pid, "VmHWM")
@@ -70,7 +75,7 @@ def produce_all(program, server, loads):
 
 
 def others(got, name):
-    return {side: figures[name] for side, figures in got.items() if side != "Leat"}
+    return {side: figures[name] for side, figures in got.items() if side != "Leat" and name in figures}
 
 
 def of_floors(program, floor, directory, options):
