@@ -110,6 +110,9 @@ class Leat:
     def wait_until_led(self, name, partitions):
         """Once it listens all of them are."""
 
+    def wait_until_it_coordinates(self, name):
+        """It does."""
+
     def forget(self, name):
         topic("delete", self.address, name)
 
@@ -163,6 +166,11 @@ class Kafka:
         """Also after a start, which is over before all partitions have their leader."""
         while len(kit("get-offsets", "--topic", name, "--bootstrap-server", self.address).splitlines()) < partitions:
             pass
+
+    def wait_until_it_coordinates(self, name):
+        """Groups: their topic is made for the first of them, and its 50 partitions are loaded."""
+        kit("console-consumer", "--topic", name, "--group", "first", "--timeout-ms", "2000", "--bootstrap-server", self.address)
+        self.wait_until_led("__consumer_offsets", 50)
 
     forget = Leat.forget
 

@@ -240,6 +240,7 @@ def bench_groups(directory, row, program_of):
 
     def one(server):
         server.topic("offsets", 1)
+        server.wait_until_it_coordinates("offsets")
         return {"commit": measure(program, server, "commit", topic="offsets", groups=1000, **many),
                 "produce": measure(program, server, "produce", topic="offsets", **ONE_RECORD, **many)}
     got = on_each_side(directory, program, one)
