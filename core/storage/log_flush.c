@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "storage/log_internal.h"
 
-enum { WRITE_OUT_PASSES = 4, WRITE_OUT_REST = 2 << 20 };
+enum { WRITE_OUT_PASSES = 4, WRITE_OUT_REST = 2 << 20, FORGET_AT_ONCE = 8 << 20 };
 
 struct flush {
     bool final;
@@ -243,10 +243,11 @@ static void forget(struct log *log, const struct flush *f)
     int64_t keep = page_cache_keep(log->page_cache);
     if (keep == INT64_MAX)
         return;
+    int64_t most = f->appends ? FORGET_AT_ONCE : INT64_MAX; /* who appends waits meanwhile */
     if (f->synced)
-        segment_forget(f->synced, f->synced_size, 0);
+        segment_forget(f->synced, f->synced_size, 0, most);
     for (size_t i = 0; i < f->n; i++)
-        segment_forget(f->dirty[i], f->sizes[i], f->dirty[i] == f->active ? keep : 0);
+        segment_forget(f->dirty[i], f->sizes[i], f->dirty[i] == f->active ? keep : 0, most);
 }
 
 static int64_t size_of(struct log *log, const struct segment *s)

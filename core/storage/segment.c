@@ -387,7 +387,7 @@ int segment_begin_write_out(struct segment *s, int64_t size, struct err *e)
                                    e);
 }
 
-void segment_forget(struct segment *s, int64_t size, int64_t keep)
+void segment_forget(struct segment *s, int64_t size, int64_t keep, int64_t most)
 {
     /* By steps that are worth a call, and no larger than what is kept. */
     int64_t step = keep < FORGET_STEP ? keep : FORGET_STEP, to = keep < size ? size - keep : 0;
@@ -397,6 +397,8 @@ void segment_forget(struct segment *s, int64_t size, int64_t keep)
         s->forgotten = size;
     if (to <= s->forgotten || to - s->forgotten < step || segment_fd(s, FILE_LOG, false, &fd, &e))
         return; /* a file that cannot be opened is in the way of others, who tell */
+    if (to - s->forgotten > most)
+        to = s->forgotten + most;
     io_forget_part(fd, s->forgotten, to - s->forgotten);
     s->forgotten = to;
 }

@@ -145,10 +145,10 @@ int segment_write_out(struct segment *s, int64_t size, struct err *e);
 int segment_begin_write_out(struct segment *s, int64_t size, struct err *e);
 
 /*
- * Makes the page cache let go of what is on disk of the first `size` bytes of .log, but for the last `keep`. Its descriptor is opened
- * where it is not. Flush lock held.
+ * Makes the page cache let go of what is on disk of the first `size` bytes of .log, but for the last `keep`; of so many bytes at `most`, as a GiB takes
+ * 100 ms: the next call goes on. Its descriptor is opened where it is not. Flush lock held.
  */
-void segment_forget(struct segment *s, int64_t size, int64_t keep);
+void segment_forget(struct segment *s, int64_t size, int64_t keep, int64_t most);
 
 /* ---- segment_index.c ---- */
 

@@ -193,6 +193,33 @@ static void test_rolled_segments_go(void **state)
     testkit_remove_dir(dir);
 }
 
+/* Where each append waits for its sync, what one of them lets go of is bounded, and the next ones go on with it. */
+static void test_synced_appends_let_go_in_parts(void **state)
+{
+    (void)state;
+    char *dir = testkit_dir(), *path = join(dir, "00000000000000000000.log");
+    struct err e = {0};
+    struct page_cache c;
+    page_cache_init(&c, LIMIT);
+    struct log_open_args args = open_args(dir);
+    args.page_cache = &c;
+    if (goes(dir)) {
+        struct log *log = open_log(&args, NULL);
+        append_mib(log, 28);
+        assert_ok(log_sync_appends(log, &e), &e);
+        expect_gone(path, 0, 6 * MIB);
+        assert_true(cached_pages(path, 12 * MIB, 20 * MIB) > 4 * MIB / PAGE);
+        for (int i = 0; i < 2; i++) {
+            append_mib(log, 1);
+            assert_ok(log_sync_appends(log, &e), &e);
+        }
+        expect_gone(path, 0, 20 * MIB);
+        close_log(log, true);
+    }
+    free(path);
+    testkit_remove_dir(dir);
+}
+
 /* Who reads all of a log that is far larger than the limit leaves little of it in memory, and has read it all. */
 static void test_a_reader_lets_go_of_what_it_read(void **state)
 {
@@ -251,6 +278,7 @@ int main(void)
         cmocka_unit_test(test_which_writes_are_timed),
         cmocka_unit_test(test_a_flush_keeps_the_end),
         cmocka_unit_test(test_rolled_segments_go),
+        cmocka_unit_test(test_synced_appends_let_go_in_parts),
         cmocka_unit_test(test_a_reader_lets_go_of_what_it_read),
         cmocka_unit_test(test_a_log_that_was_cut),
     };
