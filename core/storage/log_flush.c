@@ -222,8 +222,9 @@ static int settle(struct log *log, struct flush *f, struct err *e)
         if (s != log_active(log) && s != log->warm)
             atomic_store(&s->warm, false);
         pthread_mutex_unlock(&log->state);
+        bool active = s == log_active(log);
         segment_release(s);
-        if (s == log_active(log))
+        if (active)
             segment_close_indexes(s); /* the first sync after a kill opens them */
         f->dirty[i] = NULL;
     }
@@ -279,14 +280,16 @@ static int flush_with(struct log *log, struct flush *f, struct err *e)
     if (rc)
         goto taken;
     for (size_t i = 0; i < f->n && rc == ERR_OK; i++) {
+        struct segment *s = f->dirty[i];
+        int64_t before = s->written_out;
         if (!f->appends) /* whose caller waits */
-            rc = write_out(log, f->dirty[i], e);
+            rc = write_out(log, s, e);
         if (rc == ERR_OK)
-            rc = segment_sync(f->dirty[i], f->with_indexes[i], e);
-        if (rc == ERR_OK && f->dirty[i]->written_out < f->sizes[i]) {
-            f->fresh += f->sizes[i] - f->dirty[i]->written_out;
-            f->dirty[i]->written_out = f->sizes[i];
-        }
+            rc = segment_sync(s, f->with_indexes[i], e);
+        if (rc == ERR_OK && before < f->sizes[i])
+            f->fresh += f->sizes[i] - before;
+        if (rc == ERR_OK && s->written_out < f->sizes[i])
+            s->written_out = f->sizes[i];
     }
     if ((rc == ERR_FILES || rc == ERR_NO_MEMORY) && !e->fatal) {
         put_back(log, f); /* no sync was tried where a file could not be opened: nothing is lost */

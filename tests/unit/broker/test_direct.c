@@ -247,7 +247,10 @@ static void test_several_logs_of_a_round(void **state)
     uint64_t before = direct_bytes(f);
     begin(f, &t, "t", "a", true, false);
     begin(f, &u, "u", "b", true, false);
+    fault_arm_at(FAULT_SYNC, "/t-0/00000000000000000000.log", UINT64_MAX, EIO, false);
     broker_step(f->b, clock_mono_ms());
+    assert_int_equal(fault_passes(FAULT_SYNC), 2); /* begun with, and synced */
+    fault_disarm();
     expect_outcome(&t, ERR_OK);
     expect_outcome(&u, ERR_OK);
     assert_true(direct_bytes(f) >= before + 2 * LARGE_KEY);

@@ -278,7 +278,7 @@ static void a_failed_sync_is_final(void **state)
 /* Flushes write out in pieces before they sync: an error that one of those is told of is the sync's own. */
 static void a_failed_write_out_is_final(void **state)
 {
-    enum { MIB = 1 << 20, BATCHES = 5 };
+    enum { BATCHES = 5 };
     struct err e = {0};
     struct log_appended out;
     uint64_t passes = 1;

@@ -158,6 +158,7 @@ static void test_a_flush_keeps_the_end(void **state)
             flush(log);
         }
         int64_t size = file_size(path);
+        assert_int_equal(c.turn, 2); /* of 8 MiB, so all that was flushed was counted */
         expect_gone(path, 0, 6 * MIB);
         expect_gone(path, 6 * MIB, (size - 8 * MIB) & -PAGE);
         assert_true(cached_pages(path, (size - LIMIT) & -PAGE, size) > LIMIT / PAGE / 2);
