@@ -58,6 +58,14 @@ static bool goes(const char *dir)
     return gone;
 }
 
+static struct log_open_args limited_args(const char *dir, struct page_cache *c, int64_t limit)
+{
+    struct log_open_args args = open_args(dir);
+    page_cache_init(c, limit);
+    args.page_cache = c;
+    return args;
+}
+
 static void append_mib(struct log *log, int n)
 {
     struct err e = {0};
@@ -148,9 +156,7 @@ static void test_a_flush_keeps_the_end(void **state)
     (void)state;
     char *dir = testkit_dir(), *path = join(dir, "00000000000000000000.log");
     struct page_cache c;
-    page_cache_init(&c, LIMIT);
-    struct log_open_args args = open_args(dir);
-    args.page_cache = &c;
+    struct log_open_args args = limited_args(dir, &c, LIMIT);
     if (goes(dir)) {
         struct log *log = open_log(&args, NULL);
         for (int i = 0; i < 3; i++) {
@@ -176,9 +182,7 @@ static void test_rolled_segments_go(void **state)
     (void)state;
     char *dir = testkit_dir(), *first = join(dir, "00000000000000000000.log");
     struct page_cache c;
-    page_cache_init(&c, 64 * MIB);
-    struct log_open_args args = open_args(dir);
-    args.page_cache = &c;
+    struct log_open_args args = limited_args(dir, &c, 64 * MIB);
     args.config.segment_bytes = 8 * MIB;
     if (goes(dir)) {
         struct log *log = open_log(&args, NULL);
@@ -201,9 +205,7 @@ static void test_synced_appends_let_go_in_parts(void **state)
     char *dir = testkit_dir(), *path = join(dir, "00000000000000000000.log");
     struct err e = {0};
     struct page_cache c;
-    page_cache_init(&c, LIMIT);
-    struct log_open_args args = open_args(dir);
-    args.page_cache = &c;
+    struct log_open_args args = limited_args(dir, &c, LIMIT);
     if (goes(dir)) {
         struct log *log = open_log(&args, NULL);
         append_mib(log, 28);
@@ -254,9 +256,7 @@ static void test_a_log_that_was_cut(void **state)
     char *dir = testkit_dir();
     struct err e = {0};
     struct page_cache c;
-    page_cache_init(&c, LIMIT);
-    struct log_open_args args = open_args(dir);
-    args.page_cache = &c;
+    struct log_open_args args = limited_args(dir, &c, LIMIT);
     struct log *log = open_log(&args, NULL);
     append_mib(log, 12);
     flush(log);
