@@ -108,6 +108,7 @@ static int load_epochs(struct log *log, struct err *e)
 
 static void free_log(struct log *log)
 {
+    page_cache_leave(log->page_cache, &log->page_share);
     for (size_t i = 0; i < log->count; i++) {
         atomic_store(&log->segments[i]->warm,
                      true); /* readers that are left must not close each other's files */

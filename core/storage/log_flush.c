@@ -12,6 +12,15 @@
 
 enum { WRITE_OUT_PASSES = 4, WRITE_OUT_REST = 2 << 20, FORGET_AT_ONCE = 8 << 20 };
 
+/* So many are let go of at once, and so many of which nothing is left are passed for more of them. */
+enum { OLD_SEGMENTS = 4, LOOK_BACK = 64 };
+
+/* A segment whose bytes are on disk, of which the page cache need not have all. */
+struct old {
+    struct segment *segment; /* referenced */
+    int64_t size, keep;
+};
+
 struct flush {
     bool final;
     bool appends; /* of log_sync_appends */
@@ -24,9 +33,9 @@ struct flush {
     int64_t fresh;  /* bytes of them that no sync was through with before */
     size_t n;
     const struct segment *active;
-    struct segment *
-        synced; /* the one before the dirty ones, referenced; NULL: none, or the page cache has nothing of it */
-    int64_t synced_size;
+    int64_t behind; /* bytes of the dirty ones: so far the ones before are behind the log's end, at least */
+    struct old old[OLD_SEGMENTS];
+    size_t old_count;
     struct buf snapshot; /* len 0: none is due */
     struct epoch_entry *epochs;
     size_t epoch_count;
@@ -44,6 +53,29 @@ static bool can_wait(const struct flush *f, const struct err *e)
     return f->appends && (e->code == ERR_NO_SPACE || e->code == ERR_FILES || e->code == ERR_NO_MEMORY);
 }
 
+/* Of the segments before the dirty ones, those that reach further back than what is kept. */
+static void take_old(struct log *log, struct flush *f, size_t first)
+{
+    int64_t keep = page_cache_keep(log->page_cache, &log->page_share);
+    int64_t behind = f->behind;
+    int passed = 0;
+    if (keep == INT64_MAX)
+        return;
+    for (size_t i = first; i > 0 && f->old_count < OLD_SEGMENTS && passed < LOOK_BACK; i--) {
+        struct segment *s = log->segments[i - 1];
+        struct old old = {s, s->size, keep > behind ? keep - behind : 0};
+        behind += s->size;
+        if (behind <= keep)
+            continue;
+        if (atomic_load(&s->forgotten) >= s->size) {
+            passed++;
+            continue;
+        }
+        segment_ref(s);
+        f->old[f->old_count++] = old;
+    }
+}
+
 /* Dirty segments are the newest ones. */
 static int take_segments(struct log *log, struct flush *f, struct err *e)
 {
@@ -56,14 +88,10 @@ static int take_segments(struct log *log, struct flush *f, struct err *e)
     if (!f->dirty || !f->with_indexes || !f->sizes)
         return err_nomem(e);
     f->active = log_active(log);
-    bool limited = page_cache_keep(log->page_cache) != INT64_MAX;
-    if (limited && first > 0 && log->segments[first - 1]->forgotten < log->segments[first - 1]->size) {
-        f->synced = segment_ref(log->segments[first - 1]);
-        f->synced_size = f->synced->size;
-    }
     for (size_t i = first; i < log->count; i++) {
         struct segment *s = log->segments[i];
         bool active = s == f->active;
+        f->behind += s->size;
         if (!is_dirty(s) && !(active && f->final))
             continue;
         int rc = segment_flush_indexes(s, active && f->final, e);
@@ -73,6 +101,7 @@ static int take_segments(struct log *log, struct flush *f, struct err *e)
         f->sizes[f->n] = s->size;
         f->dirty[f->n++] = segment_ref(s);
     }
+    take_old(log, f, first);
     return ERR_OK;
 }
 
@@ -234,21 +263,20 @@ static int settle(struct log *log, struct flush *f, struct err *e)
     return rc;
 }
 
-/*
- * What the page cache need not have any more. Readers that lag are behind the active segment's end as a rule; a rolled one is let go of
- * as a whole.
- */
+/* What the page cache need not have any more. */
 static void forget(struct log *log, const struct flush *f)
 {
-    page_cache_flushed(log->page_cache, &log->page_cache_turn, f->fresh);
-    int64_t keep = page_cache_keep(log->page_cache);
+    page_cache_flushed(log->page_cache, &log->page_share, f->fresh);
+    int64_t keep = page_cache_keep(log->page_cache, &log->page_share);
     if (keep == INT64_MAX)
         return;
     int64_t most = f->appends ? FORGET_AT_ONCE : INT64_MAX; /* who appends waits meanwhile */
-    if (f->synced)
-        segment_forget(f->synced, f->synced_size, 0, most);
-    for (size_t i = 0; i < f->n; i++)
-        segment_forget(f->dirty[i], f->sizes[i], f->dirty[i] == f->active ? keep : 0, most);
+    for (size_t i = 0; i < f->old_count; i++)
+        segment_forget(f->old[i].segment, f->old[i].size, f->old[i].keep, most);
+    for (size_t i = f->n; i-- > 0;) {
+        segment_forget(f->dirty[i], f->sizes[i], keep, most);
+        keep -= keep < f->sizes[i] ? keep : f->sizes[i];
+    }
 }
 
 static int64_t size_of(struct log *log, const struct segment *s)
@@ -308,7 +336,8 @@ static int flush_with(struct log *log, struct flush *f, struct err *e)
     if (rc == ERR_OK)
         rc = settle(log, f, e);
 taken:
-    segment_release(f->synced);
+    for (size_t i = 0; i < f->old_count; i++)
+        segment_release(f->old[i].segment);
     for (size_t i = 0; i < f->n; i++)
         segment_unref(f->dirty[i]);
     mem_free(f->dirty);

@@ -73,7 +73,7 @@ struct log {
     /* Files of a cleaning could not be renamed or removed. The next opening does it; until then nothing is cleaned. */
     atomic_bool cleaning_left;
 
-    uint32_t page_cache_turn; /* flush lock: in which page_cache_flushed was told of it last */
+    struct page_share page_share; /* flushes are told of under the flush lock */
 
     /* append lock */
     struct segment *deleted; /* out of the log, whose files are not removed yet */

@@ -19,6 +19,7 @@ struct view {
     int64_t start;         /* log start offset */
     int64_t limit;         /* nothing at or beyond this offset is given out */
     int64_t next_base;     /* of the following segment; INT64_MAX: this is the active one */
+    int64_t newer;         /* bytes of the segments behind it, as far as they count for the page cache */
     int64_t compacted_end; /* only below it are gaps as they should be */
     int64_t end;           /* of the segment\'s offsets */
     int64_t position;      /* where to start, -1: ask the index */
@@ -83,6 +84,15 @@ static struct segment *make_warm(struct log *log, struct segment *s)
     return before;
 }
 
+/* More than what is kept is all the same. State lock held. */
+static int64_t bytes_behind(const struct log *log, size_t segment)
+{
+    int64_t keep = page_cache_keep(log->page_cache, &log->page_share), n = 0;
+    for (size_t i = segment + 1; keep != INT64_MAX && i < log->count && n <= keep; i++)
+        n += log->segments[i]->size;
+    return n;
+}
+
 /* Fills the view for `offset`; view->segment is NULL when there is nothing to give out. */
 static int look(struct log *log, int64_t offset, enum isolation isolation, struct view *v, struct err *e)
 {
@@ -103,6 +113,7 @@ static int look(struct log *log, int64_t offset, enum isolation isolation, struc
         v->segment = segment_ref(log->segments[i]);
         v->size = v->segment->size;
         v->next_base = i + 1 < log->count ? log->segments[i + 1]->base : INT64_MAX;
+        v->newer = bytes_behind(log, i);
         v->end = i + 1 < log->count ? v->next_base : log->end;
         for (unsigned k = 0; k < LOG_HINTS && v->position < 0; k++)
             if (log->hints[k].offset == offset && log->hints[k].segment_base == v->segment->base)
@@ -114,14 +125,29 @@ static int look(struct log *log, int64_t offset, enum isolation isolation, struc
     return rc;
 }
 
+/* Whether the page cache should keep what is read there. */
+static bool is_kept(struct log *log, const struct view *v, const struct log_range *r)
+{
+    int64_t keep = page_cache_keep(log->page_cache, &log->page_share), n = (int64_t)r->bytes;
+    int64_t behind = v->size - r->position + v->newer;
+    if (keep == INT64_MAX)
+        return true;
+    bool again = behind > keep && atomic_fetch_add(&v->segment->read_far, n) >= v->size;
+    page_cache_was_read(log->page_cache, &log->page_share, behind, n, again);
+    if (behind > keep)
+        return false;
+    segment_was_read(v->segment, r->position);
+    return true;
+}
+
 /*
  * Who reads on in what is far behind the log's end makes the page cache let go of what it has read before: the memory serves what it
  * reads next. From where on the cache may have what was read.
  */
 static int64_t forget_behind(struct log *log, const struct view *v, int64_t asked, const struct log_range *r)
 {
-    int64_t keep = page_cache_keep(log->page_cache), behind = -1;
-    if (keep == INT64_MAX || (v->next_base == INT64_MAX && r->position > v->size - keep))
+    int64_t behind = -1;
+    if (is_kept(log, v, r))
         return r->position;
     pthread_mutex_lock(&log->state);
     for (unsigned k = 0; k < LOG_HINTS && behind < 0; k++)

@@ -3,6 +3,8 @@
  */
 #include "storage/page_cache.h"
 
+#include <unistd.h>
+
 #include "base/clock.h"
 #include "base/diag.h"
 
@@ -12,14 +14,24 @@ enum {
     ONE_OF = 8,         /* so many writes is timed */
     ENOUGH_PAGES = 512, /* to judge by */
     TURN_LIMITS = 4,
-    SLOW_NS = 8000, /* a page. Written to memory that is there one costs 1 us, by pieces of 1 KiB 4 */
+    JUDGED_AFTER = 4, /* times what a log keeps */
+    GIVEN_BACK = 4,   /* one of so many parts */
+    SLOW_NS = 8000,   /* a page. Written to memory that is there one costs 1 us, by pieces of 1 KiB 4 */
 };
 
 #define NOT_TIMED (-1)
 #define LIMIT_OF_SLOW ((int64_t)256 << 20)
 
+static int64_t half_of_memory(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES);
+    return pages > 0 ? pages * (sysconf(_SC_PAGESIZE) / 2) : 0;
+}
+
 void page_cache_init(struct page_cache *c, int64_t limit)
 {
+    c->spare = limit == PAGE_CACHE_BY_COST ? half_of_memory() : 0;
+    atomic_init(&c->lent, 0);
     c->limit = limit > 0 ? limit : LIMIT_OF_SLOW;
     c->watched = limit == PAGE_CACHE_BY_COST;
     atomic_init(&c->limited, limit > 0);
@@ -38,13 +50,59 @@ void page_cache_share(struct page_cache *c, size_t logs)
     atomic_store(&c->logs, logs < 1 ? 1 : logs > UINT32_MAX ? UINT32_MAX : (uint32_t)logs);
 }
 
-void page_cache_flushed(struct page_cache *c, uint32_t *turn, int64_t n)
+static int64_t share(const struct page_cache *c)
+{
+    uint32_t together = atomic_load(&c->logs), before = atomic_load(&c->before);
+    return c->limit / (together > before ? together : before);
+}
+
+static void give_back(struct page_cache *c, struct page_share *of, int64_t n)
+{
+    atomic_fetch_sub(&of->more, n);
+    atomic_fetch_sub(&c->lent, n);
+}
+
+/* What a log has beyond the limit is worth it while readers find as much there as it is, in the time in which it is made anew some times. */
+static void judge(struct page_cache *c, struct page_share *of, int64_t n)
+{
+    int64_t more = atomic_load_explicit(&of->more, memory_order_relaxed);
+    of->flushed += n;
+    if (!more || of->flushed < JUDGED_AFTER * (share(c) + more))
+        return;
+    of->flushed = 0;
+    if (atomic_exchange(&of->used, 0) < more)
+        give_back(c, of, more - more / GIVEN_BACK * (GIVEN_BACK - 1));
+}
+
+void page_cache_was_read(struct page_cache *c, struct page_share *of, int64_t behind, int64_t n, bool again)
+{
+    if (!c || !c->spare || !atomic_load_explicit(&c->limited, memory_order_relaxed))
+        return;
+    int64_t least = share(c);
+    if (behind > least && behind <= least + atomic_load(&of->more)) {
+        atomic_fetch_add(&of->used, n);
+    } else if (behind > least && again) {
+        if (atomic_fetch_add(&c->lent, n) + n <= c->spare)
+            atomic_fetch_add(&of->more, n);
+        else
+            atomic_fetch_sub(&c->lent, n);
+    }
+}
+
+void page_cache_leave(struct page_cache *c, struct page_share *of)
+{
+    if (c)
+        give_back(c, of, atomic_load(&of->more));
+}
+
+void page_cache_flushed(struct page_cache *c, struct page_share *of, int64_t n)
 {
     if (!c)
         return;
+    judge(c, of, n);
     uint32_t now = atomic_load(&c->turn);
-    if (*turn != now) {
-        *turn = now;
+    if (of->turn != now) {
+        of->turn = now;
         atomic_fetch_add(&c->seen, 1);
     }
     if (atomic_fetch_add(&c->turn_bytes, n) + n < TURN_LIMITS * c->limit ||
@@ -54,12 +112,11 @@ void page_cache_flushed(struct page_cache *c, uint32_t *turn, int64_t n)
     atomic_store(&c->before, atomic_exchange(&c->seen, 0));
 }
 
-int64_t page_cache_keep(const struct page_cache *c)
+int64_t page_cache_keep(const struct page_cache *c, const struct page_share *of)
 {
     if (!c || !atomic_load_explicit(&c->limited, memory_order_relaxed))
         return INT64_MAX;
-    uint32_t together = atomic_load(&c->logs), before = atomic_load(&c->before);
-    return c->limit / (together > before ? together : before);
+    return share(c) + atomic_load_explicit(&of->more, memory_order_relaxed);
 }
 
 int64_t page_cache_before(struct page_cache *c, size_t n)

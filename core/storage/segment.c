@@ -393,12 +393,20 @@ void segment_forget(struct segment *s, int64_t size, int64_t keep, int64_t most)
     int64_t step = keep < FORGET_STEP ? keep : FORGET_STEP, to = keep < size ? size - keep : 0;
     struct err e;
     int fd;
-    if (s->forgotten > size) /* it was cut */
-        s->forgotten = size;
-    if (to <= s->forgotten || to - s->forgotten < step || segment_fd(s, FILE_LOG, false, &fd, &e))
+    int64_t from = atomic_load(&s->forgotten);
+    if (from > size) /* it was cut */
+        from = size;
+    if (to <= from || to - from < step || segment_fd(s, FILE_LOG, false, &fd, &e))
         return; /* a file that cannot be opened is in the way of others, who tell */
-    if (to - s->forgotten > most)
-        to = s->forgotten + most;
-    io_forget_part(fd, s->forgotten, to - s->forgotten);
-    s->forgotten = to;
+    if (to - from > most)
+        to = from + most;
+    atomic_store(&s->forgotten, to); /* before it is, so that a reader's word that it reads there stays */
+    io_forget_part(fd, from, to - from);
+}
+
+void segment_was_read(struct segment *s, int64_t from)
+{
+    int64_t now = atomic_load_explicit(&s->forgotten, memory_order_relaxed);
+    while (from < now && !atomic_compare_exchange_weak(&s->forgotten, &now, from))
+        ;
 }

@@ -60,13 +60,15 @@ struct segment {
     int64_t txn_entries; /* in .txnindex */
 
     /* append lock */
-    int64_t forgotten;      /* bytes from the start that the page cache was made to let go of; flush lock */
-    int64_t written_out;    /* bytes from the start that segment_write_out was through with; flush lock */
-    int64_t allocated;      /* bytes reserved on disk from the start, 0: unknown */
-    int64_t since_index;    /* bytes since the last index entry */
-    int64_t first_ts;       /* max timestamp of the first batch; -1: unknown or none */
-    int64_t created_ms;     /* clock_wall_ms; of one that was found on disk, when that was */
-    int64_t jitter_ms;      /* taken off segment_ms */
+    _Atomic(int64_t)
+        forgotten; /* bytes from the start that the page cache was made to let go of, and nobody read since */
+    _Atomic(int64_t) read_far; /* bytes read of it, in all, beyond what the page cache is to keep */
+    int64_t written_out;       /* bytes from the start that segment_write_out was through with; flush lock */
+    int64_t allocated;         /* bytes reserved on disk from the start, 0: unknown */
+    int64_t since_index;       /* bytes since the last index entry */
+    int64_t first_ts;          /* max timestamp of the first batch; -1: unknown or none */
+    int64_t created_ms;        /* clock_wall_ms; of one that was found on disk, when that was */
+    int64_t jitter_ms;         /* taken off segment_ms */
     atomic_bool data_dirty; /* .log differs from what was synced last; its descriptor stays open until then */
     bool index_dirty;
     atomic_bool txn_dirty;
@@ -149,6 +151,9 @@ int segment_begin_write_out(struct segment *s, int64_t size, struct err *e);
  * 100 ms: the next call goes on. Its descriptor is opened where it is not. Flush lock held.
  */
 void segment_forget(struct segment *s, int64_t size, int64_t keep, int64_t most);
+
+/* The page cache has its bytes from `from` on again, or some of them. Any thread. */
+void segment_was_read(struct segment *s, int64_t from);
 
 /* ---- segment_index.c ---- */
 

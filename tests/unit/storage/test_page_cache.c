@@ -11,6 +11,8 @@
 
 enum { MIB = 1 << 20, PAGE = 4096, VALUE = 900 << 10, LIMIT = 2 * MIB };
 
+static const struct page_share none; /* of a log that has nothing beyond its share */
+
 /* How many of the pages of [from, to) the page cache has. */
 static size_t cached_pages(const char *path, int64_t from, int64_t to)
 {
@@ -87,18 +89,18 @@ static void test_limited_once_pages_are_slow(void **state)
     page_cache_init(&c, PAGE_CACHE_BY_COST);
     for (int i = 0; i < 100; i++)
         page_cache_note(&c, 16 * PAGE, 16 * 1000);
-    assert_int_equal(page_cache_keep(&c), INT64_MAX);
+    assert_int_equal(page_cache_keep(&c, &none), INT64_MAX);
     page_cache_note(&c, 16 * PAGE, 16 * 500000); /* one that was in the way of something else */
     for (int i = 0; i < 200; i++)
         page_cache_note(&c, 1024 * PAGE, 1024 * 1000);
-    assert_int_equal(page_cache_keep(&c), INT64_MAX);
+    assert_int_equal(page_cache_keep(&c, &none), INT64_MAX);
     for (int i = 0; i < 200; i++)
         page_cache_note(&c, 16 * PAGE, 16 * 20000);
-    assert_int_equal(page_cache_keep(&c), 256 * MIB);
+    assert_int_equal(page_cache_keep(&c, &none), 256 * MIB);
     page_cache_share(&c, 64);
-    assert_int_equal(page_cache_keep(&c), 4 * MIB);
+    assert_int_equal(page_cache_keep(&c, &none), 4 * MIB);
     page_cache_share(&c, 0);
-    assert_int_equal(page_cache_keep(&c), 256 * MIB);
+    assert_int_equal(page_cache_keep(&c, &none), 256 * MIB);
 }
 
 /* Logs that are synced one by one share the limit, too: as many as there were in the last turn. */
@@ -106,22 +108,82 @@ static void test_logs_of_a_turn_share_it(void **state)
 {
     (void)state;
     struct page_cache c;
-    uint32_t turns[8] = {0};
+    struct page_share logs[8] = {0};
     page_cache_init(&c, 16 * MIB);
     for (int i = 0; i < 63; i++)
-        page_cache_flushed(&c, &turns[i % 8], MIB);
-    assert_int_equal(page_cache_keep(&c), 16 * MIB);
-    page_cache_flushed(&c, &turns[7], MIB);
-    assert_int_equal(page_cache_keep(&c), 2 * MIB);
+        page_cache_flushed(&c, &logs[i % 8], MIB);
+    assert_int_equal(page_cache_keep(&c, &none), 16 * MIB);
+    page_cache_flushed(&c, &logs[7], MIB);
+    assert_int_equal(page_cache_keep(&c, &none), 2 * MIB);
     page_cache_share(&c, 4); /* the larger number counts */
-    assert_int_equal(page_cache_keep(&c), 2 * MIB);
+    assert_int_equal(page_cache_keep(&c, &none), 2 * MIB);
     page_cache_share(&c, 16);
-    assert_int_equal(page_cache_keep(&c), MIB);
+    assert_int_equal(page_cache_keep(&c, &none), MIB);
     page_cache_share(&c, 1);
     for (int i = 0; i < 64; i++)
-        page_cache_flushed(&c, &turns[0], MIB);
-    assert_int_equal(page_cache_keep(&c), 16 * MIB);
-    page_cache_flushed(NULL, &turns[0], MIB);
+        page_cache_flushed(&c, &logs[0], MIB);
+    assert_int_equal(page_cache_keep(&c, &none), 16 * MIB);
+    page_cache_flushed(NULL, &logs[0], MIB);
+}
+
+/* Pages were found to be slow, so that there is a limit, though the operator set none. */
+static void limit_slow(struct page_cache *c, int64_t limit)
+{
+    page_cache_init(c, PAGE_CACHE_BY_COST);
+    for (int i = 0; i < 2; i++)
+        page_cache_note(c, 1024 * PAGE, (int64_t)1024 * 100000);
+    c->limit = limit;
+}
+
+/* What is read again from further back than that stays from then on, as long as readers come for it. */
+static void test_what_is_read_again_stays(void **state)
+{
+    (void)state;
+    struct page_cache c;
+    struct page_share log = {0};
+    limit_slow(&c, 4 * MIB);
+    page_cache_was_read(&c, &log, 64 * MIB, 8 * MIB, false);
+    assert_int_equal(page_cache_keep(&c, &log), 4 * MIB);
+    page_cache_was_read(&c, &log, 3 * MIB, MIB, true); /* it is there */
+    assert_int_equal(page_cache_keep(&c, &log), 4 * MIB);
+    page_cache_was_read(&c, &log, 64 * MIB, 8 * MIB, true);
+    assert_int_equal(page_cache_keep(&c, &log), 12 * MIB);
+    assert_int_equal(page_cache_keep(&c, &none), 4 * MIB);
+    for (int i = 0; i < 100; i++) {
+        page_cache_was_read(&c, &log, 10 * MIB, 8 * MIB, false);
+        page_cache_flushed(&c, &log, 48 * MIB);
+    }
+    assert_int_equal(page_cache_keep(&c, &log), 12 * MIB);
+    page_cache_was_read(&c, &log, 10 * MIB, 7 * MIB, false);
+    page_cache_flushed(&c, &log, 48 * MIB);
+    assert_int_equal(page_cache_keep(&c, &log), 10 * MIB);
+    for (int i = 0; i < 100; i++)
+        page_cache_flushed(&c, &log, 48 * MIB);
+    assert_int_equal(page_cache_keep(&c, &log), 4 * MIB);
+    assert_int_equal(c.lent, 0);
+    page_cache_was_read(NULL, &log, MIB, MIB, true);
+}
+
+/* There is half of the memory for all logs; one that is closed leaves its part. And what the operator says holds. */
+static void test_how_much_stays_at_most(void **state)
+{
+    (void)state;
+    struct page_cache c;
+    struct page_share a = {0}, b = {0};
+    limit_slow(&c, 4 * MIB);
+    assert_true(c.spare > 16 * MIB);
+    c.spare = 16 * MIB;
+    page_cache_was_read(&c, &a, 64 * MIB, 10 * MIB, true);
+    page_cache_was_read(&c, &b, 64 * MIB, 10 * MIB, true);
+    assert_int_equal(page_cache_keep(&c, &a), 14 * MIB);
+    assert_int_equal(page_cache_keep(&c, &b), 4 * MIB);
+    page_cache_leave(&c, &a);
+    page_cache_was_read(&c, &b, 64 * MIB, 10 * MIB, true);
+    assert_int_equal(page_cache_keep(&c, &b), 14 * MIB);
+    page_cache_leave(NULL, &b);
+    page_cache_init(&c, 4 * MIB);
+    page_cache_was_read(&c, &a, 64 * MIB, 10 * MIB, true);
+    assert_int_equal(page_cache_keep(&c, &a), 4 * MIB);
 }
 
 static void test_which_writes_are_timed(void **state)
@@ -147,7 +209,7 @@ static void test_which_writes_are_timed(void **state)
     }
     assert_int_equal(page_cache_before(NULL, 4096), -1);
     page_cache_after(NULL, -1, 4096);
-    assert_int_equal(page_cache_keep(NULL), INT64_MAX);
+    assert_int_equal(page_cache_keep(NULL, &none), INT64_MAX);
 }
 
 /* 18 MiB in one segment, flushed in three parts; then all of it read. */
@@ -176,23 +238,63 @@ static void test_a_flush_keeps_the_end(void **state)
     testkit_remove_dir(dir);
 }
 
-/* What was synced in time, and is rolled by the next append, goes with the flush after that. */
+/* What stays is counted over rolled segments, too, which go as the log goes on. */
 static void test_rolled_segments_go(void **state)
 {
     (void)state;
     char *dir = testkit_dir(), *first = join(dir, "00000000000000000000.log");
+    char *second = join(dir, "00000000000000000009.log");
     struct page_cache c;
-    struct log_open_args args = limited_args(dir, &c, 64 * MIB);
+    struct log_open_args args = limited_args(dir, &c, 12 * MIB);
     args.config.segment_bytes = 8 * MIB;
     if (goes(dir)) {
         struct log *log = open_log(&args, NULL);
-        append_mib(log, 8);
+        append_mib(log, 12);
         flush(log);
-        assert_true(cached_pages(first, 0, 6 * MIB) > 3 * MIB / PAGE);
-        append_mib(log, 4);
+        assert_true(cached_pages(first, 3 * MIB, 6 * MIB) > 2 * MIB / PAGE);
+        append_mib(log, 12); /* the third one begins with the 18th */
+        flush(log);
+        expect_gone(first, 0, 6 * MIB);
+        assert_true(cached_pages(second, 4 * MIB, 7 * MIB) > 2 * MIB / PAGE);
+        append_mib(log, 9);
+        flush(log);
+        expect_gone(second, 0, 6 * MIB);
+        close_log(log, true);
+    }
+    free(first);
+    free(second);
+    testkit_remove_dir(dir);
+}
+
+/* As a consumer that starts at the beginning again and again, of a log that is far larger than the limit. */
+static void test_a_log_that_is_read_again_stays(void **state)
+{
+    (void)state;
+    char *dir = testkit_dir(), *first = join(dir, "00000000000000000000.log");
+    struct page_cache c;
+    struct log_open_args args = open_args(dir);
+    limit_slow(&c, LIMIT);
+    args.page_cache = &c;
+    args.config.segment_bytes = 8 * MIB;
+    if (goes(dir)) {
+        struct log *log = open_log(&args, NULL);
+        append_mib(log, 24);
+        flush(log);
+        log_set_high_watermark(log, 24);
+        assert_int_equal(walk_log(log, 0).next, 24);
+        expect_gone(first, 0, 6 * MIB);
+        for (int i = 0; i < 4; i++)
+            assert_int_equal(walk_log(log, 0).next, 24);
+        assert_true(c.lent > 14 * MIB);
+        assert_true(cached_pages(first, 0, 6 * MIB) > 5 * MIB / PAGE);
+        append_mib(log, 1);
+        flush(log);
+        assert_true(cached_pages(first, 3 * MIB, 6 * MIB) > 2 * MIB / PAGE);
+        append_mib(log, 24); /* nobody reads any more: it goes as the log goes on */
         flush(log);
         expect_gone(first, 0, 6 * MIB);
         close_log(log, true);
+        assert_int_equal(c.lent, 0);
     }
     free(first);
     testkit_remove_dir(dir);
@@ -276,9 +378,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_limited_once_pages_are_slow),
         cmocka_unit_test(test_logs_of_a_turn_share_it),
+        cmocka_unit_test(test_what_is_read_again_stays),
+        cmocka_unit_test(test_how_much_stays_at_most),
         cmocka_unit_test(test_which_writes_are_timed),
         cmocka_unit_test(test_a_flush_keeps_the_end),
         cmocka_unit_test(test_rolled_segments_go),
+        cmocka_unit_test(test_a_log_that_is_read_again_stays),
         cmocka_unit_test(test_synced_appends_let_go_in_parts),
         cmocka_unit_test(test_a_reader_lets_go_of_what_it_read),
         cmocka_unit_test(test_a_log_that_was_cut),
