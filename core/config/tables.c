@@ -155,7 +155,8 @@ static const struct leat_option hub_rows[] = {
                "decides, but where its "
                "memory is found to be slow to get (a virtual machine whose host takes unused memory back: 20 "
                "us a page, ten times what "
-               "writing it costs), 256MiB.",
+               "writing it costs), 256MiB, and more of partitions whose readers read again what was let go "
+               "of, up to half of the memory.",
     },
     {
         .name = "open.files.max",
