@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "base/fault.h"
@@ -259,6 +260,47 @@ void io_sync_fs(const char *dir)
         return;
     syncfs(fd); /* what it answers, the files' own syncs tell more precisely */
     close(fd);
+}
+
+static bool syncfs_tells(void)
+{
+    struct utsname u;
+    int major = 0, minor = 0;
+    return uname(&u) == 0 && sscanf(u.release, "%d.%d", &major, &minor) == 2 &&
+           (major > 5 || (major == 5 && minor >= 8));
+}
+
+bool io_is_on(int fd, uint64_t device)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && (uint64_t)st.st_dev == device;
+}
+
+int io_sync_fs_of(int fd, uint64_t *device, const char *path, struct err *e)
+{
+    struct stat st;
+    int rc = fault_check(FAULT_SYNC, path);
+    if (!syncfs_tells())
+        return err_set(e, ERR_UNSUPPORTED, "%s: a sync of the file system tells no errors here", path);
+    if (rc == 0 && fstat(fd, &st) != 0)
+        rc = errno;
+    else if (rc == 0)
+        *device = (uint64_t)st.st_dev;
+    if (rc == 0 && syncfs(fd) != 0)
+        rc = errno;
+    return rc ? err_sys(e, rc, "cannot sync the file system of %s", path) : ERR_OK;
+}
+
+int io_check_written(int fd, const char *path, struct err *e)
+{
+    int rc = fault_check(FAULT_SYNC, path);
+    if (rc)
+        return sync_failed(e, rc, path);
+    if (sync_file_range(fd, 0, 1, SYNC_FILE_RANGE_WAIT_BEFORE) == 0)
+        return ERR_OK;
+    if (is_left_to_the_sync(errno))
+        return err_set(e, ERR_UNSUPPORTED, "%s: only a sync tells of errors", path);
+    return sync_failed(e, errno, path);
 }
 
 void io_read_ahead(const char *path)

@@ -57,6 +57,8 @@ struct disk {
         bool low;
     } space; /* under `lock` */
 
+    bool fs_synced;       /* of whoever releases the journal: just now, */
+    uint64_t device;      /* for io_is_on */
     uint64_t released;    /* upkeep's: newest journal file given back, */
     int64_t sealed_since; /* when it saw the first full one behind that; 0: there was none */
     int64_t next_release; /* not before; after a failure */

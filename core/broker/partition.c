@@ -186,6 +186,14 @@ int partition_flush(struct partition *p, struct err *e)
     return rc;
 }
 
+int partition_flush_synced(struct partition *p, uint64_t device, struct err *e)
+{
+    int rc = log_flush_synced(partition_log(p), device, e);
+    if (rc)
+        disk_suspect(p->disk, e);
+    return rc;
+}
+
 void partition_notify(struct partition *p)
 {
     if (!atomic_load(&p->watches))

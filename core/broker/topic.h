@@ -246,6 +246,8 @@ int partition_epoch(struct partition *p, int32_t *epoch, struct err *e);
 bool partition_unsynced(struct partition *p);
 /* Flushes and settles the dirty marks. */
 int partition_flush(struct partition *p, struct err *e);
+/* After a sync of the file system, see log_flush_synced; the log is open. What is to be flushed for flush.ms still is. */
+int partition_flush_synced(struct partition *p, uint64_t device, struct err *e);
 
 /* Wakes whoever watches. Takes only leaf locks. */
 void partition_notify(struct partition *p);

@@ -75,16 +75,38 @@ static int flush_for_release(struct broker *b, struct partition *p, struct err *
     int rc = partition_open(b, p, false, &log, e);
     if (rc)
         p->unflushable = !may_pass(e);
-    else if (log && unflushed(log) && (rc = partition_flush(p, e)))
+    else if (log && unflushed(log) &&
+             (rc =
+                  p->disk->fs_synced ? partition_flush_synced(p, p->disk->device, e) : partition_flush(p, e)))
         p->unflushable = log_failed(log);
     return p->unflushable ? ERR_OK : rc;
 }
 
-static int write_ahead(struct broker *b, struct partition *p, struct err *e)
+static int mark(struct broker *b, struct partition *p, struct err *e)
 {
     (void)b;
     struct log *log = partition_log(p);
-    return log ? log_write_ahead(log, e) : ERR_OK;
+    int rc = log ? log_write_ahead(log, e) : ERR_OK;
+    if (log)
+        log_mark_for_sync(log);
+    return rc;
+}
+
+/*
+ * One sync of the file system for thousands of logs, which then have only to ask whether it went well for them. Where it does not go
+ * well, each is synced by itself.
+ */
+static void sync_together(struct disk *d, struct partition **list, size_t n)
+{
+    struct err e;
+    if (n < (d->b->o.many_holders ? d->b->o.many_holders : MANY_HOLDERS))
+        return;
+    partitions_each_of(d->b, list, n, mark, &e); /* the flush does again what was not done */
+    d->fs_synced = io_sync_fs_of(d->lock_fd, &d->device, d->dir, &e) == ERR_OK;
+    if (!d->fs_synced && e.code == ERR_UNSUPPORTED)
+        io_sync_fs(d->logs_dir);
+    else if (!d->fs_synced)
+        diag_warn("broker", "%s; its logs are synced one by one", e.text);
 }
 
 /* Those of the disk that must be flushed come first in the list; how many. */
@@ -116,12 +138,9 @@ int upkeep_release_journal(struct disk *d, struct err *e)
         return rc;
     size_t chosen = choose_holders(d, list, n);
     page_cache_share(&d->b->page_cache, chosen);
-    if (chosen >= MANY_HOLDERS) {
-        struct err unused; /* the flush does again what was not done */
-        partitions_each_of(d->b, list, chosen, write_ahead, &unused);
-        io_sync_fs(d->logs_dir);
-    }
+    sync_together(d, list, chosen);
     rc = partitions_each_of(d->b, list, chosen, flush_for_release, e);
+    d->fs_synced = false;
     if (!rc && !disk_in_service(d)) /* since just now: nothing more is written to it */
         rc = disk_refusal(d, e);
     if (!rc)

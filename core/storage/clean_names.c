@@ -222,7 +222,7 @@ int log_finish_swaps(struct log *log, struct err *e)
     int rc = io_list(log->dir->path, found_name, &l, e);
     if (rc == ERR_OK)
         rc = finish_all(&l, e);
-    log->names_dirty = true;
+    log_names_changed(log);
     buf_free(&l.swaps);
     buf_free(&l.lives);
     buf_free(&l.cleaned);

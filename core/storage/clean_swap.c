@@ -77,7 +77,7 @@ static void publish(const struct clean_pass *p, size_t first, size_t n, struct s
     for (unsigned k = 0; k < LOG_HINTS; k++)
         if (log->hints[k].segment_base >= fresh->base && log->hints[k].segment_base < list[n - 1].next_base)
             log->hints[k].offset = -1;
-    log->names_dirty = true;
+    log_names_changed(log);
     pthread_mutex_unlock(&log->state);
     pthread_mutex_unlock(&log->append);
     segment_unref(warm);

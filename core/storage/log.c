@@ -83,7 +83,8 @@ static int check_metadata(struct log *log, bool clean, struct err *e)
         rc = ERR_OK;
     } else if (rc == ERR_NOT_FOUND) {
         rc = partition_metadata_write(path, &log->topic_id, e);
-        log->metadata_dirty = log->names_dirty = true;
+        log->metadata_dirty = true;
+        log_names_changed(log);
     }
     mem_free(path);
     return rc;
@@ -198,7 +199,8 @@ int log_open(struct log **out, const struct log_open_args *args, struct log_reco
     int rc = ERR_OK;
     if (!io_exists(args->dir)) {
         rc = io_mkdirs(args->dir, 0700, e);
-        log->parent_dirty = log->names_dirty = true;
+        log->parent_dirty = true;
+        log_names_changed(log);
     }
     if (rc == ERR_OK)
         rc = check_metadata(log, args->clean, e);

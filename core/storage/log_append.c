@@ -351,7 +351,8 @@ static int write_aborted(struct append *a, struct segment *s, int64_t *count, st
         const struct item *it = &a->items[i];
         if (!it->control || !it->end.aborted || it->end.first_offset < 0)
             continue;
-        a->log->names_dirty |= s->txn_entries == 0; /* the file may be made now */
+        if (s->txn_entries == 0) /* the file may be made now */
+            log_names_changed(a->log);
         rc = txnindex_write(s, (*count)++, &it->end, e);
     }
     return rc;

@@ -24,7 +24,10 @@ struct old {
 struct flush {
     bool final;
     bool appends; /* of log_sync_appends */
-    int64_t lag;  /* a snapshot is due once so much was appended since the last one */
+    bool
+        synced; /* what is taken is on disk, as the file system `device` was synced, unless that failed for it */
+    uint64_t device;
+    int64_t lag; /* a snapshot is due once so much was appended since the last one */
     int64_t end;
     uint64_t cuts;
     struct segment **dirty; /* referenced */
@@ -122,10 +125,65 @@ static int take_epochs(struct log *log, struct flush *f, struct err *e)
     return rc;
 }
 
+static void take_names(struct log *log, struct flush *f)
+{
+    f->names_dirty = log->names_dirty || f->snapshot.len;
+    f->metadata_dirty = log->metadata_dirty;
+    f->epochs_written = log->epochs_written;
+    f->parent_dirty = log->parent_dirty;
+    log->names_dirty = log->metadata_dirty = log->parent_dirty = log->epochs_written = false;
+}
+
+/*
+ * Was all there is to do synced with the file system: the active segment's bytes up to the mark, and names, of which none is newer? What else
+ * there may be comes up once in many flushes. Append lock held.
+ */
+static bool is_synced(struct log *log, const struct flush *f, const struct sync_mark *m)
+{
+    struct segment *s = log_active(log);
+    struct err e;
+    int fd;
+    if (segment_fd(s, FILE_LOG, false, &fd, &e) || !io_is_on(fd, f->device))
+        return false;
+    pthread_mutex_lock(&log->state);
+    bool same = m->set && m->cuts == log->cuts && m->base == s->base && !log->epochs.dirty;
+    pthread_mutex_unlock(&log->state);
+    return same && !s->txn_dirty && !s->indexes_cut && log->snapshot_lag < f->lag &&
+           (log->count == 1 || !is_dirty(log->segments[log->count - 2])) && m->names == log->names;
+}
+
+/* Instead of `take`. Entries of indexes stay in memory: they are written with the next snapshot, or when there are many. */
+static int take_synced(struct log *log, struct flush *f, const struct sync_mark *m, struct err *e)
+{
+    struct segment *s = log_active(log);
+    f->dirty = mem_calloc(1, sizeof *f->dirty);
+    f->with_indexes = mem_calloc(1, sizeof *f->with_indexes);
+    f->sizes = mem_calloc(1, sizeof *f->sizes);
+    if (!f->dirty || !f->with_indexes || !f->sizes)
+        return err_nomem(e);
+    f->active = s;
+    f->behind = s->size;
+    f->end = m->end;
+    f->cuts = m->cuts;
+    f->sizes[0] = m->size;
+    f->dirty[0] = segment_ref(s);
+    f->n = 1;
+    take_old(log, f, log->count - 1);
+    if (s->size == m->size)
+        atomic_store(&s->data_dirty, false);
+    take_names(log, f);
+    return ERR_OK;
+}
+
 /* Append lock held. Nothing is marked clean before everything is taken. */
 static int take(struct log *log, struct flush *f, struct err *e)
 {
     int rc = log_check_usable(log, e);
+    struct sync_mark mark = log->mark;
+    log->mark.set = false;
+    f->synced = f->synced && rc == ERR_OK && is_synced(log, f, &mark);
+    if (f->synced)
+        return take_synced(log, f, &mark, e);
     if (rc == ERR_OK)
         rc = take_segments(log, f, e);
     if (rc == ERR_OK && (f->final || log->snapshot_lag >= f->lag))
@@ -136,13 +194,9 @@ static int take(struct log *log, struct flush *f, struct err *e)
         return rc;
     for (size_t i = 0; i < f->n; i++)
         f->dirty[i]->data_dirty = f->dirty[i]->index_dirty = false; /* txn_dirty: by the sync itself */
-    f->names_dirty = log->names_dirty || f->snapshot.len;
-    f->metadata_dirty = log->metadata_dirty;
-    f->epochs_written = log->epochs_written;
-    f->parent_dirty = log->parent_dirty;
+    take_names(log, f);
     if (f->snapshot.len)
         log->snapshot_lag = 0;
-    log->names_dirty = log->metadata_dirty = log->parent_dirty = log->epochs_written = false;
     return ERR_OK;
 }
 
@@ -299,6 +353,25 @@ static int write_out(struct log *log, struct segment *s, struct err *e)
     return rc;
 }
 
+/* One of the dirty segments. */
+static int flush_segment(struct log *log, struct flush *f, size_t i, struct err *e)
+{
+    struct segment *s = f->dirty[i];
+    int64_t before = s->written_out;
+    int rc = ERR_OK;
+    if (!f->appends && !f->synced) /* for the former the caller waits */
+        rc = write_out(log, s, e);
+    if (rc == ERR_OK)
+        rc = f->synced ? segment_check_written(s, e) : segment_sync(s, f->with_indexes[i], e);
+    if (rc)
+        return rc;
+    if (before < f->sizes[i])
+        f->fresh += f->sizes[i] - before;
+    if (s->written_out < f->sizes[i])
+        s->written_out = f->sizes[i];
+    return ERR_OK;
+}
+
 static int flush_with(struct log *log, struct flush *f, struct err *e)
 {
     buf_init(&f->snapshot, SNAPSHOT_MAX);
@@ -307,19 +380,9 @@ static int flush_with(struct log *log, struct flush *f, struct err *e)
     pthread_mutex_unlock(&log->append);
     if (rc)
         goto taken;
-    for (size_t i = 0; i < f->n && rc == ERR_OK; i++) {
-        struct segment *s = f->dirty[i];
-        int64_t before = s->written_out;
-        if (!f->appends) /* whose caller waits */
-            rc = write_out(log, s, e);
-        if (rc == ERR_OK)
-            rc = segment_sync(s, f->with_indexes[i], e);
-        if (rc == ERR_OK && before < f->sizes[i])
-            f->fresh += f->sizes[i] - before;
-        if (rc == ERR_OK && s->written_out < f->sizes[i])
-            s->written_out = f->sizes[i];
-    }
-    if ((rc == ERR_FILES || rc == ERR_NO_MEMORY) && !e->fatal) {
+    for (size_t i = 0; i < f->n && rc == ERR_OK; i++)
+        rc = flush_segment(log, f, i, e);
+    if ((rc == ERR_FILES || rc == ERR_NO_MEMORY || rc == ERR_UNSUPPORTED) && !e->fatal) {
         put_back(log, f); /* no sync was tried where a file could not be opened: nothing is lost */
         goto taken;
     }
@@ -328,7 +391,7 @@ static int flush_with(struct log *log, struct flush *f, struct err *e)
         log_fail(log, e);
         goto taken;
     }
-    rc = sync_names(log, f, e);
+    rc = f->synced ? ERR_OK : sync_names(log, f, e);
     if (rc && e->fatal)
         log_fail(log, e);
     if (rc == ERR_OK)
@@ -358,6 +421,27 @@ int log_flush(struct log *log, struct err *e)
 {
     pthread_mutex_lock(&log->flush);
     int rc = log_flush_all(log, false, e);
+    pthread_mutex_unlock(&log->flush);
+    return rc;
+}
+
+void log_mark_for_sync(struct log *log)
+{
+    pthread_mutex_lock(&log->append);
+    pthread_mutex_lock(&log->state);
+    const struct segment *s = log_active(log);
+    log->mark = (struct sync_mark){true, s->base, s->size, log->end, log->cuts, log->names};
+    pthread_mutex_unlock(&log->state);
+    pthread_mutex_unlock(&log->append);
+}
+
+int log_flush_synced(struct log *log, uint64_t device, struct err *e)
+{
+    struct flush f = {.synced = true, .device = device, .lag = SNAPSHOT_LAG};
+    pthread_mutex_lock(&log->flush);
+    int rc = flush_with(log, &f, e);
+    if (rc == ERR_UNSUPPORTED)
+        rc = log_flush_all(log, false, e);
     pthread_mutex_unlock(&log->flush);
     return rc;
 }
@@ -420,7 +504,7 @@ int log_write_ahead(struct log *log, struct err *e)
         pthread_mutex_lock(&log->state);
         log->epochs.dirty |= rc != ERR_OK;
         log->epochs_written |= rc == ERR_OK;
-        log->names_dirty = true;
+        log_names_changed(log);
         pthread_mutex_unlock(&log->state);
         pthread_mutex_unlock(&log->append);
     }

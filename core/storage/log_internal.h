@@ -34,6 +34,14 @@ struct read_hint {
     int64_t from; /* from here to `position` the page cache may have what was read last */
 };
 
+/* How far a log had come before its file system was synced. */
+struct sync_mark {
+    bool set;
+    int64_t base, size; /* of the active segment */
+    int64_t end;
+    uint64_t cuts, names;
+};
+
 struct log {
     struct log_dir *dir;
     struct log_parent *parent; /* NULL: none is shared */
@@ -76,12 +84,14 @@ struct log {
     struct page_share page_share; /* flushes are told of under the flush lock */
 
     /* append lock */
+    struct sync_mark mark;
     struct segment *deleted; /* out of the log, whose files are not removed yet */
     int64_t warned_future;   /* base + 1 of the segment whose timestamps from the future were told of */
     int64_t told_gap;        /* state lock: where the segment behind the gap starts that was told of last */
     int64_t snapshot_lag;    /* bytes appended since the newest snapshot */
     bool pristine;           /* what a clean close leaves is on disk already */
     bool names_dirty;        /* directory entries are not synced */
+    uint64_t names;          /* changes of them so far */
     bool parent_dirty;       /* the directory's own name is not */
     uint64_t parent_made;    /* then: which one of the parent's names it is */
     bool metadata_dirty;     /* partition.metadata is not */
@@ -91,6 +101,13 @@ struct log {
 static inline struct segment *log_active(const struct log *log)
 {
     return log->segments[log->count - 1];
+}
+
+/* Append lock held, or nobody else knows the log; and held until they are changed. */
+static inline void log_names_changed(struct log *log)
+{
+    log->names_dirty = true;
+    log->names++;
 }
 
 /* Readers' calls stand between these; log_close and log_delete wait for them. ERR_CLOSED once closing. */

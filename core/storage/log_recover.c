@@ -134,7 +134,7 @@ static int rebuild_txnindex(struct recovery *r, struct segment *s, int64_t to, s
     int rc = log_load_snapshot(r->log, s->base, p, &offset, e);
     if (rc == ERR_OK)
         rc = txnindex_truncate(s, s->base, e);
-    r->log->names_dirty = true;
+    log_names_changed(r->log);
     if (rc == ERR_OK)
         rc = log_replay(r->log, p, offset < 0 ? 0 : offset, to, INT64_MAX, s, e);
     producers_free(p);

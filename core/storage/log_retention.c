@@ -99,7 +99,7 @@ int log_drop_first(struct log *log, struct err *e)
     int rc = segment_mark_deleted(s, e);
     if (rc)
         return rc;
-    log->names_dirty = true;
+    log_names_changed(log);
     log->pristine = false;
     pthread_mutex_lock(&log->state);
     log->count--;
@@ -118,7 +118,7 @@ int log_drop_last(struct log *log, struct err *e)
     int rc = segment_mark_deleted(s, e);
     if (rc)
         return rc;
-    log->names_dirty = true;
+    log_names_changed(log);
     log->pristine = false;
     pthread_mutex_lock(&log->state);
     log->count--;

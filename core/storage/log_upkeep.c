@@ -74,7 +74,7 @@ int log_add_segment(struct log *log, int64_t base, struct err *e)
         segment_unref(s);
         return rc;
     }
-    log->names_dirty = true;
+    log_names_changed(log);
     log->pristine = false;
     pthread_mutex_lock(&log->state);
     if (log->count)

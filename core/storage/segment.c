@@ -362,6 +362,14 @@ int segment_sync(struct segment *s, bool with_indexes, struct err *e)
     return rc;
 }
 
+int segment_check_written(struct segment *s, struct err *e)
+{
+    char path[STORAGE_PATH_MAX];
+    int fd;
+    int rc = segment_fd(s, FILE_LOG, false, &fd, e);
+    return rc ? rc : io_check_written(fd, segment_path(s, FILE_LOG, path), e);
+}
+
 int segment_write_out(struct segment *s, int64_t size, struct err *e)
 {
     char path[STORAGE_PATH_MAX];

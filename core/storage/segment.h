@@ -152,6 +152,9 @@ int segment_begin_write_out(struct segment *s, int64_t size, struct err *e);
  */
 void segment_forget(struct segment *s, int64_t size, int64_t keep, int64_t most);
 
+/* Once the file system was synced: are the bytes of the .log durable that it had before? As io_check_written says. */
+int segment_check_written(struct segment *s, struct err *e);
+
 /* The page cache has its bytes from `from` on again, or some of them. Any thread. */
 void segment_was_read(struct segment *s, int64_t from);
 

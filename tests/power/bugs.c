@@ -30,6 +30,17 @@ int __wrap_partition_flush(struct partition *p, struct err *e)
     return planted == PLANT_NO_FLUSH ? ERR_OK : __real_partition_flush(p, e);
 }
 
+int __real_log_flush_synced(struct log *log, uint64_t device, struct err *e);
+int __wrap_log_flush_synced(struct log *log, uint64_t device, struct err *e);
+int __wrap_log_flush_synced(struct log *log, uint64_t device, struct err *e)
+{
+    if (planted == PLANT_NO_FLUSH)
+        return ERR_OK;
+    if (planted == PLANT_LATE_MARK)
+        log_mark_for_sync(log);
+    return __real_log_flush_synced(log, device, e);
+}
+
 bool __real_journal_record_valid(const uint8_t *record, const struct journal_record *r);
 bool __wrap_journal_record_valid(const uint8_t *record, const struct journal_record *r);
 bool __wrap_journal_record_valid(const uint8_t *record, const struct journal_record *r)

@@ -23,6 +23,7 @@ static const struct {
     [PLANT_NONE] = {"none", MIX_ALL},
     [PLANT_EARLY_WATERMARK] = {"watermarks move before the journal is written, now and then", MIX_ALL},
     [PLANT_NO_FLUSH] = {"the journal is released and records are deleted without flushing the logs", MIX_ALL},
+    [PLANT_LATE_MARK] = {"what came after the sync of the file system counts as synced", MIX_ALL},
     [PLANT_NO_CRC] = {"replay ignores the journal's CRC", MIX_TORN},
     [PLANT_NO_CUT] = {"recovery keeps what was not committed", MIX_ALL},
     [PLANT_ALWAYS_CLEAN] = {"recovery takes every stop for a clean one", MIX_ALL},

@@ -83,6 +83,7 @@ bool op_open(struct world *w)
                                .data_dir_count = w->model.two ? 1 : 0,
                                .journal_file_bytes = JOURNAL_FILE,
                                .direct_bytes = choose_direct(w),
+                               .many_holders = w->seed % 2, /* else there are never so many */
                                .journal_release_ms = 1,
                                .page_cache_bytes = 64 << 10,
                                .retention_check_ms = 700,

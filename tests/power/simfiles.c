@@ -17,6 +17,7 @@ ssize_t __wrap_pread(int fd, void *data, size_t n, off_t at);
 ssize_t __wrap_pwritev(int fd, const struct iovec *iov, int count, off_t at);
 int __wrap_fsync(int fd);
 int __wrap_fdatasync(int fd);
+int __wrap_syncfs(int fd);
 int __wrap_sync_file_range(int fd, off_t at, off_t n, unsigned int flags);
 int __wrap_fallocate(int fd, int mode, off_t at, off_t n);
 int __wrap_ftruncate(int fd, off_t n);
@@ -153,6 +154,14 @@ ssize_t __wrap_pwritev(int fd, const struct iovec *iov, int count, off_t at)
     return some;
 }
 
+static void sync_node(struct sim_node *node)
+{
+    if (node->dir)
+        sim_dir_sync(node);
+    else
+        sim_file_sync(node);
+}
+
 static int sync_now(int fd)
 {
     struct descriptor *f = sim_descriptor(fd);
@@ -163,10 +172,7 @@ static int sync_now(int fd)
         sim_trace("(left out)", "", "", 0, 0);
         return 0;
     }
-    if (f->node->dir)
-        sim_dir_sync(f->node);
-    else
-        sim_file_sync(f->node);
+    sync_node(f->node);
     return 0;
 }
 
@@ -180,6 +186,24 @@ int __wrap_fsync(int fd)
 int __wrap_fdatasync(int fd)
 {
     return __wrap_fsync(fd);
+}
+
+int __wrap_syncfs(int fd)
+{
+    fiber_point();
+    const struct descriptor *f = sim_descriptor(fd);
+    bool cut;
+    if (!sim_begin("sync all", f->path, "", 0, 0, &cut) || cut)
+        return sim_fail(EIO);
+    if (!power_site) /* of those that promise nothing */
+        return 0;
+    if (!sim_note_sync(power_site, f->path, false)) {
+        sim_trace("(left out)", "", "", 0, 0);
+        return 0;
+    }
+    for (struct sim_node *node = sim.disk.all; node; node = node->next)
+        sync_node(node);
+    return 0;
 }
 
 /* What it writes may be on disk then or not, as may all that was written and not synced. */

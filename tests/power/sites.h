@@ -29,6 +29,7 @@ extern _Thread_local const struct power_site *power_site;
 
 #define io_sync(...) POWER_AT(io_sync(__VA_ARGS__))
 #define io_sync_data(...) POWER_AT(io_sync_data(__VA_ARGS__))
+#define io_sync_fs_of(...) POWER_AT(io_sync_fs_of(__VA_ARGS__))
 #define io_sync_dir(...) POWER_AT(io_sync_dir(__VA_ARGS__))
 #define io_sync_parent(...) POWER_AT(io_sync_parent(__VA_ARGS__))
 #define io_mkdirs_synced(...) POWER_AT(io_mkdirs_synced(__VA_ARGS__))

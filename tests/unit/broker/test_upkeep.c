@@ -13,6 +13,8 @@
 
 #include "base/clock.h"
 #include "base/diag.h"
+#include "base/fault.h"
+#include "base/io_watch.h"
 #include "broker/store.h"
 #include "storage/journal_internal.h"
 
@@ -233,6 +235,66 @@ static void test_unknown_transaction_is_aborted(void **state)
     expect_all(f, "weak", 0, READ_COMMITTED, "<A>");
 }
 
+/* Syncs of segments; those of the main log do not count. */
+static void count_logs_syncs(void *arg, struct io_event *ev)
+{
+    char link[64], path[512];
+    if (ev->op != IO_OP_SYNC || !ev->done)
+        return;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", ev->fd);
+    ssize_t n = readlink(link, path, sizeof path - 1);
+    path[n > 0 ? n : 0] = '\0';
+    *(int *)arg += strstr(path, "/logs/t-") && strstr(path, ".log");
+}
+
+static int64_t synced_end(struct fixture *f, int32_t partition)
+{
+    struct partition *p;
+    assert_ok(topic_acquire(f->b, "t", partition, &p, &f->e), &f->e);
+    int64_t at = log_recovery_point(partition_log(p));
+    partition_release(&f->b->topics, p);
+    return at;
+}
+
+/*
+ * Where there are many logs the file system is synced as a whole, and the journal is given back. Where that fails, each of them is synced
+ * by itself.
+ */
+static void release_together(struct fixture *f, bool fails)
+{
+    enum { LOGS = 8, BATCHES = 80 };
+    struct broker_options o = {
+        .data_dir = f->dir, .no_threads = true, .journal_file_bytes = 1 << 20, .many_holders = LOGS};
+    int syncs = 0;
+    fixture_close(f);
+    assert_ok(broker_open(&f->b, &o, &f->e), &f->e);
+    create(f, "t", LOGS);
+    f->key_bytes = 60000;
+    for (int i = 0; i < BATCHES; i++)
+        produce(f, "t", i % LOGS, "v", i / LOGS, 1);
+    f->key_bytes = 0;
+    io_watch(count_logs_syncs, &syncs);
+    if (fails)
+        fault_arm_at(FAULT_SYNC, f->dir, 1, EIO, false);
+    broker_step(f->b, clock_mono_ms() + 600000);
+    fault_disarm();
+    io_watch(NULL, NULL);
+    assert_true(f->b->disks[0]->released > 0);
+    assert_int_equal(syncs, fails ? LOGS : 0);
+    for (int i = 0; i < LOGS; i++)
+        assert_int_equal(synced_end(f, i), BATCHES / LOGS);
+}
+
+static void test_many_logs_are_synced_together(void **state)
+{
+    release_together(*state, false);
+}
+
+static void test_their_sync_fails(void **state)
+{
+    release_together(*state, true);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +302,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_retention_beside_a_failed_log, setup, teardown),
         cmocka_unit_test_setup_teardown(test_killed_after_retention, setup, teardown),
         cmocka_unit_test_setup_teardown(test_journal_does_not_grow, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_many_logs_are_synced_together, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_their_sync_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(test_staging_memory_is_given_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failed_journal, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unknown_transaction_is_aborted, setup, teardown),

@@ -1,0 +1,186 @@
+/*
+ * What a sync of the whole file system spares a log's flush: bytes and names up to the mark need no sync of their own, and nothing
+ * behind it counts as synced.
+ */
+#include "kit.h"
+
+#include "base/diag.h"
+#include "base/fault.h"
+#include "base/io_watch.h"
+
+struct fixture {
+    char *dir;
+    int fd;          /* of the file system */
+    uint64_t device; /* likewise */
+    struct log *log;
+    int syncs; /* of files, since io_watch */
+};
+
+static void count_syncs(void *arg, struct io_event *ev)
+{
+    struct fixture *f = arg;
+    f->syncs += ev->op == IO_OP_SYNC && ev->done;
+}
+
+static void start(struct fixture *f)
+{
+    struct err e = {0};
+    f->dir = testkit_dir();
+    f->syncs = 0;
+    struct log_open_args args = open_args(f->dir);
+    f->log = open_log(&args, NULL);
+    assert_ok(io_open(&f->fd, f->dir, O_RDONLY | O_DIRECTORY, 0, &e), &e);
+}
+
+static void end(struct fixture *f, bool clean)
+{
+    io_watch(NULL, NULL);
+    fault_disarm();
+    close_log(f->log, clean);
+    io_close(f->fd);
+    testkit_remove_dir(f->dir);
+}
+
+/* As upkeep does. */
+static void sync_all(struct fixture *f)
+{
+    struct err e = {0};
+    assert_ok(log_write_ahead(f->log, &e), &e);
+    log_mark_for_sync(f->log);
+    int rc = io_sync_fs_of(f->fd, &f->device, f->dir, &e);
+    if (rc == ERR_UNSUPPORTED)
+        skip();
+    assert_ok(rc, &e);
+    io_watch(count_syncs, f);
+}
+
+static void flush_synced(struct fixture *f)
+{
+    struct err e = {0};
+    assert_ok(log_flush_synced(f->log, f->device, &e), &e);
+    io_watch(NULL, NULL);
+}
+
+/* Also its first flush, with the names of a new log. */
+static void test_nothing_is_synced_again(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct err e = {0};
+    start(&f);
+    append(f.log, 3);
+    sync_all(&f);
+    append(f.log, 2);
+    flush_synced(&f);
+    assert_int_equal(f.syncs, 0);
+    assert_int_equal(log_recovery_point(f.log), 3);
+    sync_all(&f);
+    flush_synced(&f);
+    assert_int_equal(f.syncs, 0);
+    assert_int_equal(log_recovery_point(f.log), 5);
+    append(f.log, 1);
+    assert_ok(log_flush(f.log, &e), &e);
+    assert_int_equal(log_recovery_point(f.log), 6);
+    end(&f, true);
+}
+
+/* What is behind the mark is synced by the next flush, though nothing was appended since. */
+static void test_what_came_later_is_left(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct err e = {0};
+    start(&f);
+    append(f.log, 1);
+    sync_all(&f);
+    append(f.log, 1);
+    flush_synced(&f);
+    io_watch(count_syncs, &f);
+    assert_ok(log_flush(f.log, &e), &e);
+    assert_true(f.syncs > 0);
+    assert_int_equal(log_recovery_point(f.log), 2);
+    end(&f, true);
+}
+
+static void roll(struct log *log)
+{
+    struct err e = {0};
+    assert_ok(log_roll(log, true, &e), &e);
+}
+
+static void cut(struct log *log)
+{
+    struct err e = {0};
+    assert_ok(log_truncate_to(log, 2, &e), &e);
+}
+
+/* Whatever else happened to it meanwhile, the log is flushed as without the sync of the file system. */
+static void test_what_the_mark_does_not_know(void **state)
+{
+    (void)state;
+    static void (*const happen[])(struct log *) = {roll, cut};
+    for (size_t i = 0; i < sizeof happen / sizeof *happen; i++) {
+        struct fixture f;
+        start(&f);
+        append(f.log, 1);
+        append(f.log, 1);
+        append(f.log, 1);
+        sync_all(&f);
+        happen[i](f.log);
+        append(f.log, 1);
+        flush_synced(&f);
+        assert_true(f.syncs > 0);
+        assert_int_equal(log_recovery_point(f.log), log_end_offset(f.log));
+        end(&f, true);
+    }
+}
+
+/* Without a mark, and where the file system that was synced is another one. */
+static void test_another_file_system(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct fixture f;
+        start(&f);
+        append(f.log, 1);
+        sync_all(&f);
+        if (i == 0)
+            f.device++;
+        else
+            flush_synced(&f); /* takes the mark */
+        append(f.log, 1);
+        io_watch(count_syncs, &f);
+        flush_synced(&f);
+        assert_true(f.syncs > 0);
+        assert_int_equal(log_recovery_point(f.log), 2);
+        end(&f, true);
+    }
+}
+
+/* Then nothing says that the bytes are there. */
+static void test_an_error_is_final(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct err e = {0};
+    start(&f);
+    append(f.log, 1);
+    sync_all(&f);
+    fault_arm_at(FAULT_SYNC, ".log", 1, EIO, false);
+    assert_code(log_flush_synced(f.log, f.device, &e), ERR_IO, &e);
+    assert_true(e.fatal);
+    assert_true(log_failed(f.log));
+    assert_int_equal(log_recovery_point(f.log), 0);
+    end(&f, false);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_nothing_is_synced_again),     cmocka_unit_test(test_what_came_later_is_left),
+        cmocka_unit_test(test_what_the_mark_does_not_know), cmocka_unit_test(test_another_file_system),
+        cmocka_unit_test(test_an_error_is_final),
+    };
+    diag_setup(DIAG_OFF, DIAG_TEXT);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
