@@ -96,6 +96,8 @@ void commit_came(struct commit *c, bool waits);
 bool commit_gathers(struct commit *c);
 /* Wakes one of those who sleep for what is staged, so that it runs the next round. False: none of them sleeps. */
 bool commit_wake_waiter(struct commit *c);
+/* The guard needs no round any more, before the time was over: somebody else is to look then. */
+void commit_pass_guard(struct commit *c);
 
 /* ---- commit_direct.c ---- */
 

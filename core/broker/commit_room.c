@@ -61,8 +61,7 @@ static void queue(struct commit *c, struct room_wait *w)
     *at = w;
 }
 
-/* It got room before the time was over: somebody else is to look then. */
-static void pass_guard(struct commit *c)
+void commit_pass_guard(struct commit *c)
 {
     c->guard = NULL;
     if (c->room_first)
@@ -83,7 +82,7 @@ static void await_room(struct commit *c, struct room_wait *w)
     c->guard = w;
     cond_wait_until(&w->cond, &c->lock, &deadline);
     if (c->guard == w && w->granted)
-        pass_guard(c);
+        commit_pass_guard(c);
     else if (c->guard == w)
         c->guard = NULL;
 }

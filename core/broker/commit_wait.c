@@ -139,7 +139,9 @@ static void sleep_on(struct commit *c, struct commit_wait *w, int64_t until)
     if (!until)
         return;
     pthread_mutex_lock(&c->lock);
-    if (c->guard == w)
+    if (c->guard == w && atomic_load(&w->state) == FINISHED)
+        commit_pass_guard(c);
+    else if (c->guard == w)
         c->guard = NULL;
     pthread_mutex_unlock(&c->lock);
 }
