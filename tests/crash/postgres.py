@@ -270,12 +270,15 @@ pipelines:
         self.counts[what.__name__] += 1
         what()
 
-    def confirmed(self, end):
-        """All that was committed before is in the store."""
+    def not_failed(self):
         if self.hub.process.poll() is None and self.hub.answers():
             task = self.hub.task("changes")
             if task["state"] == "FAILED":
                 raise AssertionError("the task failed: %s" % task)
+
+    def confirmed(self, end):
+        """All that was committed before is in the store."""
+        self.not_failed()
         text = self.server.psql("SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = 'leat'").strip()
         return text and lsn(text) >= end
 
@@ -318,11 +321,24 @@ pipelines:
         end = lsn(self.server.lsn())
 
         def there():
+            self.not_failed()
             end = self.hub.leat("consume", "t.public.keys", "--exit-at-end", "--from", "-10m", check=False).stdout
             return "the end" in end
         wait_for("the last change", there, CATCH_UP_S)
         wait_for("all changes to be confirmed", lambda: self.confirmed(end), CATCH_UP_S)
         self.look()
+
+    def explain(self):
+        """What a failed run says of itself, as far as it still can: of a hang nothing else tells."""
+        for what, tell in [("the hub's tasks", self.hub.tasks),
+                           ("the server's slots", lambda: self.server.psql("SELECT * FROM pg_replication_slots", self.database)),
+                           ("the server's sessions", lambda: self.server.psql(
+                               "SELECT pid, application_name, state, wait_event, query FROM pg_stat_activity", self.database)),
+                           ("the hub's log", lambda: self.hub.log_text()[-8000:])]:
+            try:
+                print("-- %s:\n%s" % (what, tell()))
+            except (AssertionError, AttributeError, OSError, SqlError, subprocess.SubprocessError) as e:
+                print("-- %s: not to be had, %s" % (what, e))
 
     def close(self):
         if self.hub.process:
@@ -484,6 +500,8 @@ def main():
         run.catch_up()
         problems, count = check(run)
     finally:
+        if problems:
+            run.explain()
         run.close()
         if problems:
             print("kept", directory, "\n" + "\n".join(problems[:20]))
