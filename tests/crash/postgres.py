@@ -50,6 +50,7 @@ SETTINGS = {"logical_decoding_work_mem": "64kB", "wal_sender_timeout": "3s", "ma
 
 PAUSE_S = 10
 CATCH_UP_S = 1800  # only a hang takes so long
+STUCK_S = 60  # that the same error comes again and nothing is confirmed
 
 
 # ---- the workload ---------------------------------------------------------------------------------------------------
@@ -209,6 +210,7 @@ class Run:
         self.counts = collections.Counter()
         self.peak = 0
         self.before = 0  # transactions that were done when the kills began
+        self.stuck = (None, 0)  # what was confirmed when the server could not decode, and since when
 
     def config(self):
         return """
@@ -270,16 +272,28 @@ pipelines:
         self.counts[what.__name__] += 1
         what()
 
+    def slot_confirmed(self):
+        return self.server.psql("SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = 'leat'").strip()
+
     def not_failed(self):
-        if self.hub.process.poll() is None and self.hub.answers():
-            task = self.hub.task("changes")
-            if task["state"] == "FAILED":
-                raise AssertionError("the task failed: %s" % task)
+        """Nor does it begin anew for ever, which its state does not tell."""
+        if self.hub.process.poll() is not None or not self.hub.answers():
+            return
+        task = self.hub.task("changes")
+        if task["state"] == "FAILED":
+            raise AssertionError("the task failed: %s" % task)
+        if "could not map filenode" not in (task.get("error") or ""):
+            return
+        confirmed, now = self.slot_confirmed(), time.monotonic()
+        if confirmed != self.stuck[0]:
+            self.stuck = (confirmed, now)
+        elif now - self.stuck[1] > STUCK_S:
+            raise AssertionError("nothing is confirmed behind %s: %s" % (confirmed, task))
 
     def confirmed(self, end):
         """All that was committed before is in the store."""
         self.not_failed()
-        text = self.server.psql("SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = 'leat'").strip()
+        text = self.slot_confirmed()
         return text and lsn(text) >= end
 
     def pause(self, end):
