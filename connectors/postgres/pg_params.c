@@ -24,11 +24,16 @@ static bool never(const struct leat_host *h, const struct leat_config *c, const 
 }
 
 /* Any other than these the server takes for true, or refuses. */
+static bool is_off(const char *value)
+{
+    return strcasecmp(value, "false") == 0 || strcasecmp(value, "off") == 0;
+}
+
 static bool if_off(const struct leat_host *h, const struct leat_config *c, const char *value)
 {
     (void)h;
     (void)c;
-    return strcasecmp(value, "false") == 0 || strcasecmp(value, "off") == 0;
+    return is_off(value);
 }
 
 static bool unless_streamed(const struct leat_host *h, const struct leat_config *c, const char *value)
@@ -130,12 +135,25 @@ void pg_params_free(struct pg_params *p)
 
 /* ---- to the server ----------------------------------------------------------------------------------------------- */
 
-int pg_params_write(const struct pg_params *p, struct buf *b, struct err *e)
+static bool streams(const struct pg_params *p, size_t i)
+{
+    return strcasecmp(p->items[i].name, "streaming") == 0 && !is_off(p->items[i].value);
+}
+
+bool pg_params_stream(const struct pg_params *p)
+{
+    size_t i = 0;
+    while (i < p->n && !streams(p, i))
+        i++;
+    return i < p->n;
+}
+
+int pg_params_write(const struct pg_params *p, bool whole, struct buf *b, struct err *e)
 {
     int rc = ERR_OK;
     for (size_t i = 0; i < p->n && rc == ERR_OK; i++)
-        if ((rc = buf_str(b, ", ", e)) == ERR_OK && (rc = pg_quote_name(b, p->items[i].name, e)) == ERR_OK &&
-            (rc = buf_str(b, " ", e)) == ERR_OK)
+        if (!(whole && streams(p, i)) && (rc = buf_str(b, ", ", e)) == ERR_OK &&
+            (rc = pg_quote_name(b, p->items[i].name, e)) == ERR_OK && (rc = buf_str(b, " ", e)) == ERR_OK)
             rc = pg_quote_text(b, p->items[i].value, e);
     return rc;
 }

@@ -25,8 +25,10 @@ int pg_params_read(const struct leat_host *host, const struct leat_config *confi
                    struct err *e);
 void pg_params_free(struct pg_params *p);
 
-/* Appends each, as START_REPLICATION has them behind others. */
-int pg_params_write(const struct pg_params *p, struct buf *b, struct err *e);
+/* Whether they ask for transactions in progress. */
+bool pg_params_stream(const struct pg_params *p);
+/* Appends each, as START_REPLICATION has them behind others; `whole`: but for what asks for transactions in progress. */
+int pg_params_write(const struct pg_params *p, bool whole, struct buf *b, struct err *e);
 /*
  * `e` is of a START_REPLICATION that the server refused: where that is because of a parameter it names the setting. One that this
  * server does not know is none that waiting mends, though PostgreSQL calls it an internal error.

@@ -46,7 +46,14 @@ const struct leat_connector pg_source_connector = {
         "incremental snapshots the filter in `additional-conditions`; for the same columns name those "
         "that are not published in `column.exclude.list`.\n\n"
         "The database needs `wal_level = logical`; the role the right to replicate and to read the tables. "
-        "What is missing is said, with the statement that mends it.",
+        "What is missing is said, with the statement that mends it. While the slot is made, for which the "
+        "transactions that run then are waited for twice, a second, temporary one stands beside it, with a "
+        "connection of its own: `max_replication_slots` and `max_wal_senders` need room for one more at that "
+        "moment. Where there is none, and on a standby, the slot is made without, with a warning on the "
+        "former: PostgreSQL may then decode wrong what is written into tables that are created, truncated or "
+        "altered in that moment.\n\n"
+        "A slot that was made by others while tables were altered may be such a one: the task fails (`could "
+        "not map filenode`), or, with `snapshot.mode: when_needed`, drops it and reads the tables again.",
     .example = "type: postgres\n"
                "database.hostname: db.example.org\n"
                "database.user: leat\n"

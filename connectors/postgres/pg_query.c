@@ -31,7 +31,7 @@ static const struct meaning meanings[] = {
     {"25006", ERR_REMOTE, true},          /* read only: it became a standby */
     {"58", ERR_REMOTE, true},             /* the server's own files */
     /* Internal errors: decoding a transaction that is rolled back at that moment may end with one (could not map filenode), and
-       goes well when it is read again. */
+       goes well when it is read again. Where it does not pg_stream knows. */
     {"XX", ERR_REMOTE, true},
     {"42501", ERR_PERMISSION, false},  /* insufficient privilege */
     {"42704", ERR_NOT_FOUND, false},   /* undefined object */

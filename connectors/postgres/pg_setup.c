@@ -15,9 +15,14 @@
 /* A server of this process's failed to decode a transaction in progress: see pg_setup_whole_transactions. */
 static atomic_bool whole_transactions;
 
-bool pg_setup_whole_transactions(const struct err *e)
+bool pg_setup_cannot_decode(const struct err *e)
 {
-    return strstr(e->text, "could not map filenode") != NULL && !atomic_exchange(&whole_transactions, true);
+    return strstr(e->text, "could not map filenode") != NULL;
+}
+
+bool pg_setup_whole_transactions(void)
+{
+    return !atomic_exchange(&whole_transactions, true);
 }
 
 int pg_setup_server(struct pg_task *t, struct err *e)
@@ -90,8 +95,13 @@ static int add_publication(struct buf *b, const char *name, struct err *e)
     return rc;
 }
 
-static int write_start(struct pg_task *t, uint64_t lsn, int version, const struct pg_params *params,
-                       struct buf *b, struct err *e)
+static bool streams_in_progress(const struct pg_task *t, int version)
+{
+    return version >= 2 && t->host->get_bool(t->config, "stream.large.transactions");
+}
+
+static int write_start(struct pg_task *t, uint64_t lsn, int version, bool whole,
+                       const struct pg_params *params, struct buf *b, struct err *e)
 {
     const struct leat_host *h = t->host;
     char at[PG_LSN_TEXT];
@@ -105,27 +115,29 @@ static int write_start(struct pg_task *t, uint64_t lsn, int version, const struc
         rc = add_publication(b, h->get_str(t->config, "publication.name"), e);
     if (rc == ERR_OK && t->server.version >= 140000)
         rc = buf_str(b, ", messages 'true'", e);
-    if (rc == ERR_OK && version >= 2 && h->get_bool(t->config, "stream.large.transactions") &&
-        !atomic_load(&whole_transactions))
+    if (rc == ERR_OK && !whole && streams_in_progress(t, version))
         rc = buf_str(b, ", streaming 'on'", e);
     if (rc == ERR_OK && t->server.version >= 160000 &&
         strcmp(h->get_str(t->config, "stream.origin"), "none") == 0)
         rc = buf_str(b, ", origin 'none'", e);
     if (rc == ERR_OK)
-        rc = pg_params_write(params, b, e);
+        rc = pg_params_write(params, whole, b, e);
     return rc == ERR_OK ? buf_append(b, ")", 2, e) : rc;
 }
 
-int pg_setup_start(struct pg_task *t, PGconn *repl, uint64_t lsn, int *version, struct err *e)
+int pg_setup_start(struct pg_task *t, PGconn *repl, uint64_t lsn, int *version, bool *in_progress,
+                   struct err *e)
 {
     struct buf b;
     struct pg_params params;
+    bool whole = atomic_load(&whole_transactions);
     if (pg_params_read(t->host, t->config, &params, e) != ERR_OK)
         return e->code;
     buf_init(&b, COMMAND_BYTES);
     int rc = choose_protocol(t, version, e);
     if (rc == ERR_OK)
-        rc = write_start(t, lsn, *version, &params, &b, e);
+        rc = write_start(t, lsn, *version, whole, &params, &b, e);
+    *in_progress = !whole && (streams_in_progress(t, *version) || pg_params_stream(&params));
     if (rc == ERR_OK) {
         char at[PG_LSN_TEXT], what[128];
         pg_lsn_text(lsn, at);

@@ -51,7 +51,10 @@ struct pg_slot {
 int pg_slot_look(struct pg_task *t, struct pg_slot *out, struct err *e);
 
 #define PG_SNAPSHOT_NAME_SIZE 64
-/* Makes it and exports its snapshot, which lives as long as nothing else is done with `repl`. */
+/*
+ * Makes it and exports its snapshot, which lives as long as nothing else is done with `repl`. Waits twice for the transactions that
+ * run, as the slot is made beside a helper (pg_slot_helper.c).
+ */
 int pg_slot_create(struct pg_task *t, PGconn *repl, uint64_t *consistent,
                    char snapshot[PG_SNAPSHOT_NAME_SIZE], struct err *e);
 /*
@@ -62,16 +65,28 @@ void pg_slot_set_failover(struct pg_task *t, PGconn *repl, const struct pg_slot 
 /* A missing one is fine. Waits a moment for whoever reads it to be gone. */
 int pg_slot_drop(struct pg_task *t, struct err *e);
 
+/*
+ * Before the slot: one beside it, which lives as long as *helper, to be disconnected. NULL: it is made without, which is a warning
+ * where the server has no room for one.
+ */
+int pg_slot_helper_make(struct pg_task *t, PGconn **helper, struct err *e);
+/* After it was made: from then on the server decodes it right from its first transaction on. */
+int pg_slot_helper_mend(const struct pg_task *t, PGconn *helper, uint64_t consistent, struct err *e);
+
 /* ---- the stream ------------------------------------------------------------------------------------------------- */
 
-/* START_REPLICATION at `lsn`; *version: of the protocol. */
-int pg_setup_start(struct pg_task *t, PGconn *repl, uint64_t lsn, int *version, struct err *e);
+/* START_REPLICATION at `lsn`; *version: of the protocol; *in_progress: transactions may come before their commit. */
+int pg_setup_start(struct pg_task *t, PGconn *repl, uint64_t lsn, int *version, bool *in_progress,
+                   struct err *e);
 /*
- * PostgreSQL (seen with 15.18, not with 15.20) cannot decode some transactions that are rolled back in part before they are committed,
- * and fails at the same place each time. If `e` is of that kind, streams that begin from now on have all transactions at their
- * commit, until the process ends; true for the first time. Any thread.
+ * The server says that it does not know a table's file, at the same place each time. There are two causes: PostgreSQL (seen with 15.18,
+ * not with 15.20) cannot decode some transactions in progress that are rolled back in part before they are committed; and of what was
+ * committed while a slot was made it does not know (pg_slot_helper.c). The first passes if transactions come at their commit, the
+ * second does not.
  */
-bool pg_setup_whole_transactions(const struct err *e);
+bool pg_setup_cannot_decode(const struct err *e);
+/* Streams that begin from now on have all transactions at their commit, until the process ends; true for the first time. Any thread. */
+bool pg_setup_whole_transactions(void);
 /* Whether we move the slot (lsn.flush.mode). */
 bool pg_setup_confirms(const struct pg_task *t);
 

@@ -113,17 +113,12 @@ static int create_error(const struct pg_task *t, struct err *e)
     return e->code;
 }
 
-int pg_slot_create(struct pg_task *t, PGconn *repl, uint64_t *consistent,
-                   char snapshot[PG_SNAPSHOT_NAME_SIZE], struct err *e)
+/* The slot alone. */
+static int create(struct pg_task *t, PGconn *repl, uint64_t *consistent, char snapshot[PG_SNAPSHOT_NAME_SIZE],
+                  struct err *e)
 {
     struct buf b;
     bool failover = t->host->get_bool(t->config, "slot.failover");
-    if (failover && t->server.version < PG_FAILOVER_SINCE)
-        return err_set(e, ERR_UNSUPPORTED, PG_FAILOVER_REFUSED);
-    t->host->log(t->task, LEAT_INFO, "making the slot %s, which waits for %s", slot_name(t),
-                 t->server.timeline ? "the transactions that run now"
-                                    : "what the primary of this standby logs from time to time: SELECT "
-                                      "pg_log_standby_snapshot() there, and it waits no longer");
     buf_init(&b, 1024);
     int rc = buf_str(&b, "CREATE_REPLICATION_SLOT ", e);
     if (rc == ERR_OK)
@@ -150,6 +145,44 @@ int pg_slot_create(struct pg_task *t, PGconn *repl, uint64_t *consistent,
     snprintf(snapshot, PG_SNAPSHOT_NAME_SIZE, "%s", PQgetvalue(r, 0, 2));
     PQclear(r);
     t->server.slot_confirmed = *consistent;
+    return rc;
+}
+
+/* It would be found, and taken for a good one. */
+static void take_back(struct pg_task *t, PGconn *repl)
+{
+    struct buf b;
+    struct err e;
+    buf_init(&b, 1024);
+    pg_go_on(repl, DROP_WAIT_MS);
+    int rc = buf_str(&b, "DROP_REPLICATION_SLOT ", &e);
+    if (rc == ERR_OK)
+        rc = pg_quote_name(&b, slot_name(t), &e);
+    if (rc == ERR_OK)
+        rc = buf_u8(&b, '\0', &e);
+    PGresult *r = rc == ERR_OK ? pg_query(repl, &e, "cannot drop the slot", (char *)b.data, 0, NULL) : NULL;
+    buf_free(&b);
+    if (!r)
+        t->host->log(t->task, LEAT_WARN, "the slot %s was made, but not mended: %s", slot_name(t), e.text);
+    PQclear(r);
+}
+
+int pg_slot_create(struct pg_task *t, PGconn *repl, uint64_t *consistent,
+                   char snapshot[PG_SNAPSHOT_NAME_SIZE], struct err *e)
+{
+    PGconn *helper;
+    if (t->host->get_bool(t->config, "slot.failover") && t->server.version < PG_FAILOVER_SINCE)
+        return err_set(e, ERR_UNSUPPORTED, PG_FAILOVER_REFUSED);
+    t->host->log(t->task, LEAT_INFO, "making the slot %s, which waits for %s", slot_name(t),
+                 t->server.timeline ? "the transactions that run now"
+                                    : "what the primary of this standby logs from time to time: SELECT "
+                                      "pg_log_standby_snapshot() there, and it waits no longer");
+    if (pg_slot_helper_make(t, &helper, e) != ERR_OK)
+        return create_error(t, e);
+    int rc = create(t, repl, consistent, snapshot, e);
+    if (rc == ERR_OK && helper && (rc = pg_slot_helper_mend(t, helper, *consistent, e)) != ERR_OK)
+        take_back(t, repl);
+    pg_disconnect(&helper);
     return rc;
 }
 

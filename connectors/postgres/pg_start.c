@@ -35,7 +35,7 @@ bool pg_start_reads_first(const struct pg_task *t)
            configured(t, CONFIGURED_OPTION "snapshot.data");
 }
 
-static bool reads_after_loss(const struct pg_task *t)
+bool pg_start_reads_after_loss(const struct pg_task *t)
 {
     enum mode m = mode_of(t);
     return m == WHEN_NEEDED || m == ALWAYS || configured(t, CONFIGURED_OPTION "snapshot.on.data.error");
@@ -94,7 +94,7 @@ static int no_slot(struct pg_task *t, const struct pg_slot *slot, struct pg_plan
 {
     const char *name = t->host->get_str(t->config, "slot.name");
     bool lost = slot->state == PG_SLOT_LOST;
-    if (t->stored.any && !reads_after_loss(t)) {
+    if (t->stored.any && !pg_start_reads_after_loss(t)) {
         char at[PG_LSN_TEXT];
         pg_lsn_text(t->stored.lsn_commit, at);
         err_set(e, ERR_INVALID_CONFIG, "the slot %s %s%s%s: changes since %s may be lost; %s" READ_ANEW, name,
@@ -126,7 +126,7 @@ static int gap(struct pg_task *t, const struct pg_slot *slot, struct pg_plan *pl
         t->stored.partial_lsn = t->stored.partial = t->stored.skip_lsn = 0;
         return ERR_OK;
     }
-    if (!reads_after_loss(t))
+    if (!pg_start_reads_after_loss(t))
         return err_set(
             e, ERR_INVALID_CONFIG,
             "the slot %s is at %s, but what is stored ends at %s: changes between are lost (the slot was "
@@ -193,7 +193,7 @@ static int read_only(struct pg_task *t, struct pg_plan *plan, struct err *e)
 static int same_cluster(struct pg_task *t, struct err *e)
 {
     if (t->stored.any && t->stored.system_id[0] && strcmp(t->stored.system_id, t->server.system_id) != 0) {
-        if (!reads_after_loss(t))
+        if (!pg_start_reads_after_loss(t))
             return err_set(e, ERR_INVALID_CONFIG,
                            "the stored position is of another database cluster (%s, this is %s); " READ_ANEW,
                            t->stored.system_id, t->server.system_id);
@@ -232,7 +232,7 @@ static int has_our_end(struct pg_task *t, struct err *e)
         e->retriable = true;
         return e->code;
     }
-    if (!reads_after_loss(t))
+    if (!pg_start_reads_after_loss(t))
         return err_set(
             e, ERR_INVALID_CONFIG,
             "the server is at %s, but what is stored ends at %s: it lost what was published (an older "
@@ -298,7 +298,7 @@ static int follow_history(struct pg_task *t, PGconn *repl, bool *another, struct
     if (same_history(t, repl, another, e) == ERR_OK)
         return ERR_OK;
     bool of_history = e->code == ERR_INVALID_CONFIG;
-    if (!of_history || !reads_after_loss(t) || (*another && t->settings->host_count > 1))
+    if (!of_history || !pg_start_reads_after_loss(t) || (*another && t->settings->host_count > 1))
         return e->code;
     t->host->log(t->task, LEAT_WARN, "the tables are read again: %s", e->text);
     memset(&t->stored, 0, sizeof t->stored);

@@ -22,6 +22,8 @@ int pg_start(struct pg_task *t, struct pg_plan *plan, struct err *e);
 
 /* Whether a task without position reads tables, by snapshot.mode. */
 bool pg_start_reads_first(const struct pg_task *t);
+/* Whether one that lost changes may read them again. */
+bool pg_start_reads_after_loss(const struct pg_task *t);
 
 /* What the options alone can say. */
 int pg_start_validate(const struct leat_host *host, const struct leat_config *config, struct err *e);

@@ -15,6 +15,7 @@
 #include "pg_link.h"
 #include "pg_setup.h"
 #include "pg_spool.h"
+#include "pg_start.h"
 #include "pg_txn.h"
 #include "pgoutput.h"
 
@@ -36,8 +37,10 @@ struct polled {
 
 struct pg_stream {
     struct pg_task *task;
-    struct pg_link *link;
+    struct pg_link *link; /* NULL: it is gone, and the task with it */
+    struct err ended;     /* why the link ended; ERR_OK: it goes on */
     int version;
+    bool in_progress; /* transactions may come before their commit */
     struct pgoutput_column columns[PG_COLUMNS_MAX];
     struct cdc_cell old[PG_COLUMNS_MAX], new_[PG_COLUMNS_MAX];
     struct pgoutput_room room;
@@ -60,30 +63,90 @@ struct pg_stream {
     uint64_t polled_lsn; /* of the last that was remembered */
 };
 
-static int fail(struct pg_stream *s, struct err *e)
+static int fail(struct pg_stream *s, const struct err *e)
 {
-    if (pg_setup_whole_transactions(e))
-        s->task->host->log(s->task->task, LEAT_WARN,
-                           "the server cannot decode a transaction in progress (an error of older PostgreSQL "
-                           "releases): from now on it "
-                           "sends all of them at their commit, as with stream.large.transactions: false");
     return kit_fail(s->task->host, s->task->task, e);
+}
+
+/* ---- the link's end --------------------------------------------------------------------------------------------- */
+
+/* After pg_link_free, as the slot is in use until then. The next attempt makes it anew. */
+static int drop_slot(struct pg_stream *s, struct err *e)
+{
+    struct pg_task *t = s->task;
+    struct err dropping;
+    pg_link_free(s->link);
+    s->link = NULL;
+    if (pg_sql(t, &dropping) != ERR_OK || pg_slot_drop(t, &dropping) != ERR_OK) {
+        err_wrap(&dropping, "the server cannot decode what follows in the slot");
+        return fail(s, &dropping);
+    }
+    t->host->log(t->task, LEAT_WARN, "the slot %s is dropped, and the tables are read again: %s",
+                 t->host->get_str(t->config, "slot.name"), e->text);
+    e->retriable = true;
+    return fail(s, e);
+}
+
+/*
+ * Of transactions in progress there is a way around what the server cannot decode. Of committed ones there is none: the slot is bad
+ * (pg_slot_helper.c). Only where the mode says so it is made anew at once: rows that were deleted between the two stay.
+ */
+static int cannot_decode(struct pg_stream *s, struct err *e)
+{
+    const struct pg_task *t = s->task;
+    const char *name = t->host->get_str(t->config, "slot.name");
+    if (s->in_progress) {
+        if (pg_setup_whole_transactions())
+            t->host->log(t->task, LEAT_WARN,
+                         "the server cannot decode a transaction in progress, perhaps for an error of older "
+                         "PostgreSQL "
+                         "releases: from now on it sends all of them at their commit, as with "
+                         "stream.large.transactions: false");
+        return fail(s, e);
+    }
+    char said[ERR_TEXT_MAX];
+    memcpy(said, e->text, sizeof said);
+    err_set(
+        e, ERR_REMOTE,
+        "%.250s: the slot %s was made while tables were being altered, and the server cannot decode what "
+        "follows (an "
+        "error of PostgreSQL); SELECT pg_drop_replication_slot('%s'), and let the tables be read again by "
+        "snapshot.mode: when_needed",
+        said, name, name);
+    e->retriable = false;
+    return pg_start_reads_after_loss(t) ? drop_slot(s, e) : fail(s, e);
 }
 
 /*
  * A publication is looked up as it was when the changes were made: one that was made since, after the slot, is none for them, and
  * no waiting mends that.
  */
-static int stream_ended(struct pg_stream *s, struct err *e)
+static int fail_ended(struct pg_stream *s)
 {
     const struct pg_task *t = s->task;
-    if (e->code == ERR_NOT_FOUND)
-        err_set(e, ERR_NOT_FOUND,
+    struct err e = s->ended;
+    if (pg_setup_cannot_decode(&e))
+        return cannot_decode(s, &e);
+    if (e.code == ERR_NOT_FOUND)
+        err_set(&e, ERR_NOT_FOUND,
                 "%.300s: it was dropped, or made after changes that are still to come. Go on with the former "
                 "publication.name until they are read; or SELECT pg_drop_replication_slot('%s'), and let the "
                 "tables be read again by snapshot.mode: when_needed",
-                e->text, t->host->get_str(t->config, "slot.name"));
-    return fail(s, e);
+                s->ended.text, t->host->get_str(t->config, "slot.name"));
+    return fail(s, &e);
+}
+
+static bool is_over(const struct pg_stream *s)
+{
+    return s->ended.code != ERR_OK;
+}
+
+/* What its failure says is kept: asked again the link would not know it. */
+static void tend(struct pg_stream *s, bool listening)
+{
+    struct err e;
+    if (!is_over(s) && pg_link_tend(s->link, listening, &e) != ERR_OK)
+        s->ended = e;
 }
 
 /* ---- spooled transactions --------------------------------------------------------------------------------------- */
@@ -224,7 +287,7 @@ static int take(struct pg_stream *s, const struct pg_link_message *x)
     }
 }
 
-/* One step: a message of the spool or the connection. *got false: there was none. */
+/* One step: a message of the spool or the connection. *got false: there was none; whether there will be is_over says. */
 static int step(struct pg_stream *s, bool *got)
 {
     struct err e;
@@ -234,7 +297,8 @@ static int step(struct pg_stream *s, bool *got)
         return read_back(s);
     if (pg_link_fetch(s->link, got, &m, &e) != ERR_OK) {
         *got = false;
-        return stream_ended(s, &e);
+        s->ended = e;
+        return LEAT_OK;
     }
     if (!*got)
         return LEAT_OK;
@@ -313,6 +377,12 @@ static bool more_comes(const struct pg_stream *s, size_t bytes, bool nothing, in
     return !nothing && s->behind && bytes < t->host->poll_bytes(t->task) && now - begun_ms < GATHER_MS;
 }
 
+/* There is nothing that settle would store. */
+static bool has_nothing(const struct pg_stream *s, size_t bytes)
+{
+    return bytes == 0 && !moved(&s->task->stored, &s->stored);
+}
+
 /*
  * Nothing more is there: waits for more where that is right. Of a transaction that has begun the rest is on its way; a
  * backlog is taken in larger pieces; else, if this poll has nothing yet, for whatever comes. *again: it may have come.
@@ -320,10 +390,9 @@ static bool more_comes(const struct pg_stream *s, size_t bytes, bool nothing, in
 static int await(struct pg_stream *s, size_t bytes, int64_t begun_ms, int64_t wait_ms, bool *again)
 {
     struct pg_task *t = s->task;
-    struct err e;
     int fd = pg_link_fd(s->link);
     int64_t ms = 0, due = pg_link_due_ms(s->link);
-    bool nothing = bytes == 0 && !moved(&t->stored, &s->stored);
+    bool nothing = has_nothing(s, bytes);
     *again = false;
     if (more_comes(s, bytes, nothing, begun_ms)) {
         /* Not by the host's wait, which would see a commit of the store through first. */
@@ -340,8 +409,9 @@ static int await(struct pg_stream *s, size_t bytes, int64_t begun_ms, int64_t wa
         ms = wait_ms < 0 || wait_ms > due ? due : wait_ms;
     if (ms == 0)
         return LEAT_OK;
-    if (pg_link_tend(s->link, true, &e) != ERR_OK)
-        return fail(s, &e);
+    tend(s, true);
+    if (is_over(s))
+        return LEAT_OK;
     *again = t->host->wait(t->task, fd, ms) == 1;
     s->tended_ms = clock_mono_ms();
     return LEAT_OK;
@@ -349,20 +419,24 @@ static int await(struct pg_stream *s, size_t bytes, int64_t begun_ms, int64_t wa
 
 int pg_stream_poll(struct pg_stream *s, int64_t wait_ms, bool *idle)
 {
-    struct err e;
     bool more, again;
     size_t bytes = 0;
     int64_t begun_ms = s->tended_ms = clock_mono_ms();
     int rc;
+    if (is_over(s))
+        return fail_ended(s);
     do {
         again = false;
         rc = work(s, &bytes, &more);
         bytes += cdc_take_emitted(s->task->cdc);
-        if (rc == LEAT_OK && !more)
+        if (rc == LEAT_OK && !more && !is_over(s))
             rc = await(s, bytes, begun_ms, wait_ms, &again);
     } while (rc == LEAT_OK && again);
-    if (rc == LEAT_OK && pg_link_tend(s->link, !more, &e) != ERR_OK)
-        rc = fail(s, &e);
+    if (rc == LEAT_OK)
+        tend(s, !more);
+    /* What came before the end is stored first, or it would come anew each time where the end does. */
+    if (rc == LEAT_OK && is_over(s) && has_nothing(s, bytes))
+        return fail_ended(s);
     if (more || s->behind || s->writing)
         pg_link_read_ahead(s->link);
     if (rc == LEAT_OK)
@@ -379,13 +453,13 @@ uint64_t pg_stream_seen(const struct pg_stream *s)
 
 bool pg_stream_between(const struct pg_stream *s)
 {
-    return !pg_txn_open(s->txn) && !s->reading;
+    return !pg_txn_open(s->txn) && !s->reading && !is_over(s);
 }
 
 int pg_stream_rest(struct pg_stream *s)
 {
-    struct err e;
-    return pg_link_tend(s->link, false, &e) == ERR_OK ? LEAT_OK : fail(s, &e);
+    tend(s, false);
+    return is_over(s) ? fail_ended(s) : LEAT_OK;
 }
 
 void pg_stream_polled(struct pg_stream *s, uint64_t poll)
@@ -431,7 +505,7 @@ static int begin(struct pg_stream *s, PGconn *repl)
     struct pg_task *t = s->task;
     struct err e;
     pg_limit(repl, silence_ms(t));
-    int rc = pg_setup_start(t, repl, t->stored.lsn_commit, &s->version, &e);
+    int rc = pg_setup_start(t, repl, t->stored.lsn_commit, &s->version, &s->in_progress, &e);
     if (rc != ERR_OK) {
         PQfinish(repl);
         return fail(s, &e);

@@ -550,6 +550,38 @@ static void test_messages_outside_of_transactions(void **state)
     rig_free(t);
 }
 
+/* What the server sent before it ended the connection is stored first: else it would come anew each time where the end does. */
+static void test_what_came_before_the_end(void **state)
+{
+    (void)state;
+    struct leat_task *t = rig_new(server, "before_end", TABLE);
+    rig_open(t);
+    while (!t->position) {
+        assert_int_equal(rig_poll(t), LEAT_OK);
+        rig_commit(t);
+    }
+    postgres_run(server, "before_end",
+                 "INSERT INTO a VALUES (1, 'x'), (2, 'y'); DO $$ DECLARE at pg_lsn := "
+                 "pg_current_wal_insert_lsn(); BEGIN WHILE NOT EXISTS (SELECT FROM pg_stat_replication "
+                 "WHERE sent_lsn >= at AND state = 'streaming') LOOP PERFORM pg_sleep(0.01), "
+                 "pg_stat_clear_snapshot(); END LOOP; PERFORM pg_terminate_backend(active_pid) FROM "
+                 "pg_replication_slots WHERE slot_name = 'before_end'; WHILE EXISTS (SELECT FROM "
+                 "pg_replication_slots WHERE slot_name = 'before_end' AND active) LOOP PERFORM "
+                 "pg_sleep(0.01); END LOOP; END $$");
+    if (rig_poll(t) != LEAT_OK)
+        fail_msg("poll: %s", t->fail_text);
+    rig_commit(t);
+    assert_ids(t, 1, 2);
+    assert_int_equal(rig_poll(t), LEAT_RETRY);
+    assert_non_null(strstr(t->fail_text, "57P01"));
+    rig_crash(t);
+    postgres_run(server, "before_end", "INSERT INTO a VALUES (3, 'z')");
+    rig_open(t);
+    rig_until(t, 3);
+    assert_ids(t, 1, 3);
+    rig_free(t);
+}
+
 /* A column that was added and taken back within a streamed transaction. */
 static void test_a_column_that_was_rolled_back(void **state)
 {
@@ -650,6 +682,7 @@ int main(void)
         cmocka_unit_test(test_a_statement_that_takes_too_long),
         cmocka_unit_test(test_large_rows_make_small_polls),
         cmocka_unit_test(test_messages_outside_of_transactions),
+        cmocka_unit_test(test_what_came_before_the_end),
         cmocka_unit_test(test_a_column_that_was_rolled_back),
         cmocka_unit_test(test_a_server_that_lost_its_end),
         cmocka_unit_test(test_a_stream_that_cannot_be_read),
