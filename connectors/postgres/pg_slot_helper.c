@@ -46,8 +46,8 @@ static void warn(const struct pg_task *t, const char *why)
 {
     t->host->log(
         t->task, LEAT_WARN,
-        "the slot %s is made without a second one, which is needed for that moment (%s): what is written into "
-        "tables that are created, truncated or altered just now may be decoded wrong. ALTER SYSTEM SET "
+        "the slot %s is made without a second one, which is needed for that moment (%s): what is written "
+        "into tables that are created, truncated or altered just now may be decoded wrong. ALTER SYSTEM SET "
         "max_replication_slots and max_wal_senders to one more, restart PostgreSQL and make the slot anew "
         "where that matters",
         t->host->get_str(t->config, "slot.name"), why);

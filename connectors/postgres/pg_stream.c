@@ -98,10 +98,9 @@ static int cannot_decode(struct pg_stream *s, struct err *e)
     if (s->in_progress) {
         if (pg_setup_whole_transactions())
             t->host->log(t->task, LEAT_WARN,
-                         "the server cannot decode a transaction in progress, perhaps for an error of older "
-                         "PostgreSQL "
-                         "releases: from now on it sends all of them at their commit, as with "
-                         "stream.large.transactions: false");
+                         "the server cannot decode a transaction in progress (an error of older PostgreSQL "
+                         "releases, or the slot's): from now on it sends all of them at their commit, as "
+                         "with stream.large.transactions: false");
         return fail(s, e);
     }
     char said[ERR_TEXT_MAX];

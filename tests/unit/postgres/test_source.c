@@ -459,6 +459,41 @@ static void test_a_stop_at_every_wait(void **state)
     rig_free(t);
 }
 
+/* Nor does a stop while the slot is made leave one that was not mended, which would be taken for a good one. */
+static void test_a_stop_while_the_slot_is_made(void **state)
+{
+    (void)state;
+    static const char slots[] = "SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'making'";
+    struct leat_task *t = rig_new(server, "making", TABLE);
+    bool mending = false;
+    int rc = LEAT_RETRY;
+    for (unsigned n = 1; rc != LEAT_OK; n++) {
+        assert_true(n < 1000);
+        t->stopping = false;
+        t->stop_in = n;
+        t->self = NULL;
+        rc = pg_source_ops.open(t, &rig_host, &t->config, &t->self);
+        if (rc != LEAT_OK && strstr(t->fail_text, "cannot read what was logged while the slot was made")) {
+            char *left = postgres_sql(server, "postgres", slots);
+            assert_string_equal(left, "0\n");
+            free(left);
+            mending = true;
+        }
+        rig_crash(t);
+        postgres_run(server, "postgres",
+                     "DO $$ BEGIN WHILE EXISTS (SELECT FROM pg_replication_slots WHERE active) LOOP PERFORM "
+                     "pg_sleep(0.01); END LOOP; END $$; SELECT pg_drop_replication_slot(slot_name) FROM "
+                     "pg_replication_slots WHERE slot_name = 'making'");
+    }
+    assert_true(mending);
+    t->stopping = false;
+    t->stop_in = 0;
+    rig_open(t);
+    postgres_run(server, "making", "INSERT INTO a VALUES (1)");
+    rig_until(t, 1);
+    rig_free(t);
+}
+
 static int sleepers(void)
 {
     char *running =
@@ -679,6 +714,7 @@ int main(void)
         cmocka_unit_test(test_an_origin_that_is_left_out),
         cmocka_unit_test(test_a_stop_is_no_failure),
         cmocka_unit_test(test_a_stop_at_every_wait),
+        cmocka_unit_test(test_a_stop_while_the_slot_is_made),
         cmocka_unit_test(test_a_statement_that_takes_too_long),
         cmocka_unit_test(test_large_rows_make_small_polls),
         cmocka_unit_test(test_messages_outside_of_transactions),
