@@ -14,7 +14,7 @@
 
 /*
  * With 64 KiB batches, eight in flight, references made a quarter to two thirds of what copies did, with 1 MiB batches 1.2 to 1.5 times
- * as much (docs/benchmarks.md). Each log is a sync of its own; the disk begins with what all of them have before the first one is waited for, so that
+ * as much (docs/design/0009). Each log is a sync of its own; the disk begins with what all of them have before the first one is waited for, so that
  * many large ones take less than copying them does.
  */
 enum { DIRECT_BYTES = 768 << 10, DIRECT_LOGS = 32 };
