@@ -17,7 +17,12 @@ static atomic_bool whole_transactions;
 
 bool pg_setup_cannot_decode(const struct err *e)
 {
-    return strstr(e->text, "could not map filenode") != NULL;
+    static const char *const texts[] = {"could not map filenode", "could not map filenumber",
+                                        "catalog is missing"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (strstr(e->text, texts[i]))
+            return true;
+    return false;
 }
 
 bool pg_setup_whole_transactions(void)

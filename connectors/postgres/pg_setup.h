@@ -79,7 +79,7 @@ int pg_slot_helper_mend(const struct pg_task *t, PGconn *helper, uint64_t consis
 int pg_setup_start(struct pg_task *t, PGconn *repl, uint64_t lsn, int *version, bool *in_progress,
                    struct err *e);
 /*
- * The server says that it does not know a table's file, at the same place each time. There are two causes: PostgreSQL (seen with 15.18,
+ * The server says that it does not know a table's file (from 16 on a filenumber, before a filenode) or its columns, at the same place each time. There are two causes: PostgreSQL (seen with 15.18,
  * not with 15.20) cannot decode some transactions in progress that are rolled back in part before they are committed; and of what was
  * committed while a slot was made it does not know (pg_slot_helper.c). The first passes if transactions come at their commit, the
  * second does not.

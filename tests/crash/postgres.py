@@ -282,7 +282,7 @@ pipelines:
         task = self.hub.task("changes")
         if task["state"] == "FAILED":
             raise AssertionError("the task failed: %s" % task)
-        if "could not map filenode" not in (task.get("error") or ""):
+        if "could not map file" not in (task.get("error") or ""):
             return
         confirmed, now = self.slot_confirmed(), time.monotonic()
         if confirmed != self.stuck[0]:

@@ -109,7 +109,7 @@ class Helped(Making):
         self.sql_makes_it()
         hub = self.run_hub(self.options(stream_large_transactions=False), wait=False)
         error = self.wait_failed(hub)
-        for word in ("could not map filenode", "was made while tables were being altered",
+        for word in ("could not map file", "was made while tables were being altered",
                      "SELECT pg_drop_replication_slot('%s')" % self.name, "snapshot.mode: when_needed"):
             self.assertIn(word, error)
         self.assertEqual([1], [k["id"] for k, _ in self.wait_events(hub, "t.public.k", 1)])

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "connectors/postgres/pg_query.h"
+#include "connectors/postgres/pg_setup.h"
 #include "connectors/postgres/pg_task.h"
 
 #define TABLE "CREATE TABLE a(id int PRIMARY KEY, v text); CREATE TABLE left_out(id int PRIMARY KEY)"
@@ -697,6 +698,26 @@ static void test_a_stream_that_cannot_be_read(void **state)
     rig_free(t);
 }
 
+/* As the releases say it. */
+static void test_what_the_server_cannot_decode(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool is;
+    } cases[] = {
+        {"could not map filenode \"base/16384/16574\" to relation OID (SQLSTATE XX000)", true},
+        {"could not map filenumber \"base/16384/16574\" to relation OID (SQLSTATE XX000)", true},
+        {"catalog is missing 1 attribute(s) for relation OID 16480 (SQLSTATE XX000)", true},
+        {"cache lookup failed for type 1 (SQLSTATE XX000)", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct err e;
+        err_set(&e, ERR_REMOTE, "the replication stream ended: %s", cases[i].text);
+        assert_int_equal(pg_setup_cannot_decode(&e), cases[i].is);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -722,6 +743,7 @@ int main(void)
         cmocka_unit_test(test_a_column_that_was_rolled_back),
         cmocka_unit_test(test_a_server_that_lost_its_end),
         cmocka_unit_test(test_a_stream_that_cannot_be_read),
+        cmocka_unit_test(test_what_the_server_cannot_decode),
     };
     return cmocka_run_group_tests_name("pg_source", tests, start_server, stop_server);
 }
