@@ -56,7 +56,8 @@ struct conn {
     int32_t next;   /* of load.requests */
     int64_t offset; /* fetch: where it goes on, and in which partition */
     int32_t partition;
-    struct made_request own; /* fetch: its only request, with the offset written over */
+    struct made_request own; /* fetch: its only request */
+    bool asks;               /* it asks where the partition begins */
     bool writes;             /* epoll watches for room */
 };
 
@@ -97,14 +98,18 @@ static void must(bool well, const char *what)
 
 /* ---- answers --------------------------------------------------------------------------------------------------------- */
 
-/* Goes on behind what came, or at the start again. Returns the records' bytes. */
+/* Goes on behind what came, or at the start again, which retention may have moved. Returns the records' bytes. */
 static size_t take_fetched(struct conn *c, const uint8_t *frame, size_t n)
 {
-    size_t bytes = answer_fetched(&load.arena, frame, n, &c->offset);
-    if (bytes == 0)
-        c->offset = 0;
+    size_t bytes = 0;
+    if (c->asks)
+        c->offset = answer_earliest(&load.arena, frame, n);
+    else
+        bytes = answer_fetched(&load.arena, frame, n, &c->offset);
+    c->asks = !c->asks && bytes == 0;
     mem_free(c->own.bytes);
-    c->own = request_fetch(load.topic, c->partition, c->offset, (size_t)load.batch_bytes);
+    c->own = c->asks ? request_earliest(load.topic, c->partition)
+                     : request_fetch(load.topic, c->partition, c->offset, (size_t)load.batch_bytes);
     return bytes;
 }
 

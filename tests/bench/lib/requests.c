@@ -14,7 +14,7 @@
 #include "protocol/messages.h"
 #include "tests/bench/lib/bench.h"
 
-enum { PRODUCE = 9, FETCH = 12, COMMIT = 8 };
+enum { PRODUCE = 9, FETCH = 12, COMMIT = 8, LIST_OFFSETS = 6, EARLIEST = -2, OFFSET_OUT_OF_RANGE = 1 };
 
 static struct err e;
 
@@ -97,6 +97,25 @@ struct made_request request_fetch(const char *topic, int32_t partition, int64_t 
     return encode(MSG_KEY_fetch, FETCH, &q);
 }
 
+struct made_request request_earliest(const char *topic, int32_t partition)
+{
+    struct msg_list_offsets_request q;
+    struct msg_list_offsets_request_topic t;
+    struct msg_list_offsets_request_partition p;
+    msg_init(&msg_schema_list_offsets_request, &q);
+    msg_init(&msg_schema_list_offsets_request_topic, &t);
+    msg_init(&msg_schema_list_offsets_request_partition, &p);
+    p.partition_index = partition;
+    p.timestamp = EARLIEST;
+    t.name = msg_text(topic, strlen(topic));
+    t.partitions.items = &p;
+    t.partitions.count = 1;
+    q.replica_id = -1;
+    q.topics.items = &t;
+    q.topics.count = 1;
+    return encode(MSG_KEY_list_offsets, LIST_OFFSETS, &q);
+}
+
 struct made_request *requests_commit(const char *topic, int32_t groups)
 {
     struct msg_offset_commit_request q;
@@ -156,11 +175,22 @@ void answer_check_commit(struct arena *a, const uint8_t *frame, size_t n)
     must_be_well("OffsetCommit", r->topics.items[0].partitions.items[0].error_code);
 }
 
+int64_t answer_earliest(struct arena *a, const uint8_t *frame, size_t n)
+{
+    const struct msg_list_offsets_response *r = decode(MSG_KEY_list_offsets, LIST_OFFSETS, a, frame, n);
+    must_be_well("ListOffsets", r->topics.items[0].partitions.items[0].error_code);
+    return r->topics.items[0].partitions.items[0].offset;
+}
+
 size_t answer_fetched(struct arena *a, const uint8_t *frame, size_t n, int64_t *next_offset)
 {
     const struct msg_fetch_response *r = decode(MSG_KEY_fetch, FETCH, a, frame, n);
     const struct msg_fetch_response_partition_data *p = &r->responses.items[0].partitions.items[0];
     size_t at = 0, size;
+    if (p->error_code == OFFSET_OUT_OF_RANGE) {
+        *next_offset = -1;
+        return 0;
+    }
     must_be_well("Fetch", p->error_code);
     for (; at + BATCH_HEADER_SIZE <= (size_t)p->records.n; at += size) {
         size = be32(p->records.p + at + 8) + BATCH_LENGTH_PREFIX;

@@ -25,13 +25,16 @@ struct batch_shape {
 struct made_request *requests_produce(const char *topic, int32_t partitions, const struct batch_shape *shape,
                                       int32_t *records);
 struct made_request request_fetch(const char *topic, int32_t partition, int64_t offset, size_t max_bytes);
+/* ListOffsets 6: where the partition begins. */
+struct made_request request_earliest(const char *topic, int32_t partition);
 /* OffsetCommit 8 of one partition by each of `groups` groups without members: an array of them. */
 struct made_request *requests_commit(const char *topic, int32_t groups);
 
 /* All: `frame` is an answer without its length; what is decoded goes into the arena, which is reset. */
 void answer_check_produce(struct arena *a, const uint8_t *frame, size_t n);
 void answer_check_commit(struct arena *a, const uint8_t *frame, size_t n);
-/* Bytes of whole batches in the answer, and the offset behind them; 0: none. */
+int64_t answer_earliest(struct arena *a, const uint8_t *frame, size_t n);
+/* Bytes of whole batches in the answer, and the offset behind them; 0: none. *next_offset -1: retention was faster. */
 size_t answer_fetched(struct arena *a, const uint8_t *frame, size_t n, int64_t *next_offset);
 
 #endif
