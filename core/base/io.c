@@ -6,11 +6,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -199,11 +201,15 @@ int io_sync(int fd, const char *path, struct err *e)
     return sync_by(fsync, fd, path, e);
 }
 
-/* It cannot be had here, or not now: then all is left to the sync. */
-static bool is_left_to_the_sync(int errnum)
+/*
+ * It cannot be had here, or not now: then all is left to the sync. But who waits is told of a write that failed, whatever its number is, and
+ * the sync no more.
+ */
+static bool is_left_to_the_sync(int errnum, bool waited)
 {
-    static const int errors[] = {ENOSYS, EOPNOTSUPP, ESPIPE, EINVAL, EPERM, EINTR, EAGAIN, ENOMEM};
-    for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
+    static const int errors[] = {ENOSYS, EPERM, EOPNOTSUPP, ESPIPE, EINVAL, EINTR, EAGAIN, ENOMEM};
+    size_t n = waited ? 2 : sizeof errors / sizeof *errors;
+    for (size_t i = 0; i < n; i++)
         if (errors[i] == errnum)
             return true;
     return false;
@@ -215,7 +221,8 @@ static int write_out(int fd, int64_t offset, int64_t n, unsigned int flags, cons
     int rc = fault_check(FAULT_SYNC, path);
     if (rc)
         return sync_failed(e, rc, path);
-    if (sync_file_range(fd, offset, n, flags) == 0 || is_left_to_the_sync(errno))
+    bool waits = flags & (SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WAIT_AFTER);
+    if (sync_file_range(fd, offset, n, flags) == 0 || is_left_to_the_sync(errno, waits))
         return ERR_OK;
     return sync_failed(e, errno, path);
 }
@@ -262,12 +269,19 @@ void io_sync_fs(const char *dir)
     close(fd);
 }
 
-static bool syncfs_tells(void)
+/* See io.h. */
+static bool syncfs_is_enough(int fd)
 {
+    static const long trusted[] = {EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC};
     struct utsname u;
+    struct statfs fs;
     int major = 0, minor = 0;
-    return uname(&u) == 0 && sscanf(u.release, "%d.%d", &major, &minor) == 2 &&
-           (major > 5 || (major == 5 && minor >= 8));
+    if (uname(&u) != 0 || sscanf(u.release, "%d.%d", &major, &minor) != 2 || fstatfs(fd, &fs) != 0)
+        return false;
+    bool known = false;
+    for (size_t i = 0; i < sizeof trusted / sizeof *trusted; i++)
+        known = known || (long)fs.f_type == trusted[i];
+    return known && (major > 5 || (major == 5 && minor >= 17));
 }
 
 bool io_is_on(int fd, uint64_t device)
@@ -276,31 +290,40 @@ bool io_is_on(int fd, uint64_t device)
     return fstat(fd, &st) == 0 && (uint64_t)st.st_dev == device;
 }
 
+/* One that the system made read-only, as it met errors, says that there is nothing to do. */
+static int sync_fs(int fd)
+{
+    struct statvfs fs;
+    if (syncfs(fd) != 0 || fstatvfs(fd, &fs) != 0)
+        return errno;
+    return fs.f_flag & ST_RDONLY ? EROFS : 0;
+}
+
 int io_sync_fs_of(int fd, uint64_t *device, const char *path, struct err *e)
 {
     struct stat st;
     int rc = fault_check(FAULT_SYNC, path);
-    if (!syncfs_tells())
-        return err_set(e, ERR_UNSUPPORTED, "%s: a sync of the file system tells no errors here", path);
-    if (rc == 0 && fstat(fd, &st) != 0)
-        rc = errno;
-    else if (rc == 0)
-        *device = (uint64_t)st.st_dev;
-    if (rc == 0 && syncfs(fd) != 0)
-        rc = errno;
-    return rc ? err_sys(e, rc, "cannot sync the file system of %s", path) : ERR_OK;
+    if (!syncfs_is_enough(fd) || (rc == 0 && io_check_written(fd, path, e) == ERR_UNSUPPORTED))
+        return err_set(e, ERR_UNSUPPORTED, "%s: files of this file system must be synced one by one", path);
+    if (rc == 0)
+        rc = fstat(fd, &st) == 0 ? sync_fs(fd) : errno;
+    if (rc) {
+        err_sys(e, rc, "cannot sync the file system of %s", path);
+        return e->code = e->code == ERR_UNSUPPORTED ? ERR_IO
+                                                    : e->code; /* a write that failed may have any number */
+    }
+    *device = (uint64_t)st.st_dev;
+    return ERR_OK;
 }
 
 int io_check_written(int fd, const char *path, struct err *e)
 {
     int rc = fault_check(FAULT_SYNC, path);
-    if (rc)
-        return sync_failed(e, rc, path);
-    if (sync_file_range(fd, 0, 1, SYNC_FILE_RANGE_WAIT_BEFORE) == 0)
-        return ERR_OK;
-    if (is_left_to_the_sync(errno))
+    if (!rc && sync_file_range(fd, 0, 1, SYNC_FILE_RANGE_WAIT_BEFORE) != 0)
+        rc = errno;
+    if (rc && is_left_to_the_sync(rc, true))
         return err_set(e, ERR_UNSUPPORTED, "%s: only a sync tells of errors", path);
-    return sync_failed(e, errno, path);
+    return rc ? sync_failed(e, rc, path) : ERR_OK;
 }
 
 void io_read_ahead(const char *path)

@@ -55,16 +55,16 @@ int io_sync_parent(const char *path, struct err *e); /* makes the name `path` du
 void io_sync_fs(const char *dir);
 
 /*
- * Makes all that was written to the file system of `fd` durable, bytes, lengths and names. It tells of what went wrong with any file of it since the
+ * Makes all that was written to the file system of `fd`, a file's, durable: bytes, lengths and names. It tells of what went wrong with any file of it since the
  * last call, or since `fd` was opened, and so is kept open by whoever relies on that; which file it was, those tell (io_check_written). Other programs'
- * files count, too, hence no error is fatal. *device: of which file system that holds, for io_is_on. ERR_UNSUPPORTED where the system does not tell
- * (before Linux 5.8). syncfs(2).
+ * files count, too, hence no error is fatal. *device: of which file system that holds, for io_is_on. ERR_UNSUPPORTED where it means less than that: before
+ * Linux 5.17, which hid errors of a file system's own, and but on ext4, XFS and Btrfs (FUSE and CIFS do nothing, overlayfs tells no errors). syncfs(2).
  */
 int io_sync_fs_of(int fd, uint64_t *device, const char *path, struct err *e);
 bool io_is_on(int fd, uint64_t device);
 /*
- * After that: ERR_OK if all that had been written to the file is durable. An error is fatal=true as one of io_sync_data, which would have told it;
- * ERR_UNSUPPORTED: only io_sync_data can tell. sync_file_range(2).
+ * After that: ERR_OK if all that had been written to the file is durable. An error is fatal=true as one of io_sync_data, which would have told it, and will
+ * not any more; ERR_UNSUPPORTED: only io_sync_data can tell. sync_file_range(2).
  */
 int io_check_written(int fd, const char *path, struct err *e);
 

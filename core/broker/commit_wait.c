@@ -143,6 +143,9 @@ static void sleep_on(struct commit *c, struct commit_wait *w, int64_t until)
         commit_pass_guard(c);
     else if (c->guard == w)
         c->guard = NULL;
+    if (commit_can_round(c) &&
+        !commit_gathers(c)) /* here, as it may be finished by another stage before it looks again */
+        commit_round(c);
     pthread_mutex_unlock(&c->lock);
 }
 

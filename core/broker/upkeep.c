@@ -86,15 +86,18 @@ static int mark(struct broker *b, struct partition *p, struct err *e)
 {
     (void)b;
     struct log *log = partition_log(p);
+    struct err unwritten;
     int rc = log ? log_write_ahead(log, e) : ERR_OK;
-    if (log)
-        log_mark_for_sync(log);
+    if (log && log_mark_for_sync(log, &unwritten)) {
+        log_fail(log, &unwritten);
+        disk_suspect(p->disk, &unwritten);
+    }
     return rc;
 }
 
 /*
  * One sync of the file system for thousands of logs, which then have only to ask whether it went well for them. Where it does not go
- * well, each is synced by itself.
+ * well, each is synced by itself, and once more in the next round: the error may be one of a log that came after this one began.
  */
 static void sync_together(struct disk *d, struct partition **list, size_t n)
 {
@@ -102,10 +105,12 @@ static void sync_together(struct disk *d, struct partition **list, size_t n)
     if (n < (d->b->o.many_holders ? d->b->o.many_holders : MANY_HOLDERS))
         return;
     partitions_each_of(d->b, list, n, mark, &e); /* the flush does again what was not done */
-    d->fs_synced = io_sync_fs_of(d->lock_fd, &d->device, d->dir, &e) == ERR_OK;
-    if (!d->fs_synced && e.code == ERR_UNSUPPORTED)
+    int rc = io_sync_fs_of(d->lock_fd, &d->device, d->dir, &e);
+    d->fs_synced = !rc && !d->fs_doubtful;
+    d->fs_doubtful = rc && rc != ERR_UNSUPPORTED;
+    if (rc == ERR_UNSUPPORTED)
         io_sync_fs(d->logs_dir);
-    else if (!d->fs_synced)
+    else if (rc)
         diag_warn("broker", "%s; its logs are synced one by one", e.text);
 }
 

@@ -69,6 +69,7 @@ static void publish(const struct clean_pass *p, size_t first, size_t n, struct s
         atomic_store(&list[i].segment->warm, false);
         log->bytes -= list[i].size;
     }
+    fresh->before = list[0].segment->before;
     log->segments[at] = fresh;
     log->count -= n - 1;
     memmove(&log->segments[at + 1], &log->segments[at + n], (log->count - at - 1) * sizeof(struct segment *));

@@ -405,6 +405,7 @@ void log_close_idle(struct log *log)
     }
     segment_cool(log_active(log));
     pthread_mutex_unlock(&log->append);
+    page_cache_leave(log->page_cache, &log->page_share);
 }
 
 int log_open_files(struct log *log)

@@ -36,7 +36,6 @@ struct flush {
     int64_t fresh;  /* bytes of them that no sync was through with before */
     size_t n;
     const struct segment *active;
-    int64_t behind; /* bytes of the dirty ones: so far the ones before are behind the log's end, at least */
     struct old old[OLD_SEGMENTS];
     size_t old_count;
     struct buf snapshot; /* len 0: none is due */
@@ -56,26 +55,33 @@ static bool can_wait(const struct flush *f, const struct err *e)
     return f->appends && (e->code == ERR_NO_SPACE || e->code == ERR_FILES || e->code == ERR_NO_MEMORY);
 }
 
+/* The first one of `n` segments that begins at `from` or behind it, of the log's bytes; n: none does. */
+static size_t first_kept(const struct log *log, size_t n, int64_t from)
+{
+    size_t low = 0, high = n;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (log->segments[mid]->before < from)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
 /* Of the segments before the dirty ones, those that reach further back than what is kept. */
 static void take_old(struct log *log, struct flush *f, size_t first)
 {
     int64_t keep = page_cache_keep(log->page_cache, &log->page_share);
-    int64_t behind = f->behind;
-    int passed = 0;
     if (keep == INT64_MAX)
         return;
-    for (size_t i = first; i > 0 && f->old_count < OLD_SEGMENTS && passed < LOOK_BACK; i--) {
+    int64_t end = log_active(log)->before + log_active(log)->size;
+    size_t i = first_kept(log, first, end - keep);
+    for (size_t last = i; i > 0 && f->old_count < OLD_SEGMENTS && last - i < LOOK_BACK; i--) {
         struct segment *s = log->segments[i - 1];
-        struct old old = {s, s->size, keep > behind ? keep - behind : 0};
-        behind += s->size;
-        if (behind <= keep)
-            continue;
-        if (atomic_load(&s->forgotten) >= s->size) {
-            passed++;
-            continue;
-        }
-        segment_ref(s);
-        f->old[f->old_count++] = old;
+        int64_t behind = end - s->before - s->size;
+        if (atomic_load(&s->forgotten) < s->size)
+            f->old[f->old_count++] = (struct old){segment_ref(s), s->size, keep > behind ? keep - behind : 0};
     }
 }
 
@@ -94,7 +100,6 @@ static int take_segments(struct log *log, struct flush *f, struct err *e)
     for (size_t i = first; i < log->count; i++) {
         struct segment *s = log->segments[i];
         bool active = s == f->active;
-        f->behind += s->size;
         if (!is_dirty(s) && !(active && f->final))
             continue;
         int rc = segment_flush_indexes(s, active && f->final, e);
@@ -134,22 +139,29 @@ static void take_names(struct log *log, struct flush *f)
     log->names_dirty = log->metadata_dirty = log->parent_dirty = log->epochs_written = false;
 }
 
+static bool is_on(struct log *log, uint64_t device)
+{
+    struct segment *s = segment_ref(log_active(log));
+    struct err e;
+    int fd;
+    bool on = segment_fd(s, FILE_LOG, false, &fd, &e) == ERR_OK && io_is_on(fd, device);
+    segment_release(s);
+    return on;
+}
+
 /*
  * Was all there is to do synced with the file system: the active segment's bytes up to the mark, and names, of which none is newer? What else
  * there may be comes up once in many flushes. Append lock held.
  */
 static bool is_synced(struct log *log, const struct flush *f, const struct sync_mark *m)
 {
-    struct segment *s = log_active(log);
-    struct err e;
-    int fd;
-    if (segment_fd(s, FILE_LOG, false, &fd, &e) || !io_is_on(fd, f->device))
-        return false;
+    const struct segment *s = log_active(log);
     pthread_mutex_lock(&log->state);
     bool same = m->set && m->cuts == log->cuts && m->base == s->base && !log->epochs.dirty;
     pthread_mutex_unlock(&log->state);
     return same && !s->txn_dirty && !s->indexes_cut && log->snapshot_lag < f->lag &&
-           (log->count == 1 || !is_dirty(log->segments[log->count - 2])) && m->names == log->names;
+           (log->count == 1 || !is_dirty(log->segments[log->count - 2])) && m->names == log->names &&
+           is_on(log, f->device);
 }
 
 /* Instead of `take`. Entries of indexes stay in memory: they are written with the next snapshot, or when there are many. */
@@ -162,7 +174,6 @@ static int take_synced(struct log *log, struct flush *f, const struct sync_mark 
     if (!f->dirty || !f->with_indexes || !f->sizes)
         return err_nomem(e);
     f->active = s;
-    f->behind = s->size;
     f->end = m->end;
     f->cuts = m->cuts;
     f->sizes[0] = m->size;
@@ -243,6 +254,8 @@ static void put_back(struct log *log, const struct flush *f)
     for (size_t i = 0; i < f->n; i++) {
         struct segment *s = f->dirty[i];
         atomic_store(&s->data_dirty, true);
+        if (f->synced) /* nothing else was taken */
+            continue;
         atomic_store(&s->txn_dirty, true);
         atomic_store(&s->indexes_cut, true);
         s->index_dirty = true;
@@ -425,7 +438,7 @@ int log_flush(struct log *log, struct err *e)
     return rc;
 }
 
-void log_mark_for_sync(struct log *log)
+int log_mark_for_sync(struct log *log, struct err *e)
 {
     pthread_mutex_lock(&log->append);
     pthread_mutex_lock(&log->state);
@@ -433,6 +446,7 @@ void log_mark_for_sync(struct log *log)
     log->mark = (struct sync_mark){true, s->base, s->size, log->end, log->cuts, log->names};
     pthread_mutex_unlock(&log->state);
     pthread_mutex_unlock(&log->append);
+    return log_begin_sync_appends(log, e);
 }
 
 int log_flush_synced(struct log *log, uint64_t device, struct err *e)
@@ -440,7 +454,7 @@ int log_flush_synced(struct log *log, uint64_t device, struct err *e)
     struct flush f = {.synced = true, .device = device, .lag = SNAPSHOT_LAG};
     pthread_mutex_lock(&log->flush);
     int rc = flush_with(log, &f, e);
-    if (rc == ERR_UNSUPPORTED)
+    if (rc == ERR_UNSUPPORTED && !e->fatal)
         rc = log_flush_all(log, false, e);
     pthread_mutex_unlock(&log->flush);
     return rc;

@@ -19,7 +19,7 @@ struct view {
     int64_t start;         /* log start offset */
     int64_t limit;         /* nothing at or beyond this offset is given out */
     int64_t next_base;     /* of the following segment; INT64_MAX: this is the active one */
-    int64_t newer;         /* bytes of the segments behind it, as far as they count for the page cache */
+    int64_t to_end;        /* bytes from the segment's start to the log's end */
     int64_t compacted_end; /* only below it are gaps as they should be */
     int64_t end;           /* of the segment\'s offsets */
     int64_t position;      /* where to start, -1: ask the index */
@@ -84,15 +84,6 @@ static struct segment *make_warm(struct log *log, struct segment *s)
     return before;
 }
 
-/* More than what is kept is all the same. State lock held. */
-static int64_t bytes_behind(const struct log *log, size_t segment)
-{
-    int64_t keep = page_cache_keep(log->page_cache, &log->page_share), n = 0;
-    for (size_t i = segment + 1; keep != INT64_MAX && i < log->count && n <= keep; i++)
-        n += log->segments[i]->size;
-    return n;
-}
-
 /* Fills the view for `offset`; view->segment is NULL when there is nothing to give out. */
 static int look(struct log *log, int64_t offset, enum isolation isolation, struct view *v, struct err *e)
 {
@@ -113,7 +104,7 @@ static int look(struct log *log, int64_t offset, enum isolation isolation, struc
         v->segment = segment_ref(log->segments[i]);
         v->size = v->segment->size;
         v->next_base = i + 1 < log->count ? log->segments[i + 1]->base : INT64_MAX;
-        v->newer = bytes_behind(log, i);
+        v->to_end = log_active(log)->before + log_active(log)->size - v->segment->before;
         v->end = i + 1 < log->count ? v->next_base : log->end;
         for (unsigned k = 0; k < LOG_HINTS && v->position < 0; k++)
             if (log->hints[k].offset == offset && log->hints[k].segment_base == v->segment->base)
@@ -129,7 +120,7 @@ static int look(struct log *log, int64_t offset, enum isolation isolation, struc
 static bool is_kept(struct log *log, const struct view *v, const struct log_range *r)
 {
     int64_t keep = page_cache_keep(log->page_cache, &log->page_share), n = (int64_t)r->bytes;
-    int64_t behind = v->size - r->position + v->newer;
+    int64_t behind = v->to_end - r->position;
     if (keep == INT64_MAX)
         return true;
     bool again = behind > keep && atomic_fetch_add(&v->segment->read_far, n) >= v->size;

@@ -421,6 +421,8 @@ static int set_ends(struct recovery *r, struct err *e)
         next = start;
     segment_set_sealed(s, next != log->end);
     atomic_store(&s->warm, next == log->end);
+    for (size_t i = 1; i < log->count; i++)
+        log->segments[i]->before = log->segments[i - 1]->before + log->segments[i - 1]->size;
     if (next != log->end)
         rc = log_add_segment(log, next, e);
     if (rc)

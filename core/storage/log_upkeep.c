@@ -77,8 +77,10 @@ int log_add_segment(struct log *log, int64_t base, struct err *e)
     log_names_changed(log);
     log->pristine = false;
     pthread_mutex_lock(&log->state);
-    if (log->count)
+    if (log->count) {
         segment_set_sealed(log_active(log), true);
+        s->before = log_active(log)->before + log_active(log)->size;
+    }
     log->segments[log->count++] = s;
     log->end = base;
     pthread_mutex_unlock(&log->state);

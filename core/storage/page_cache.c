@@ -14,8 +14,7 @@ enum {
     ONE_OF = 8,         /* so many writes is timed */
     ENOUGH_PAGES = 512, /* to judge by */
     TURN_LIMITS = 4,
-    JUDGED_AFTER = 4, /* times what a log keeps */
-    GIVEN_BACK = 4,   /* one of so many parts */
+    JUDGED_AFTER = 2, /* times what a log keeps */
     SLOW_NS = 8000,   /* a page. Written to memory that is there one costs 1 us, by pieces of 1 KiB 4 */
 };
 
@@ -66,27 +65,34 @@ static void give_back(struct page_cache *c, struct page_share *of, int64_t n)
 static void judge(struct page_cache *c, struct page_share *of, int64_t n)
 {
     int64_t more = atomic_load_explicit(&of->more, memory_order_relaxed);
-    of->flushed += n;
+    of->flushed = more ? of->flushed + n : 0;
     if (!more || of->flushed < JUDGED_AFTER * (share(c) + more))
         return;
     of->flushed = 0;
     if (atomic_exchange(&of->used, 0) < more)
-        give_back(c, of, more - more / GIVEN_BACK * (GIVEN_BACK - 1));
+        give_back(c, of, more - more / 2);
+}
+
+/* Where it could not reach as far back as readers do, more would be kept of what nobody reads. */
+static void lend(struct page_cache *c, struct page_share *of, int64_t missing, int64_t n)
+{
+    int64_t lent = atomic_load(&c->lent);
+    while (missing <= c->spare - lent && n <= c->spare - lent)
+        if (atomic_compare_exchange_weak(&c->lent, &lent, lent + n)) {
+            atomic_fetch_add(&of->more, n);
+            return;
+        }
 }
 
 void page_cache_was_read(struct page_cache *c, struct page_share *of, int64_t behind, int64_t n, bool again)
 {
     if (!c || !c->spare || !atomic_load_explicit(&c->limited, memory_order_relaxed))
         return;
-    int64_t least = share(c);
-    if (behind > least && behind <= least + atomic_load(&of->more)) {
+    int64_t least = share(c), keep = least + atomic_load(&of->more);
+    if (behind > keep && again)
+        lend(c, of, behind - keep, n);
+    else if (behind > least && behind <= keep)
         atomic_fetch_add(&of->used, n);
-    } else if (behind > least && again) {
-        if (atomic_fetch_add(&c->lent, n) + n <= c->spare)
-            atomic_fetch_add(&of->more, n);
-        else
-            atomic_fetch_sub(&c->lent, n);
-    }
 }
 
 void page_cache_leave(struct page_cache *c, struct page_share *of)

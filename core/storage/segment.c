@@ -401,14 +401,13 @@ void segment_forget(struct segment *s, int64_t size, int64_t keep, int64_t most)
     int64_t step = keep < FORGET_STEP ? keep : FORGET_STEP, to = keep < size ? size - keep : 0;
     struct err e;
     int fd;
-    int64_t from = atomic_load(&s->forgotten);
-    if (from > size) /* it was cut */
-        from = size;
+    int64_t before = atomic_load(&s->forgotten), from = before < size ? before : size; /* it was cut? */
     if (to <= from || to - from < step || segment_fd(s, FILE_LOG, false, &fd, &e))
         return; /* a file that cannot be opened is in the way of others, who tell */
     if (to - from > most)
         to = from + most;
-    atomic_store(&s->forgotten, to); /* before it is, so that a reader's word that it reads there stays */
+    /* Before it is, so that a reader's word that it reads there stays. */
+    atomic_compare_exchange_strong(&s->forgotten, &before, to);
     io_forget_part(fd, from, to - from);
 }
 

@@ -45,7 +45,8 @@ struct segment {
     atomic_int refs;
     atomic_bool warm; /* active, or read last: files stay open though nobody uses them */
 
-    int64_t size; /* bytes of whole batches; log's state lock */
+    int64_t size;   /* bytes of whole batches; log's state lock, and append lock to change it */
+    int64_t before; /* bytes of the log's segments before it, as they were when it came; the same */
 
     pthread_mutex_t lock;
     int fd[FILE_KINDS];

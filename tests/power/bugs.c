@@ -36,8 +36,8 @@ int __wrap_log_flush_synced(struct log *log, uint64_t device, struct err *e)
 {
     if (planted == PLANT_NO_FLUSH)
         return ERR_OK;
-    if (planted == PLANT_LATE_MARK)
-        log_mark_for_sync(log);
+    if (planted == PLANT_LATE_MARK && log_mark_for_sync(log, e))
+        return e->code;
     return __real_log_flush_synced(log, device, e);
 }
 

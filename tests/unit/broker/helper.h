@@ -7,8 +7,10 @@
 #include "tests/lib/testkit.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/mem.h"
 #include "broker/broker.h"
 
@@ -86,6 +88,17 @@ static inline int logs_named(const char *data, const char *begin, const char *en
     closedir(d);
     mem_free(logs);
     return n;
+}
+
+/* Does the file system of the data directory tell of errors, so that many logs are synced by one sync of it? */
+static inline bool syncs_together(struct fixture *f)
+{
+    uint64_t device;
+    int fd;
+    assert_ok(io_open(&fd, f->dir, O_RDONLY | O_DIRECTORY, 0, &f->e), &f->e);
+    int rc = io_sync_fs_of(fd, &device, f->dir, &f->e);
+    io_close(fd);
+    return rc != ERR_UNSUPPORTED;
 }
 
 static inline void create(struct fixture *f, const char *topic, int32_t partitions)

@@ -151,13 +151,14 @@ static void test_many_new_logs(void **state)
     io_watch(count_small, &s);
     assert_ok(upkeep_release_journal(f->b->disks[0], &f->e), &f->e);
     assert_int_equal(s.made, NEW);
-    assert_int_equal(s.synced, 0);
+    int once = syncs_together(f) ? 0 : NEW;
+    assert_int_equal(s.synced, once);
     assert_int_equal(s.replaced, 0);
     for (int i = 0; i < NEW; i++)
         produce(f, "new", i, "v", i, 1);
     assert_ok(upkeep_release_journal(f->b->disks[0], &f->e), &f->e);
     io_watch(NULL, NULL);
-    assert_int_equal(s.made + s.synced, NEW); /* written once */
+    assert_int_equal(s.made + s.synced, NEW + once); /* written once */
     fixture_restart(f);
     for (int i = 0; i < NEW; i++) {
         char want[64];

@@ -4,9 +4,23 @@
  */
 #include "kit.h"
 
+#include <sys/syscall.h>
+
 #include "base/diag.h"
 #include "base/fault.h"
 #include "base/io_watch.h"
+
+/* What the next sync_file_range that waits answers, in place of the system's; 0: the system answers. */
+static int answer;
+
+int sync_file_range(int fd, off_t at, off_t n, unsigned int flags)
+{
+    if (answer == 0 || !(flags & SYNC_FILE_RANGE_WAIT_BEFORE))
+        return (int)syscall(SYS_sync_file_range, fd, at, n, flags);
+    errno = answer;
+    answer = 0;
+    return -1;
+}
 
 struct fixture {
     char *dir;
@@ -29,7 +43,9 @@ static void start(struct fixture *f)
     f->syncs = 0;
     struct log_open_args args = open_args(f->dir);
     f->log = open_log(&args, NULL);
-    assert_ok(io_open(&f->fd, f->dir, O_RDONLY | O_DIRECTORY, 0, &e), &e);
+    char *path = join(f->dir, "lock");
+    assert_ok(io_open(&f->fd, path, O_RDWR | O_CREAT, 0600, &e), &e);
+    free(path);
 }
 
 static void end(struct fixture *f, bool clean)
@@ -46,7 +62,7 @@ static void sync_all(struct fixture *f)
 {
     struct err e = {0};
     assert_ok(log_write_ahead(f->log, &e), &e);
-    log_mark_for_sync(f->log);
+    assert_ok(log_mark_for_sync(f->log, &e), &e);
     int rc = io_sync_fs_of(f->fd, &f->device, f->dir, &e);
     if (rc == ERR_UNSUPPORTED)
         skip();
@@ -114,20 +130,32 @@ static void cut(struct log *log)
     assert_ok(log_truncate_to(log, 2, &e), &e);
 }
 
+static void begin_epoch(struct log *log)
+{
+    struct err e = {0};
+    struct log_appended out;
+    struct log_append_args args = append_args();
+    size_t n;
+    uint8_t *batch = make_batch(&(struct batch_spec){0}, &n);
+    args.leader_epoch = 7;
+    assert_ok(log_append(log, batch, n, &args, &out, &e), &e);
+    mem_free(batch);
+}
+
 /* Whatever else happened to it meanwhile, the log is flushed as without the sync of the file system. */
 static void test_what_the_mark_does_not_know(void **state)
 {
     (void)state;
-    static void (*const happen[])(struct log *) = {roll, cut};
+    static void (*const happen[])(struct log *) = {roll, cut, begin_epoch};
     for (size_t i = 0; i < sizeof happen / sizeof *happen; i++) {
         struct fixture f;
         start(&f);
-        append(f.log, 1);
-        append(f.log, 1);
-        append(f.log, 1);
+        for (int k = 0; k < 3; k++)
+            append(f.log, 1);
         sync_all(&f);
         happen[i](f.log);
-        append(f.log, 1);
+        f.syncs = 0;
+        append(f.log, 4);
         flush_synced(&f);
         assert_true(f.syncs > 0);
         assert_int_equal(log_recovery_point(f.log), log_end_offset(f.log));
@@ -157,21 +185,47 @@ static void test_another_file_system(void **state)
     }
 }
 
-/* Then nothing says that the bytes are there. */
+/* Then nothing says that the bytes are there: whatever number it has, a sync after it would find nothing wrong. */
 static void test_an_error_is_final(void **state)
 {
     (void)state;
-    struct fixture f;
-    struct err e = {0};
-    start(&f);
-    append(f.log, 1);
-    sync_all(&f);
-    fault_arm_at(FAULT_SYNC, ".log", 1, EIO, false);
-    assert_code(log_flush_synced(f.log, f.device, &e), ERR_IO, &e);
-    assert_true(e.fatal);
-    assert_true(log_failed(f.log));
-    assert_int_equal(log_recovery_point(f.log), 0);
-    end(&f, false);
+    static const int errors[] = {EIO, ENOSPC, ENOMEM, EINVAL, EAGAIN, EOPNOTSUPP};
+    for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
+        struct fixture f;
+        struct err e = {0};
+        start(&f);
+        append(f.log, 1);
+        sync_all(&f);
+        answer = errors[i];
+        assert_int_not_equal(log_flush_synced(f.log, f.device, &e), ERR_OK);
+        assert_int_equal(answer, 0);
+        assert_true(e.fatal);
+        assert_true(log_failed(f.log));
+        assert_int_equal(log_recovery_point(f.log), 0);
+        end(&f, false);
+    }
+}
+
+/* Where the system has no such call, or forbids it, the log is flushed. */
+static void test_nothing_can_be_asked(void **state)
+{
+    (void)state;
+    static const int errors[] = {ENOSYS, EPERM};
+    for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
+        struct fixture f;
+        struct err e = {0};
+        start(&f);
+        append(f.log, 1);
+        sync_all(&f);
+        append(f.log, 1);
+        answer = errors[i];
+        flush_synced(&f);
+        assert_true(f.syncs > 0);
+        assert_int_equal(log_recovery_point(f.log), 2);
+        answer = errors[i];
+        assert_code(io_sync_fs_of(f.fd, &f.device, f.dir, &e), ERR_UNSUPPORTED, &e);
+        end(&f, true);
+    }
 }
 
 int main(void)
@@ -179,7 +233,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nothing_is_synced_again),     cmocka_unit_test(test_what_came_later_is_left),
         cmocka_unit_test(test_what_the_mark_does_not_know), cmocka_unit_test(test_another_file_system),
-        cmocka_unit_test(test_an_error_is_final),
+        cmocka_unit_test(test_an_error_is_final),           cmocka_unit_test(test_nothing_can_be_asked),
     };
     diag_setup(DIAG_OFF, DIAG_TEXT);
     return cmocka_run_group_tests(tests, NULL, NULL);
