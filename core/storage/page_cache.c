@@ -55,10 +55,13 @@ static int64_t share(const struct page_cache *c)
     return c->limit / (together > before ? together : before);
 }
 
-static void give_back(struct page_cache *c, struct page_share *of, int64_t n)
+/* Half of it, or all. Flushes and those who close files do it side by side. */
+static void give_back(struct page_cache *c, struct page_share *of, bool all)
 {
-    atomic_fetch_sub(&of->more, n);
-    atomic_fetch_sub(&c->lent, n);
+    int64_t more = atomic_load(&of->more);
+    while (!atomic_compare_exchange_weak(&of->more, &more, all ? 0 : more / 2))
+        ;
+    atomic_fetch_sub(&c->lent, all ? more : more - more / 2);
 }
 
 /* What a log has beyond the limit is worth it while readers find as much there as it is, in the time in which it is made anew some times. */
@@ -70,7 +73,7 @@ static void judge(struct page_cache *c, struct page_share *of, int64_t n)
         return;
     of->flushed = 0;
     if (atomic_exchange(&of->used, 0) < more)
-        give_back(c, of, more - more / 2);
+        give_back(c, of, false);
 }
 
 /* Where it could not reach as far back as readers do, more would be kept of what nobody reads. */
@@ -98,7 +101,7 @@ void page_cache_was_read(struct page_cache *c, struct page_share *of, int64_t be
 void page_cache_leave(struct page_cache *c, struct page_share *of)
 {
     if (c)
-        give_back(c, of, atomic_load(&of->more));
+        give_back(c, of, true);
 }
 
 void page_cache_flushed(struct page_cache *c, struct page_share *of, int64_t n)
