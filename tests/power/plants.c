@@ -70,7 +70,7 @@ static const struct {
     {"log_write_snapshot", ".snapshot", "a broken one is passed over, producers come from the batches"},
     {"log_write_snapshot", "metadata .snapshot", "there are no producers"},
     {"cut", "metadata directory", "there is one segment"},
-    {"log_cut_resume", "metadata directory", "there is one segment"},
+    {"log_cut_resume", "metadata directory", "rare, there is one segment"},
     {"write_text", "compacted-offset-checkpoint",
      "rare, needed where the recovery point on disk is an older one: tests/unit/storage/test_clean_names"},
     {"write_offsets", "cleaner-offset-checkpoint", "without it the cleaner begins where it did before"},

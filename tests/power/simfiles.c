@@ -3,9 +3,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -18,6 +21,8 @@ ssize_t __wrap_pwritev(int fd, const struct iovec *iov, int count, off_t at);
 int __wrap_fsync(int fd);
 int __wrap_fdatasync(int fd);
 int __wrap_syncfs(int fd);
+int __wrap_fstatfs(int fd, struct statfs *fs);
+int __wrap_fstatvfs(int fd, struct statvfs *fs);
 int __wrap_sync_file_range(int fd, off_t at, off_t n, unsigned int flags);
 int __wrap_fallocate(int fd, int mode, off_t at, off_t n);
 int __wrap_ftruncate(int fd, off_t n);
@@ -204,6 +209,19 @@ int __wrap_syncfs(int fd)
     for (struct sim_node *node = sim.disk.all; node; node = node->next)
         sync_node(node);
     return 0;
+}
+
+/* One whose syncfs is trusted. */
+int __wrap_fstatfs(int fd, struct statfs *fs)
+{
+    *fs = (struct statfs){.f_type = EXT4_SUPER_MAGIC};
+    return sim.cut || !sim_descriptor(fd)->node ? sim_fail(EIO) : 0;
+}
+
+int __wrap_fstatvfs(int fd, struct statvfs *fs)
+{
+    *fs = (struct statvfs){.f_flag = 0};
+    return sim.cut || !sim_descriptor(fd)->node ? sim_fail(EIO) : 0;
 }
 
 /* What it writes may be on disk then or not, as may all that was written and not synced. */
