@@ -51,6 +51,8 @@ static const struct {
     {"make_identity", "data directory", "opening the journal syncs the directory again"},
     {"sync_small_file", "partition.metadata", "without it the file is written anew; Kafka wants it"},
     {"sync_small_file", "metadata partition.metadata", "without it the file is written anew; Kafka wants it"},
+    {"sync_small_file", "leader-epoch-checkpoint",
+     "rare, made again from the batches; a torn one says nothing"},
     {"write_text", "leader-epoch-checkpoint", "made again from the batches; replication will need it"},
     {"write_text", "metadata leader-epoch-checkpoint", "made again from the batches"},
     {"write_text", "log directory", "the flush that it is part of syncs the directory again"},
