@@ -53,20 +53,25 @@ static void warn(const struct pg_task *t, const char *why)
         t->host->get_str(t->config, "slot.name"), why);
 }
 
+/* A statement that is given up would go on waiting after us. */
+static int run(PGconn *helper, const char *doing, const char *sql, struct err *e)
+{
+    PGresult *r = pg_query(helper, e, doing, sql, 0, NULL);
+    PQclear(r);
+    if (r)
+        return ERR_OK;
+    if (e->code == ERR_INTERRUPTED || e->code == ERR_TIMEOUT)
+        pg_cancel(helper);
+    return e->code;
+}
+
 static int make(const struct pg_task *t, PGconn *helper, struct err *e)
 {
     char name[NAME_SIZE], sql[2 * NAME_SIZE + 64];
     name_it(t, helper, name);
     snprintf(sql, sizeof sql, "CREATE_REPLICATION_SLOT \"%s\" TEMPORARY LOGICAL pgoutput NOEXPORT_SNAPSHOT",
              name);
-    PGresult *r = pg_query(helper, e, "cannot make a slot beside the replication slot", sql, 0, NULL);
-    PQclear(r);
-    if (r)
-        return ERR_OK;
-    /* It would go on waiting after us. */
-    if (e->code == ERR_INTERRUPTED || e->code == ERR_TIMEOUT)
-        pg_cancel(helper);
-    return e->code;
+    return run(helper, "cannot make a slot beside the replication slot", sql, e);
 }
 
 int pg_slot_helper_make(struct pg_task *t, PGconn **helper, struct err *e)
@@ -100,11 +105,5 @@ int pg_slot_helper_mend(const struct pg_task *t, PGconn *helper, uint64_t consis
     name_it(t, helper, name);
     pg_lsn_text(consistent, at);
     snprintf(sql, sizeof sql, "SELECT pg_replication_slot_advance('%s', '%s')", name, at);
-    PGresult *r = pg_query(helper, e, "cannot read what was logged while the slot was made", sql, 0, NULL);
-    PQclear(r);
-    if (r)
-        return ERR_OK;
-    if (e->code == ERR_INTERRUPTED || e->code == ERR_TIMEOUT)
-        pg_cancel(helper);
-    return e->code;
+    return run(helper, "cannot read what was logged while the slot was made", sql, e);
 }

@@ -50,11 +50,10 @@ struct broker_options {
     bool defaults_known;
     const struct topic_config_entry *defaults;
     size_t default_count;
-    int32_t num_partitions; /* of a topic that is made without a number; 0: 1 */
-    bool no_threads;        /* for simulations: see broker_step */
-    size_t direct_bytes;    /* for simulations: from so much on an append is a large one; 0: the default */
-    size_t
-        many_holders; /* for simulations: from so many logs on their file system is synced as a whole; 0: the default */
+    int32_t num_partitions;    /* of a topic that is made without a number; 0: 1 */
+    bool no_threads;           /* for simulations: see broker_step */
+    size_t direct_bytes;       /* for simulations: from so much on an append is a large one; 0: the default */
+    size_t many_holders;       /* for simulations: so many logs are synced together; 0: the default */
     int64_t scrub_interval_ms; /* everything is read and checked once in so long; 0: never */
     int64_t scrub_bytes_per_s; /* and no faster than this; 0: 16 MiB */
 

@@ -67,6 +67,12 @@ static bool may_pass(const struct err *e)
     return e->code == ERR_FILES || e->code == ERR_NO_MEMORY || e->code == ERR_NO_SPACE;
 }
 
+static int flush_one(struct partition *p, struct err *e)
+{
+    const struct disk *d = p->disk;
+    return d->fs_synced ? partition_flush_synced(p, d->device, e) : partition_flush(p, e);
+}
+
 /* What the journal has of a log that is out of service, or cannot be opened, is going to be set aside. */
 static int flush_for_release(struct broker *b, struct partition *p, struct err *e)
 {
@@ -75,9 +81,7 @@ static int flush_for_release(struct broker *b, struct partition *p, struct err *
     int rc = partition_open(b, p, false, &log, e);
     if (rc)
         p->unflushable = !may_pass(e);
-    else if (log && unflushed(log) &&
-             (rc =
-                  p->disk->fs_synced ? partition_flush_synced(p, p->disk->device, e) : partition_flush(p, e)))
+    else if (log && unflushed(log) && (rc = flush_one(p, e)))
         p->unflushable = log_failed(log);
     return p->unflushable ? ERR_OK : rc;
 }

@@ -24,8 +24,7 @@ struct old {
 struct flush {
     bool final;
     bool appends; /* of log_sync_appends */
-    bool
-        synced; /* what is taken is on disk, as the file system `device` was synced, unless that failed for it */
+    bool synced;  /* what is taken is on disk with the file system `device`, unless that failed for it */
     uint64_t device;
     int64_t lag; /* a snapshot is due once so much was appended since the last one */
     int64_t end;
@@ -169,9 +168,8 @@ static int take_synced(struct log *log, struct flush *f, const struct sync_mark 
 {
     struct segment *s = log_active(log);
     f->dirty = mem_calloc(1, sizeof *f->dirty);
-    f->with_indexes = mem_calloc(1, sizeof *f->with_indexes);
     f->sizes = mem_calloc(1, sizeof *f->sizes);
-    if (!f->dirty || !f->with_indexes || !f->sizes)
+    if (!f->dirty || !f->sizes)
         return err_nomem(e);
     f->active = s;
     f->end = m->end;
