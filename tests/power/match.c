@@ -11,6 +11,26 @@ static bool is_trimmed(const struct model_partition *p, const struct entry *e)
     return e->base >= 0 && e->base + e->count <= p->start_max;
 }
 
+/*
+ * Nobody was told of it when the power failed, so its place is not known; but it went with its segment if there is room for it below the
+ * log's start, behind what is known to be before it.
+ */
+static bool fits_below_start(const struct model_partition *p, const struct entry *e)
+{
+    int64_t next = -1;
+    const struct entry *all = p->list, *end = p->list + p->n;
+    for (; all <= e; all++)
+        next = all->base >= 0 ? all->base + all->count : next >= 0 ? next + all->count : -1;
+    while (all < end && all->base < 0)
+        all++;
+    return next >= 0 && next <= p->start_found && (all == end || all->base >= next);
+}
+
+static bool may_be_trimmed(const struct model_partition *p, const struct entry *e)
+{
+    return is_trimmed(p, e) || (e->sure == UNSURE && fits_below_start(p, e));
+}
+
 /* Is everything that it lacks what compaction may have taken? */
 static bool may_be_compacted(const struct entry *e)
 {
@@ -26,7 +46,7 @@ static bool may_be_missing(const struct model_partition *p, const struct entry *
 static void note_missing(struct model_topic *t, struct model_partition *p, struct entry *e, struct units *u)
 {
     e->found = false;
-    if (e->unit >= 0 && !is_trimmed(p, e) && e->sure != OPTIONAL && !t->once_page_cache &&
+    if (e->unit >= 0 && !may_be_trimmed(p, e) && e->sure != OPTIONAL && !t->once_page_cache &&
         !may_be_compacted(e))
         u->missing[e->unit] = true;
 }
@@ -130,7 +150,7 @@ static size_t find_entry(struct world *w, int topic, int32_t partition, const st
         if (!may_be_missing(p, e))
             world_fail(w, "%s-%d: offset %lld has %s, %s was acknowledged before it", world_topic_name(topic),
                        partition, (long long)f->base, other, text);
-        *skipped = *skipped || (e->sure == UNSURE && !is_trimmed(p, e) && !may_be_compacted(e));
+        *skipped = *skipped || (e->sure == UNSURE && !may_be_trimmed(p, e) && !may_be_compacted(e));
         note_missing(t, p, e, u);
     }
     return k;
@@ -207,6 +227,7 @@ static void match_start(struct world *w, int topic, int32_t partition, const str
 {
     struct model_partition *p = &w->model.topics[topic].parts[partition];
     const char *name = world_topic_name(topic);
+    p->start_found = l->start;
     /* Of a page-cache topic whole segments may be lost: then what was written first may be what is missing. */
     if (w->model.topics[topic].once_page_cache && l->start > p->start_max) {
         for (size_t i = 0; i < p->n && p->list[i].base < l->start; i++)

@@ -61,6 +61,7 @@ struct model_partition {
     struct entry *list;
     size_t n, cap;
     int64_t start_min, start_max; /* deleted up to here for certain; at most */
+    int64_t start_found;          /* by the last reader */
     int64_t synced;               /* a page-cache topic's: durable up to here for certain */
     bool cleaning;                /* a pass is under way */
     int64_t clean_end;            /* up to here one came */
