@@ -4,7 +4,8 @@
  *
  * Files are read in the order of their sequence numbers. Those up to the largest `released` number found in the newest
  * file are done with. A file that is followed by another one must hold every record up to the other's first; the newest
- * file ends at its first record that is not whole, unless a whole one of a later number stands behind it.
+ * file ends at its first record that is not whole, unless a whole one of a later number stands behind it. That is not looked for where
+ * the file itself is done with, as after a clean stop: it would be a read of the whole file.
  */
 #include "storage/journal_internal.h"
 
@@ -201,8 +202,8 @@ static int replay_file(struct replay *p, const struct journal_file *f, uint64_t 
         if (rc)
             break;
         if (!whole || rec.sequence != p->next_record) {
-            bool later = until != 0;
-            if (!later)
+            bool later = until != 0, done = f->sequence <= p->released; /* as journal_reset leaves it */
+            if (!later && !done)
                 rc = later_record(&r, p->next_record, &later, e);
             if (rc == ERR_OK && later)
                 rc = damage(&r, p->next_record, e);

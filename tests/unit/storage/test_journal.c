@@ -371,6 +371,57 @@ static void stale_records_of_a_recycled_file_stay_hidden(void **state)
     mem_free(second);
 }
 
+static void copy_block(const char *from, const char *to, long block)
+{
+    uint8_t data[4096];
+    FILE *in = fopen(from, "r"), *out = fopen(to, "r+");
+    assert_true(in && out);
+    assert_int_equal(fseek(in, block * (long)sizeof data, SEEK_SET), 0);
+    assert_int_equal(fseek(out, block * (long)sizeof data, SEEK_SET), 0);
+    assert_int_equal(fread(data, sizeof data, 1, in), 1);
+    assert_int_equal(fwrite(data, sizeof data, 1, out), 1);
+    fclose(in);
+    assert_int_equal(fclose(out), 0);
+}
+
+/* Three records in a file; the third is what a clean stop leaves, or one as the others. Then a fifth one, of another such file. */
+static int open_with_a_gap(const char *dir, bool clean, struct err *e)
+{
+    struct seen s;
+    struct journal *j, *longer;
+    char *one = join(dir, clean ? "clean" : "unclean"), *other = join(dir, clean ? "longer" : "longest");
+    char *to = join(one, "00000000.journal"), *from = join(other, "00000000.journal");
+    j = open_journal(one, &s);
+    longer = open_journal(other, &s);
+    for (int i = 0; i < 5; i++) {
+        commit_one(longer, i, 100);
+        if (i < (clean ? 2 : 3))
+            commit_one(j, i, 100);
+    }
+    if (clean)
+        assert_ok(journal_reset(j, e), e);
+    journal_close(j);
+    journal_close(longer);
+    copy_block(from, to, 5);
+    int rc = try_open(&j, one, &s, e);
+    if (!rc)
+        assert_seen(&s, 0, 0);
+    journal_close(rc ? NULL : j);
+    mem_free(one);
+    mem_free(other);
+    mem_free(to);
+    mem_free(from);
+    return rc;
+}
+
+/* What stands behind the end that a clean stop wrote is of no account, and is not read. */
+static void nothing_is_looked_for_behind_a_clean_end(void **state)
+{
+    struct err e = {0};
+    assert_code(open_with_a_gap(*state, false, &e), ERR_CORRUPT, &e);
+    assert_ok(open_with_a_gap(*state, true, &e), &e);
+}
+
 /* ---- faults ---- */
 
 struct fault_run {
@@ -515,6 +566,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_damaged_file_header_loses_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(a_missing_or_damaged_middle_file_is_reported, setup, teardown),
         cmocka_unit_test_setup_teardown(stale_records_of_a_recycled_file_stay_hidden, setup, teardown),
+        cmocka_unit_test_setup_teardown(nothing_is_looked_for_behind_a_clean_end, setup, teardown),
         cmocka_unit_test_setup_teardown(every_fault_keeps_what_was_committed, setup, teardown),
         cmocka_unit_test_setup_teardown(a_full_disk_is_met_before_staging, setup, teardown),
         cmocka_unit_test_setup_teardown(stages_beside_commits, setup, teardown),
