@@ -98,7 +98,7 @@ static int replay_aside(void *arg, uint64_t number, const struct journal_entry *
 int replay_run(struct disk *d, struct err *e)
 {
     struct replay r = {.d = d};
-    int rc = replay_writer_start(&r.writer, !d->b->o.no_threads, e);
+    int rc = replay_writer_start(&r.writer, (size_t)d->b->files.max, !d->b->o.no_threads, e);
     if (rc)
         return rc;
     rc = journal_replay_asides(d->journal, replay_aside, &r, e); /* what is in there is older */

@@ -1,11 +1,12 @@
 /*
- * replay_write: writes what a start puts back, beside the one who reads the journal. Bytes that follow one another in a segment are
- * gathered into runs; each is written by the one thread that its partition belongs to, so a file's bytes are written in the journal's order.
+ * replay_write: writes what a start puts back, beside the one who reads the journal. Each partition belongs to one thread, so a file's
+ * bytes are written in the journal's order.
  */
 #ifndef LEAT_BROKER_REPLAY_WRITE_H
 #define LEAT_BROKER_REPLAY_WRITE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -14,8 +15,8 @@ struct partition;
 struct journal_entry;
 struct replay_writer;
 
-/* With `threads` false, or where none can be started, the caller's thread writes. */
-int replay_writer_start(struct replay_writer **w, bool threads, struct err *e);
+/* Keeps `files` segments open at most. With `threads` false, or where none can be started, the caller's thread writes. */
+int replay_writer_start(struct replay_writer **w, size_t files, bool threads, struct err *e);
 /* Copies the entry's bytes. An error may be that of an earlier entry. By one thread. */
 int replay_writer_add(struct replay_writer *w, struct partition *p, const struct journal_entry *en,
                       struct err *e);

@@ -141,9 +141,9 @@ int log_append(struct log *log, void *data, size_t n, const struct log_append_ar
 
 /*
  * Puts back journaled bytes at their place while recovering, before log_open. Nothing is done where the segment is not there and they
- * are not its first. Of one log by one thread.
+ * are not its first. Of one log by one thread. *fd: -1, or what the last call for the segment left there, for the caller to close.
  */
-int log_restore(const char *dir, int64_t segment_base, int64_t position, const void *data, size_t n,
+int log_restore(int *fd, const char *dir, int64_t segment_base, int64_t position, const void *data, size_t n,
                 struct err *e);
 
 int64_t log_start_offset(struct log *log);

@@ -63,17 +63,17 @@ int __wrap_log_open(struct log **out, const struct log_open_args *args, struct l
     return __real_log_open(out, &changed, report, e);
 }
 
-int __real_log_restore(const char *dir, int64_t segment_base, int64_t position, const void *data, size_t n,
-                       struct err *e);
-int __wrap_log_restore(const char *dir, int64_t segment_base, int64_t position, const void *data, size_t n,
-                       struct err *e);
-int __wrap_log_restore(const char *dir, int64_t segment_base, int64_t position, const void *data, size_t n,
-                       struct err *e)
+int __real_log_restore(int *fd, const char *dir, int64_t segment_base, int64_t position, const void *data,
+                       size_t n, struct err *e);
+int __wrap_log_restore(int *fd, const char *dir, int64_t segment_base, int64_t position, const void *data,
+                       size_t n, struct err *e);
+int __wrap_log_restore(int *fd, const char *dir, int64_t segment_base, int64_t position, const void *data,
+                       size_t n, struct err *e)
 {
     static unsigned calls;
     return planted == PLANT_NO_RESTORE && ++calls % 8 == 0
                ? ERR_OK
-               : __real_log_restore(dir, segment_base, position, data, n, e);
+               : __real_log_restore(fd, dir, segment_base, position, data, n, e);
 }
 
 int __real_log_sync_appends(struct log *log, struct err *e);

@@ -13,16 +13,16 @@
 
 static const struct batch_producer nobody = {-1, -1, -1, false};
 
-static int append_some(struct fixture *f, int records)
+static int append_some(struct fixture *f, int32_t partition, int records)
 {
     buf_reset(&f->batch);
     size_t n = add_batch(f, "a", 0, records, nobody);
-    struct produce_request r = {.topic = "t", .data = f->batch.data, .bytes = n};
+    struct produce_request r = {.topic = "t", .partition = partition, .data = f->batch.data, .bytes = n};
     return broker_produce(f->b, &r, 1, false, &f->e);
 }
 
-/* Another process makes the topic, appends so many batches, and goes without a stop; its upkeep has flushed nothing. */
-static void leave_unclean(struct fixture *f, int batches, int records)
+/* Another process makes the topic, appends so many batches to its partitions in turns, and goes without a stop; its upkeep has flushed nothing. */
+static void leave_unclean(struct fixture *f, int partitions, int batches, int records)
 {
     int status;
     fixture_close(f);
@@ -33,9 +33,9 @@ static void leave_unclean(struct fixture *f, int batches, int records)
             .data_dir = f->dir, .no_threads = true, .direct_bytes = SIZE_MAX}; /* all in the journal */
         struct topic_config_entry largest = {"max.message.bytes", "62914560"};
         bool done = broker_open(&f->b, &o, &f->e) == ERR_OK &&
-                    broker_create_topic(f->b, "t", 1, &largest, 1, NULL, &f->e) == ERR_OK;
+                    broker_create_topic(f->b, "t", partitions, &largest, 1, NULL, &f->e) == ERR_OK;
         for (int i = 0; done && i < batches; i++)
-            done = append_some(f, records) == ERR_OK;
+            done = append_some(f, i % partitions, records) == ERR_OK;
         _exit(done ? 0 : 1);
     }
     assert_int_equal(waitpid(child, &status, 0), child);
@@ -44,7 +44,7 @@ static void leave_unclean(struct fixture *f, int batches, int records)
 
 static void expect_sync(struct fixture *f, const char *file)
 {
-    leave_unclean(f, 1, 1);
+    leave_unclean(f, 1, 1, 1);
     fault_arm_at(FAULT_SYNC, file, 1, EIO, false);
     int rc = try_open(f);
     fault_disarm();
@@ -52,7 +52,7 @@ static void expect_sync(struct fixture *f, const char *file)
     assert_non_null(strstr(f->e.text, file));
     f->b = NULL;
     fixture_open(f);
-    assert_ok(append_some(f, 1), &f->e);
+    assert_ok(append_some(f, 0, 1), &f->e);
 }
 
 static void test_metadata_log(void **state)
@@ -69,7 +69,7 @@ static void test_replayed_journal(void **state)
 static void test_a_cut_end(void **state)
 {
     struct fixture *f = *state;
-    leave_unclean(f, 2, 1);
+    leave_unclean(f, 1, 2, 1);
     char *path = mem_printf("%s/logs/t-0/00000000000000000000.log", f->dir);
     FILE *log = fopen(path, "a");
     assert_non_null(log);
@@ -80,11 +80,11 @@ static void test_a_cut_end(void **state)
     int rc = try_open(f);
     fault_disarm();
     assert_ok(rc, &f->e);
-    assert_code(append_some(f, 1), ERR_LOG_FAILED, &f->e);
+    assert_code(append_some(f, 0, 1), ERR_LOG_FAILED, &f->e);
     expect_all(f, "t", 0, READ_COMMITTED, "a0,a0");
     assert_int_not_equal(broker_close(f->b, &f->e), ERR_OK); /* the journal stays as it is */
     fixture_open(f);
-    assert_ok(append_some(f, 1), &f->e);
+    assert_ok(append_some(f, 0, 1), &f->e);
     expect_all(f, "t", 0, READ_COMMITTED, "a0,a0,a0");
 }
 
@@ -102,13 +102,13 @@ static void count_writes(void *arg, struct io_event *ev)
     *writes += strstr(path, "/t-0/") && strstr(path, ".log");
 }
 
-/* What follows one another is written in runs of 256 KiB, however large the entries are. */
+/* What follows one another is written in runs of a MiB, however large the entries are. */
 static void put_back(struct fixture *f, int batches, int records, size_t key_bytes, int expected)
 {
     int writes = 0;
     char *path;
     f->key_bytes = key_bytes;
-    leave_unclean(f, batches, records);
+    leave_unclean(f, 1, batches, records);
     path = mem_printf("%s/logs/t-0/00000000000000000000.log", f->dir);
     assert_int_equal(truncate(path, 100), 0); /* what the page cache had is lost but for its beginning */
     mem_free(path);
@@ -139,18 +139,44 @@ static void test_small_entries(void **state)
 
 static void test_runs_end(void **state)
 {
-    put_back(*state, 20, 1, 60000, 5);
+    put_back(*state, 20, 1, 60000, 2);
 }
 
 static void test_large_entries(void **state)
 {
-    put_back(*state, 4, 5, 60000, 5);
+    put_back(*state, 4, 5, 60000, 2);
 }
 
 /* A batch of nearly 60 MiB. */
 static void test_a_very_large_entry(void **state)
 {
-    put_back(*state, 1, 1048, 60000, 240);
+    put_back(*state, 1, 1048, 60000, 60);
+}
+
+/* Of more partitions than may be open, by one thread and by several. */
+static void put_back_in_turns(struct fixture *f, bool threads)
+{
+    enum { PARTITIONS = 40, ROUNDS = 3 };
+    leave_unclean(f, PARTITIONS, PARTITIONS * ROUNDS, 1);
+    for (int i = 0; i < PARTITIONS; i++) {
+        char *path = mem_printf("%s/logs/t-%d/00000000000000000000.log", f->dir, i);
+        assert_int_equal(truncate(path, i), 0);
+        mem_free(path);
+    }
+    struct broker_options o = {.data_dir = f->dir, .no_threads = !threads, .open_files_max = 16};
+    assert_ok(broker_open(&f->b, &o, &f->e), &f->e);
+    for (int i = 0; i < PARTITIONS; i++)
+        expect_all(f, "t", i, READ_COMMITTED, "a0,a0,a0");
+}
+
+static void test_more_files_than_may_be_open(void **state)
+{
+    put_back_in_turns(*state, false);
+}
+
+static void test_more_files_than_may_be_open_by_threads(void **state)
+{
+    put_back_in_turns(*state, true);
 }
 
 int main(void)
@@ -163,6 +189,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_runs_end, setup, teardown),
         cmocka_unit_test_setup_teardown(test_large_entries, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_very_large_entry, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_more_files_than_may_be_open, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_more_files_than_may_be_open_by_threads, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

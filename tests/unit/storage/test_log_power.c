@@ -68,11 +68,15 @@ static void test_restoring_writes_the_same_bytes_again(void **state)
     struct power power;
     char *dir = testkit_dir();
     (void)state;
-    assert_ok(log_restore(dir, 0, 0, "bytes", 5, &e), &e);
+    int fd = -1;
+    assert_ok(log_restore(&fd, dir, 0, 0, "bytes", 5, &e), &e);
+    io_close(fd);
+    fd = -1;
     power_start(&power, dir, 1, never, NULL);
-    assert_ok(log_restore(dir, 0, 0, "bytes", 5, &e), &e);
+    assert_ok(log_restore(&fd, dir, 0, 0, "bytes", 5, &e), &e);
     assert_int_equal(power.root->durable.n, 1);
     assert_int_equal(power.root->durable.list[0].node->op_count, 1);
+    io_close(fd);
     power_stop(&power);
     testkit_remove_dir(dir);
 }

@@ -219,6 +219,7 @@ static void journaled_bytes_are_put_back(void **state)
     struct log_appended out[6];
     uint8_t *bytes[6];
     size_t n[6];
+    int fd = -1;
     struct log_recovery report;
     char *dir = join(*state, "t-0"), *path = join(dir, LOG0);
     struct log_open_args a = open_args(dir);
@@ -231,7 +232,9 @@ static void journaled_bytes_are_put_back(void **state)
     close_log(log, false);
     cut_file(path, out[2].position + 30); /* what the page cache had not written back */
     for (int i = 0; i < 5; i++)
-        assert_ok(log_restore(dir, out[i].segment_base, out[i].position, bytes[i], n[i], &e), &e);
+        assert_ok(log_restore(&fd, dir, out[i].segment_base, out[i].position, bytes[i], n[i], &e), &e);
+    io_close(fd);
+    fd = -1;
     a.durable_end = 5;
     log = open_log(&a, &report);
     assert_int_equal(log_end_offset(log), 5);
@@ -239,10 +242,12 @@ static void journaled_bytes_are_put_back(void **state)
     close_log(log, false);
     /* All of it gone: made again from its start; but a segment whose start is not journaled was deleted. */
     assert_ok(io_remove_tree(dir, &e), &e);
-    assert_ok(log_restore(dir, 0, out[1].position, bytes[1], n[1], &e), &e);
+    assert_ok(log_restore(&fd, dir, 0, out[1].position, bytes[1], n[1], &e), &e);
+    assert_int_equal(fd, -1);
     assert_false(io_exists(path));
     for (int i = 0; i < 3; i++)
-        assert_ok(log_restore(dir, 0, out[i].position, bytes[i], n[i], &e), &e);
+        assert_ok(log_restore(&fd, dir, 0, out[i].position, bytes[i], n[i], &e), &e);
+    io_close(fd);
     a.durable_end = 3;
     log = open_log(&a, &report);
     assert_int_equal(log_end_offset(log), 3);
