@@ -23,11 +23,17 @@
 enum { MANY_HOLDERS = 256 };
 
 /*
- * In files of full size. From the first number on they are given back at once, before that when they are old. Up to the
- * second one appends go on meanwhile; so much is read again after a kill.
+ * In files of full size. From the first number on they are given back at once, before that when they are old. While fewer than the
+ * last number are full besides, appends go on meanwhile; so much is read again after a kill.
+ *
+ * A log costs its flush whatever there is of it: an inode, the last page once more, a request to the disk. So thousands of them wait for
+ * more files, up to the second number, until there is some 64 KiB of each: a file for MANY_A_FILE times as many as are many. Appends
+ * larger than that share nothing, and meet fewer logs in a file.
  */
 #define JOURNAL_FILES_RELEASE 2u
-#define JOURNAL_FILES_LIMIT 16u
+#define JOURNAL_FILES_RELEASE_MOST 10u
+#define JOURNAL_FILES_MORE 14u
+enum { MANY_A_FILE = 4 };
 
 struct upkeep {
     pthread_t thread;
@@ -86,6 +92,11 @@ static int flush_for_release(struct broker *b, struct partition *p, struct err *
     return p->unflushable ? ERR_OK : rc;
 }
 
+static size_t many_holders(const struct disk *d)
+{
+    return d->b->o.many_holders ? d->b->o.many_holders : MANY_HOLDERS;
+}
+
 static int mark(struct broker *b, struct partition *p, struct err *e)
 {
     (void)b;
@@ -106,7 +117,7 @@ static int mark(struct broker *b, struct partition *p, struct err *e)
 static void sync_together(struct disk *d, struct partition **list, size_t n)
 {
     struct err e;
-    if (n < (d->b->o.many_holders ? d->b->o.many_holders : MANY_HOLDERS))
+    if (n < many_holders(d))
         return;
     partitions_each_of(d->b, list, n, mark, &e); /* the flush does again what was not done */
     int rc = io_sync_fs_of(d->lock_fd, &d->device, d->dir, &e);
@@ -145,7 +156,7 @@ int upkeep_release_journal(struct disk *d, struct err *e)
     int rc = topics_all(&d->b->topics, &list, &n, e);
     if (rc)
         return rc;
-    size_t chosen = choose_holders(d, list, n);
+    size_t chosen = d->holders = choose_holders(d, list, n);
     page_cache_share(&d->b->page_cache, chosen);
     sync_together(d, list, chosen);
     rc = partitions_each_of(d->b, list, chosen, flush_for_release, e);
@@ -163,11 +174,26 @@ int upkeep_release_journal(struct disk *d, struct err *e)
     return rc ? rc : journal_release(d->journal, seal, e);
 }
 
+/* By how many logs the last release had: that is what the next one is going to have, too. */
+static uint64_t release_bytes(const struct disk *d)
+{
+    size_t logs = MANY_A_FILE * many_holders(d), files = (d->holders + logs - 1) / logs;
+    files = files < JOURNAL_FILES_RELEASE ? JOURNAL_FILES_RELEASE : files;
+    files = files > JOURNAL_FILES_RELEASE_MOST ? JOURNAL_FILES_RELEASE_MOST : files;
+    return files * journal_file_bytes(d->journal);
+}
+
+/* When appends wait. */
+static uint64_t limit_bytes(const struct disk *d)
+{
+    return release_bytes(d) + JOURNAL_FILES_MORE * journal_file_bytes(d->journal);
+}
+
 /* How long appends may outrun the flushes. Without threads nobody would give anything back while they wait. */
 static void limit_journal(struct disk *d, bool on)
 {
     bool threads = !d->b->o.no_threads;
-    commit_limit_journal(d->commit, on && threads ? JOURNAL_FILES_LIMIT * journal_file_bytes(d->journal) : 0);
+    commit_limit_journal(d->commit, on && threads ? limit_bytes(d) : 0);
 }
 
 /* Each release flushes every log that was written to, so that files are given back some at a time. */
@@ -175,7 +201,7 @@ static int64_t release_due(struct disk *d, int64_t now)
 {
     if (!d->sealed_since)
         d->sealed_since = now;
-    if (journal_sealed_bytes(d->journal) >= JOURNAL_FILES_RELEASE * journal_file_bytes(d->journal))
+    if (journal_sealed_bytes(d->journal) >= release_bytes(d))
         return d->next_release;
     int64_t at = d->sealed_since + d->b->o.journal_release_ms;
     return at > d->next_release ? at : d->next_release;

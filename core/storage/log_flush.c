@@ -436,6 +436,23 @@ int log_flush(struct log *log, struct err *e)
     return rc;
 }
 
+/* Of the active segment, as far as it has bytes now. Others are flushed as ever. */
+static int write_active(struct log *log, int (*write)(struct segment *s, int64_t size, struct err *e),
+                        struct err *e)
+{
+    pthread_mutex_lock(&log->flush);
+    pthread_mutex_lock(&log->append);
+    struct segment *s = segment_ref(log_active(log));
+    int64_t size = size_of(log, s);
+    pthread_mutex_unlock(&log->append);
+    int rc = write(s, size, e);
+    pthread_mutex_lock(&log->append);
+    segment_release(s);
+    pthread_mutex_unlock(&log->append);
+    pthread_mutex_unlock(&log->flush);
+    return rc && e->fatal ? rc : ERR_OK; /* what else it may be, the sync meets it, too */
+}
+
 int log_mark_for_sync(struct log *log, struct err *e)
 {
     pthread_mutex_lock(&log->append);
@@ -444,7 +461,7 @@ int log_mark_for_sync(struct log *log, struct err *e)
     log->mark = (struct sync_mark){true, s->base, s->size, log->end, log->cuts, log->names};
     pthread_mutex_unlock(&log->state);
     pthread_mutex_unlock(&log->append);
-    return log_begin_sync_appends(log, e);
+    return write_active(log, segment_write_out_whole, e);
 }
 
 int log_flush_synced(struct log *log, uint64_t device, struct err *e)
@@ -460,17 +477,7 @@ int log_flush_synced(struct log *log, uint64_t device, struct err *e)
 
 int log_begin_sync_appends(struct log *log, struct err *e)
 {
-    pthread_mutex_lock(&log->flush);
-    pthread_mutex_lock(&log->append);
-    struct segment *s = segment_ref(log_active(log));
-    int64_t size = size_of(log, s);
-    pthread_mutex_unlock(&log->append);
-    int rc = segment_begin_write_out(s, size, e);
-    pthread_mutex_lock(&log->append);
-    segment_release(s);
-    pthread_mutex_unlock(&log->append);
-    pthread_mutex_unlock(&log->flush);
-    return rc && e->fatal ? rc : ERR_OK; /* what else it may be, the sync meets it, too */
+    return write_active(log, segment_begin_write_out, e);
 }
 
 int log_sync_appends(struct log *log, struct err *e)

@@ -370,17 +370,34 @@ int segment_check_written(struct segment *s, struct err *e)
     return rc ? rc : io_check_written(fd, segment_path(s, FILE_LOG, path), e);
 }
 
-int segment_write_out(struct segment *s, int64_t size, struct err *e)
+/* Goes on from *at while more than `rest` bytes are left, which are fewer than a piece. */
+static int write_pieces(struct segment *s, int64_t *at, int64_t size, int64_t rest, struct err *e)
 {
     char path[STORAGE_PATH_MAX];
-    int64_t at = s->written_out < size ? s->written_out : size; /* it may have been cut */
     int rc = ERR_OK, fd;
-    if (size - at > WRITE_OUT_PIECE)
+    *at = s->written_out < size ? s->written_out : size; /* it may have been cut */
+    if (size - *at > rest)
         rc = segment_fd(s, FILE_LOG, false, &fd, e);
-    for (; rc == ERR_OK && size - at > WRITE_OUT_PIECE; at += WRITE_OUT_PIECE)
-        rc = io_write_out(fd, at, WRITE_OUT_PIECE, segment_path(s, FILE_LOG, path), e);
+    while (rc == ERR_OK && size - *at > rest) {
+        int64_t n = size - *at < WRITE_OUT_PIECE ? size - *at : WRITE_OUT_PIECE;
+        rc = io_write_out(fd, *at, n, segment_path(s, FILE_LOG, path), e);
+        *at += rc ? 0 : n;
+    }
+    return rc;
+}
+
+int segment_write_out(struct segment *s, int64_t size, struct err *e)
+{
+    int64_t at;
+    int rc = write_pieces(s, &at, size, WRITE_OUT_PIECE, e);
     s->written_out = at;
     return rc;
+}
+
+int segment_write_out_whole(struct segment *s, int64_t size, struct err *e)
+{
+    int64_t at; /* forgotten: only the sync that follows makes it count */
+    return write_pieces(s, &at, size, 0, e);
 }
 
 int segment_begin_write_out(struct segment *s, int64_t size, struct err *e)

@@ -144,6 +144,8 @@ int segment_sync(struct segment *s, bool indexes, struct err *e);
  * syncs meanwhile, the journal above all, for as long as it takes to write what one sync of many bytes hands it at once. Flush lock held.
  */
 int segment_write_out(struct segment *s, int64_t size, struct err *e);
+/* The last piece, too, and as if it had not been: for a sync of all that tells how that went. Flush lock held. */
+int segment_write_out_whole(struct segment *s, int64_t size, struct err *e);
 /* Only begins to, all at once: for a sync that somebody waits for. Flush lock held. */
 int segment_begin_write_out(struct segment *s, int64_t size, struct err *e);
 

@@ -306,6 +306,40 @@ static void test_their_sync_fails(void **state)
     release_together(*state, true);
 }
 
+/* How many files of the journal were full when it was given back, while so many logs were appended to in turns. */
+static uint64_t files_at_release(struct fixture *f, int logs)
+{
+    struct disk *d = f->b->disks[0];
+    uint64_t before = d->released, most = 0;
+    f->key_bytes = 10000;
+    for (int i = 0; d->released == before; i++) {
+        produce(f, "t", i % logs, "v", 0, 3);
+        uint64_t sealed = journal_sealed_bytes(d->journal);
+        most = sealed > most ? sealed : most;
+        broker_step(f->b, clock_mono_ms());
+    }
+    f->key_bytes = 0;
+    return most / journal_file_bytes(d->journal);
+}
+
+/* The more logs the last release flushed, the longer the next one waits, for their flushes to be shared by more appends. */
+static void test_many_logs_wait_for_more_files(void **state)
+{
+    struct fixture *f = *state;
+    struct broker_options o = {.data_dir = f->dir,
+                               .no_threads = true,
+                               .journal_file_bytes = 1 << 20,
+                               .journal_release_ms = 3600000,
+                               .many_holders = 1};
+    fixture_close(f);
+    assert_ok(broker_open(&f->b, &o, &f->e), &f->e);
+    create(f, "t", 24);
+    assert_int_equal(files_at_release(f, 24), 2);
+    assert_int_equal(files_at_release(f, 24), 6); /* one for 4 logs */
+    assert_int_equal(files_at_release(f, 1), 6);
+    assert_int_equal(files_at_release(f, 1), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -315,6 +349,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_journal_does_not_grow, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_logs_are_synced_together, setup, teardown),
         cmocka_unit_test_setup_teardown(test_their_sync_fails, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_many_logs_wait_for_more_files, setup, teardown),
         cmocka_unit_test_setup_teardown(test_staging_memory_is_given_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failed_journal, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unknown_transaction_is_aborted, setup, teardown),

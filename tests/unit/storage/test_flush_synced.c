@@ -101,6 +101,26 @@ static void test_nothing_is_synced_again(void **state)
     end(&f, true);
 }
 
+/* Larger than a piece, too. What was waited for is not waited for again, and does not count before the sync. */
+static void test_what_is_waited_for(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct err e = {0};
+    start(&f);
+    for (int i = 0; i < 2; i++) {
+        struct log_appended out;
+        assert_ok(try_append(f.log, &(struct batch_spec){.value = i ? 100 : 700 << 10}, &out, &e), &e);
+        assert_ok(log_mark_for_sync(f.log, &e), &e);
+        assert_int_equal(log_recovery_point(f.log), i);
+        sync_all(&f);
+        flush_synced(&f);
+        assert_int_equal(f.syncs, 0);
+        assert_int_equal(log_recovery_point(f.log), i + 1);
+    }
+    end(&f, true);
+}
+
 /* What is behind the mark is synced by the next flush, though nothing was appended since. */
 static void test_what_came_later_is_left(void **state)
 {
@@ -207,6 +227,22 @@ static void test_an_error_is_final(void **state)
     }
 }
 
+/* Who waits is told of it then, and nobody after. */
+static void test_an_error_while_waiting(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct err e = {0};
+    start(&f);
+    append(f.log, 1);
+    answer = ENOSPC;
+    assert_int_not_equal(log_mark_for_sync(f.log, &e), ERR_OK);
+    assert_int_equal(answer, 0);
+    assert_true(e.fatal);
+    log_fail(f.log, &e); /* as upkeep does */
+    end(&f, false);
+}
+
 /* Where the system has no such call, or forbids it, the log is flushed. */
 static void test_nothing_can_be_asked(void **state)
 {
@@ -235,6 +271,7 @@ int main(void)
         cmocka_unit_test(test_nothing_is_synced_again),     cmocka_unit_test(test_what_came_later_is_left),
         cmocka_unit_test(test_what_the_mark_does_not_know), cmocka_unit_test(test_another_file_system),
         cmocka_unit_test(test_an_error_is_final),           cmocka_unit_test(test_nothing_can_be_asked),
+        cmocka_unit_test(test_what_is_waited_for),          cmocka_unit_test(test_an_error_while_waiting),
     };
     diag_setup(DIAG_OFF, DIAG_TEXT);
     return cmocka_run_group_tests(tests, NULL, NULL);
