@@ -213,15 +213,22 @@ static void count_grouped(struct commit *c, const struct commit_item *list)
         atomic_fetch_add(&c->grouped, n);
 }
 
+/* Those who give the journal back look what they can. */
+static void ring(struct commit *c)
+{
+    void (*tell)(void *) = atomic_load(&c->on_sealed);
+    if (tell)
+        tell(c->on_sealed_arg);
+}
+
 /* `sealed` as of when the round was written: the next one, which may be written by now, seals files of which not all is completed. */
 static void note_sealed(struct commit *c, uint64_t sealed)
 {
     if (sealed == atomic_load(&c->sealed))
         return;
     atomic_store(&c->sealed, sealed);
-    void (*tell)(void *) = atomic_load(&c->on_sealed);
-    if (sealed && tell)
-        tell(c->on_sealed_arg);
+    if (sealed)
+        ring(c);
 }
 
 /* Gives the lock back meanwhile. `more`: bytes that must find their place. */
@@ -229,10 +236,12 @@ static int make_file(struct commit *c, size_t more, struct err *e)
 {
     pthread_mutex_unlock(&c->lock);
     int rc = journal_prepare(c->journal, more, e);
-    if (rc && !atomic_exchange(&c->said, true))
+    if (rc && !atomic_exchange(&c->said, true)) {
         diag_error("broker", "no further journal file, appends will be refused: %s", e->text);
-    else if (!rc)
+        ring(c);
+    } else if (!rc) {
         atomic_store(&c->said, false);
+    }
     pthread_mutex_lock(&c->lock);
     return rc;
 }

@@ -60,7 +60,7 @@ struct disk {
     bool fs_synced;       /* of whoever releases the journal: just now, */
     bool fs_doubtful;     /* and not the last time, */
     uint64_t device;      /* for io_is_on */
-    size_t holders;       /* how many logs it flushed for the last release */
+    size_t holders;       /* how many logs it flushed for the last release, or a start found to be flushed */
     uint64_t released;    /* upkeep's: newest journal file given back, */
     int64_t sealed_since; /* when it saw the first full one behind that; 0: there was none */
     int64_t next_release; /* not before; after a failure */

@@ -4,6 +4,7 @@
 #include "broker/replay.h"
 
 #include "base/diag.h"
+#include "base/files.h"
 #include "base/mem.h"
 #include "broker/aside.h"
 #include "broker/replay_write.h"
@@ -95,10 +96,17 @@ static int replay_aside(void *arg, uint64_t number, const struct journal_entry *
     return rc ? rc : replay_entry(arg, en, e);
 }
 
+/* Others need some, too, and nothing that is open could be closed for them. */
+static size_t files_to_keep(const struct broker *b)
+{
+    int32_t half = files_limit() / 2;
+    return (size_t)(b->files.max < half ? b->files.max : half);
+}
+
 int replay_run(struct disk *d, struct err *e)
 {
     struct replay r = {.d = d};
-    int rc = replay_writer_start(&r.writer, (size_t)d->b->files.max, !d->b->o.no_threads, e);
+    int rc = replay_writer_start(&r.writer, files_to_keep(d->b), !d->b->o.no_threads, e);
     if (rc)
         return rc;
     rc = journal_replay_asides(d->journal, replay_aside, &r, e); /* what is in there is older */

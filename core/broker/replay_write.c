@@ -62,9 +62,14 @@ struct replay_writer {
 
 /* ---- writing ------------------------------------------------------------------------------------------------------- */
 
+static size_t workers(const struct replay_writer *w)
+{
+    return w->count ? w->count : 1;
+}
+
 static struct file *file_of(struct worker *w, const struct run *r)
 {
-    size_t at = (be32(r->p->topic->id.b) + (size_t)r->p->index / THREADS) % w->all->file_count;
+    size_t at = (be32(r->p->topic->id.b) + (size_t)r->p->index / workers(w->all)) % w->all->file_count;
     struct file *f = &w->files[at];
     if (f->p != r->p || f->segment_base != r->segment_base) {
         io_close(f->fd);
@@ -254,7 +259,7 @@ int replay_writer_add(struct replay_writer *w, struct partition *p, const struct
                       struct err *e)
 {
     /* By what does not differ from run to run, so that tests/power can repeat one. */
-    struct worker *k = &w->workers[(p->topic->id.b[0] + (unsigned)p->index) % (w->count ? w->count : 1)];
+    struct worker *k = &w->workers[(p->topic->id.b[0] + (unsigned)p->index) % workers(w)];
     const uint8_t *data = en->data;
     int rc = ERR_OK;
     for (size_t at = 0; at < en->bytes && !rc;) {

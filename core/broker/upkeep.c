@@ -103,10 +103,8 @@ static int mark(struct broker *b, struct partition *p, struct err *e)
     struct log *log = partition_log(p);
     struct err unwritten;
     int rc = log ? log_write_ahead(log, e) : ERR_OK;
-    if (log && log_mark_for_sync(log, &unwritten)) {
-        log_fail(log, &unwritten);
+    if (log && log_mark_for_sync(log, &unwritten))
         disk_suspect(p->disk, &unwritten);
-    }
     return rc;
 }
 
@@ -196,12 +194,12 @@ static void limit_journal(struct disk *d, bool on)
     commit_limit_journal(d->commit, on && threads ? limit_bytes(d) : 0);
 }
 
-/* Each release flushes every log that was written to, so that files are given back some at a time. */
+/* Each release flushes every log that was written to, so that files are given back some at a time; all there are where no further one can be made. */
 static int64_t release_due(struct disk *d, int64_t now)
 {
     if (!d->sealed_since)
         d->sealed_since = now;
-    if (journal_sealed_bytes(d->journal) >= release_bytes(d))
+    if (journal_sealed_bytes(d->journal) >= release_bytes(d) || journal_lacks_room(d->journal))
         return d->next_release;
     int64_t at = d->sealed_since + d->b->o.journal_release_ms;
     return at > d->next_release ? at : d->next_release;
@@ -502,6 +500,21 @@ static void set_limits(struct broker *b, bool on)
             limit_journal(b->disks[i], on);
 }
 
+/* Of what recovery left in the journal. Where that cannot be told it is as in a new store. */
+static void count_holders(struct broker *b)
+{
+    struct partition **list;
+    size_t n;
+    struct err ignored;
+    for (size_t i = 0; i < b->disk_count; i++) {
+        struct disk *d = b->disks[i];
+        if (!d->journal || !journal_sealed_bytes(d->journal) || topics_all(&b->topics, &list, &n, &ignored))
+            continue;
+        d->holders = choose_holders(d, list, n);
+        partitions_release(&b->topics, list, n);
+    }
+}
+
 int upkeep_start(struct broker *b, struct err *e)
 {
     struct upkeep *u = mem_calloc(1, sizeof *u);
@@ -518,6 +531,7 @@ int upkeep_start(struct broker *b, struct err *e)
     for (size_t i = 0; i < b->disk_count; i++)
         if (b->disks[i]->commit)
             commit_on_sealed(b->disks[i]->commit, on_sealed, b);
+    count_holders(b);
     set_limits(b, true);
     int rc = b->o.no_threads ? ERR_OK : thread_start(&u->thread, "leat-upkeep", run, b, e);
     u->started = !rc && !b->o.no_threads;

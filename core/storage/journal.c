@@ -181,6 +181,14 @@ bool journal_wants_file(struct journal *j)
     return wanted;
 }
 
+bool journal_lacks_room(struct journal *j)
+{
+    pthread_mutex_lock(&j->lock);
+    bool lacks = j->no_space;
+    pthread_mutex_unlock(&j->lock);
+    return lacks;
+}
+
 int journal_prepare(struct journal *j, size_t more, struct err *e)
 {
     pthread_mutex_lock(&j->making);

@@ -114,6 +114,7 @@ void journal_trim(struct journal *j);
 uint64_t journal_sealed(struct journal *j);         /* number of the newest sealed file; 0: none waits */
 uint64_t journal_sealed_bytes(struct journal *j);   /* of all sealed files; takes no lock */
 size_t journal_file_bytes(const struct journal *j); /* of a file that has its full size */
+bool journal_lacks_room(struct journal *j); /* no further file could be made when that was tried last */
 int journal_release(struct journal *j, uint64_t seal, struct err *e); /* files up to it may be overwritten */
 
 /* After all logs are flushed (clean stop): nothing needs to be replayed. */

@@ -446,6 +446,8 @@ static int write_active(struct log *log, int (*write)(struct segment *s, int64_t
     int64_t size = size_of(log, s);
     pthread_mutex_unlock(&log->append);
     int rc = write(s, size, e);
+    if (rc && e->fatal) /* before anybody else can sync, whom the system would not tell of it again */
+        log_fail(log, e);
     pthread_mutex_lock(&log->append);
     segment_release(s);
     pthread_mutex_unlock(&log->append);

@@ -340,6 +340,25 @@ static void test_many_logs_wait_for_more_files(void **state)
     assert_int_equal(files_at_release(f, 1), 2);
 }
 
+/* Where no further file can be made it does not wait for them. */
+static void test_a_full_disk_does_not_wait_for_more_files(void **state)
+{
+    struct fixture *f = *state;
+    struct broker_options o = {.data_dir = f->dir,
+                               .no_threads = true,
+                               .journal_file_bytes = 1 << 20,
+                               .journal_release_ms = 3600000,
+                               .many_holders = 1};
+    fixture_close(f);
+    assert_ok(broker_open(&f->b, &o, &f->e), &f->e);
+    create(f, "t", 24);
+    assert_int_equal(files_at_release(f, 24), 2);
+    fault_arm_at(FAULT_META, "/journal/", 1, ENOSPC, true);
+    uint64_t files = files_at_release(f, 24);
+    fault_disarm();
+    assert_in_range(files, 1, 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -350,6 +369,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_many_logs_are_synced_together, setup, teardown),
         cmocka_unit_test_setup_teardown(test_their_sync_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_logs_wait_for_more_files, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_full_disk_does_not_wait_for_more_files, setup, teardown),
         cmocka_unit_test_setup_teardown(test_staging_memory_is_given_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failed_journal, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unknown_transaction_is_aborted, setup, teardown),
