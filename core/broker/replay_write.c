@@ -14,7 +14,9 @@
 #include "base/thread.h"
 #include "broker/store.h"
 
-enum { BUNDLE_BYTES = 1 << 20, BUNDLE_RUNS = 1024, THREADS = 3, BUNDLES = 3 * THREADS, FILES_MAX = 8192 };
+enum { BUNDLE_BYTES = 1 << 20, BUNDLE_RUNS = 1024, THREADS = 3 };
+#define BUNDLES (3 * THREADS)
+#define FILES_MAX 8192u
 
 /* Bytes that follow one another in a segment. */
 struct run {
