@@ -370,7 +370,7 @@ int segment_check_written(struct segment *s, struct err *e)
     return rc ? rc : io_check_written(fd, segment_path(s, FILE_LOG, path), e);
 }
 
-/* Goes on from *at while more than `rest` bytes are left, which are fewer than a piece. */
+/* Writes out and waits, piece by piece, while more than `rest` bytes are left. *at: how far that came. */
 static int write_pieces(struct segment *s, int64_t *at, int64_t size, int64_t rest, struct err *e)
 {
     char path[STORAGE_PATH_MAX];

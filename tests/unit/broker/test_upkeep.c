@@ -306,6 +306,19 @@ static void test_their_sync_fails(void **state)
     release_together(*state, true);
 }
 
+/* Of which one log is many; and a topic of 24. Nothing is given back because it is old. */
+static void open_with_small_journal(struct fixture *f)
+{
+    struct broker_options o = {.data_dir = f->dir,
+                               .no_threads = true,
+                               .journal_file_bytes = 1 << 20,
+                               .journal_release_ms = 3600000,
+                               .many_holders = 1};
+    fixture_close(f);
+    assert_ok(broker_open(&f->b, &o, &f->e), &f->e);
+    create(f, "t", 24);
+}
+
 /* How many files of the journal were full when it was given back, while so many logs were appended to in turns. */
 static uint64_t files_at_release(struct fixture *f, int logs)
 {
@@ -326,14 +339,7 @@ static uint64_t files_at_release(struct fixture *f, int logs)
 static void test_many_logs_wait_for_more_files(void **state)
 {
     struct fixture *f = *state;
-    struct broker_options o = {.data_dir = f->dir,
-                               .no_threads = true,
-                               .journal_file_bytes = 1 << 20,
-                               .journal_release_ms = 3600000,
-                               .many_holders = 1};
-    fixture_close(f);
-    assert_ok(broker_open(&f->b, &o, &f->e), &f->e);
-    create(f, "t", 24);
+    open_with_small_journal(f);
     assert_int_equal(files_at_release(f, 24), 2);
     assert_int_equal(files_at_release(f, 24), 6); /* one for 4 logs */
     assert_int_equal(files_at_release(f, 1), 6);
@@ -344,14 +350,7 @@ static void test_many_logs_wait_for_more_files(void **state)
 static void test_a_full_disk_does_not_wait_for_more_files(void **state)
 {
     struct fixture *f = *state;
-    struct broker_options o = {.data_dir = f->dir,
-                               .no_threads = true,
-                               .journal_file_bytes = 1 << 20,
-                               .journal_release_ms = 3600000,
-                               .many_holders = 1};
-    fixture_close(f);
-    assert_ok(broker_open(&f->b, &o, &f->e), &f->e);
-    create(f, "t", 24);
+    open_with_small_journal(f);
     assert_int_equal(files_at_release(f, 24), 2);
     fault_arm_at(FAULT_META, "/journal/", 1, ENOSPC, true);
     uint64_t files = files_at_release(f, 24);
