@@ -236,26 +236,42 @@ static int64_t release_all(struct broker *b, int64_t now)
 
 /* ---- room -------------------------------------------------------------------------------------------------------- */
 
+static bool short_of_room(struct disk *d)
+{
+    pthread_mutex_lock(&d->lock);
+    bool is_short = d->space.low || atomic_load(&d->full);
+    pthread_mutex_unlock(&d->lock);
+    return is_short;
+}
+
+/* What the journal has more than it needs: at once where nobody appends, or somebody else may need the room. */
+static void trim_journal(struct disk *d, bool shrink)
+{
+    struct err e;
+    if (!d->journal)
+        return;
+    journal_trim(d->journal);
+    if (shrink && disk_in_service(d) && journal_shrink(d->journal, &e))
+        diag_warn("broker", "%s", e.text);
+}
+
 /* Every ten seconds while something is appended or room is short, and once more; an idle hub is not woken for it. */
 static int64_t look_at_room(struct broker *b, struct upkeep *u, int64_t now)
 {
-    bool short_of_room = false;
     if (now < u->next_space)
         return u->space_due;
+    uint64_t bytes = atomic_load(&b->append_bytes);
+    bool busy = bytes != u->space_bytes, again = busy;
     for (size_t i = 0; i < b->disk_count; i++) {
         struct disk *d = b->disks[i];
         disk_space_check(d, now);
-        if (d->journal)
-            journal_trim(d->journal);
-        pthread_mutex_lock(&d->lock);
-        short_of_room = short_of_room || d->space.low || atomic_load(&d->full);
-        pthread_mutex_unlock(&d->lock);
+        bool is_short = short_of_room(d);
+        trim_journal(d, is_short || !busy);
+        again = again || is_short;
     }
-    uint64_t bytes = atomic_load(&b->append_bytes);
-    bool busy = bytes != u->space_bytes;
     u->space_bytes = bytes;
     u->next_space = now + SPACE_CHECK_MS;
-    return u->space_due = busy || short_of_room ? u->next_space : INT64_MAX;
+    return u->space_due = again ? u->next_space : INT64_MAX;
 }
 
 /* ---- flush.ms ------------------------------------------------------------------------------------------------------ */

@@ -256,13 +256,25 @@ static int64_t surplus_file(struct journal *j, uint64_t keep)
     return slot;
 }
 
-/* Lock held. What was needed since the last time will be needed again: making files costs more than keeping them. */
-static uint64_t bytes_to_keep(const struct journal *j, uint64_t given_back)
+/* Lock held. */
+static uint64_t bytes_in_use(const struct journal *j)
 {
-    uint64_t in_use = given_back, least = 4 * (uint64_t)j->file_bytes;
+    uint64_t in_use = 0;
     for (size_t i = 0; i < j->file_count; i++)
         in_use += j->files[i].state == JOURNAL_FREE ? 0 : (uint64_t)j->files[i].bytes;
-    return in_use > least ? in_use : least;
+    return in_use;
+}
+
+/*
+ * Lock held. What one of the last releases found in use will be needed again: making a file costs more than keeping it, and who
+ * appends may have to wait for it.
+ */
+static uint64_t bytes_to_keep(const struct journal *j)
+{
+    uint64_t keep = 4 * (uint64_t)j->file_bytes, now = bytes_in_use(j);
+    for (size_t i = 0; i < JOURNAL_USES; i++)
+        keep = j->uses[i] > keep ? j->uses[i] : keep;
+    return now > keep ? now : keep;
 }
 
 /* No file is made meanwhile: one that gets the slot's name before it is removed would go in its place. */
@@ -281,25 +293,38 @@ static int remove_surplus(struct journal *j, uint64_t keep, bool *more, struct e
     return rc;
 }
 
-int journal_release(struct journal *j, uint64_t seal, struct err *e)
+static int remove_all_surplus(struct journal *j, uint64_t keep, struct err *e)
 {
-    uint64_t given_back = 0;
-    pthread_mutex_lock(&j->lock);
-    for (size_t i = 0; i < j->file_count; i++) {
-        struct journal_file *f = &j->files[i];
-        if (f->state == JOURNAL_SEALED && f->sequence <= seal) {
-            journal_set_state(j, f, JOURNAL_FREE);
-            given_back += (uint64_t)f->bytes;
-            if (f->sequence > j->released)
-                j->released = f->sequence;
-        }
-    }
-    uint64_t keep = bytes_to_keep(j, given_back);
-    pthread_mutex_unlock(&j->lock);
     int rc = ERR_OK;
     for (bool more = true; more && rc == ERR_OK;)
         rc = remove_surplus(j, keep, &more, e);
     return rc;
+}
+
+int journal_release(struct journal *j, uint64_t seal, struct err *e)
+{
+    pthread_mutex_lock(&j->lock);
+    j->uses[j->next_use++ % JOURNAL_USES] = bytes_in_use(j);
+    for (size_t i = 0; i < j->file_count; i++) {
+        struct journal_file *f = &j->files[i];
+        if (f->state == JOURNAL_SEALED && f->sequence <= seal) {
+            journal_set_state(j, f, JOURNAL_FREE);
+            if (f->sequence > j->released)
+                j->released = f->sequence;
+        }
+    }
+    uint64_t keep = bytes_to_keep(j);
+    pthread_mutex_unlock(&j->lock);
+    return remove_all_surplus(j, keep, e);
+}
+
+int journal_shrink(struct journal *j, struct err *e)
+{
+    pthread_mutex_lock(&j->lock);
+    memset(j->uses, 0, sizeof j->uses);
+    uint64_t keep = bytes_to_keep(j);
+    pthread_mutex_unlock(&j->lock);
+    return remove_all_surplus(j, keep, e);
 }
 
 int journal_reset(struct journal *j, struct err *e)

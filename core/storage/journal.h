@@ -116,6 +116,11 @@ uint64_t journal_sealed_bytes(struct journal *j);   /* of all sealed files; take
 size_t journal_file_bytes(const struct journal *j); /* of a file that has its full size */
 bool journal_lacks_room(struct journal *j); /* no further file could be made when that was tried last */
 int journal_release(struct journal *j, uint64_t seal, struct err *e); /* files up to it may be overwritten */
+/*
+ * Removes the free files that are more than is needed now, four at least. journal_release removes only what none of the last releases
+ * needed; this is for when nothing is appended, or the disk's room is short. By the thread that releases. An error is one of removing a file.
+ */
+int journal_shrink(struct journal *j, struct err *e);
 
 /* After all logs are flushed (clean stop): nothing needs to be replayed. */
 int journal_reset(struct journal *j, struct err *e);

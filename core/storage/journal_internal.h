@@ -16,6 +16,7 @@
 #define JOURNAL_RECORD_HEADER 64u
 #define JOURNAL_ENTRY_HEADER 56u
 #define JOURNAL_FILES_MAX 4096u
+#define JOURNAL_USES 8u
 #define JOURNAL_ASIDE_SUFFIX ".aside"
 
 typedef int journal_entry_fn(void *arg, const struct journal_entry *en, struct err *e);
@@ -76,6 +77,8 @@ struct journal {
     uint64_t released;        /* files up to this number are done with, */
     uint64_t released_synced; /* and up to this one the files say so */
     struct journal_stats stats;
+    uint64_t uses[JOURNAL_USES]; /* bytes of files that the last releases found in use, in turns */
+    size_t next_use;
     int64_t left;                      /* bytes left in the current file, as of the last write */
     atomic_uint_fast64_t sealed_bytes; /* changed under `lock` */
 

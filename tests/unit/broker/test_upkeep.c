@@ -346,6 +346,33 @@ static void test_many_logs_wait_for_more_files(void **state)
     assert_int_equal(files_at_release(f, 1), 2);
 }
 
+static uint64_t journal_files(struct fixture *f)
+{
+    struct journal *j = f->b->disks[0]->journal;
+    struct journal_stats stats;
+    journal_stats(j, &stats);
+    return stats.file_bytes / journal_file_bytes(j);
+}
+
+/* Files that appends needed are kept while there are some, and no longer. */
+static void test_an_idle_journal_becomes_small(void **state)
+{
+    struct fixture *f = *state;
+    open_with_small_journal(f);
+    files_at_release(f, 24);
+    files_at_release(f, 24);
+    int64_t now = clock_mono_ms();
+    uint64_t most = journal_files(f);
+    assert_true(most > 4);
+    broker_step(f->b, now + 11000); /* something was appended before it */
+    assert_int_equal(journal_files(f), most);
+    produce(f, "t", 0, "v", 0, 3);
+    broker_step(f->b, now + 22000);
+    assert_int_equal(journal_files(f), most);
+    broker_step(f->b, now + 33000);
+    assert_int_equal(journal_files(f), 4);
+}
+
 /* Where no further file can be made it does not wait for them. */
 static void test_a_full_disk_does_not_wait_for_more_files(void **state)
 {
@@ -368,6 +395,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_many_logs_are_synced_together, setup, teardown),
         cmocka_unit_test_setup_teardown(test_their_sync_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_logs_wait_for_more_files, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_an_idle_journal_becomes_small, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_full_disk_does_not_wait_for_more_files, setup, teardown),
         cmocka_unit_test_setup_teardown(test_staging_memory_is_given_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failed_journal, setup, teardown),

@@ -299,7 +299,7 @@ static void a_surplus_file_takes_no_new_one_along(void **state)
     }
     commit_one(r.j, next++, 100);
     io_watch(want_file, &r);
-    assert_ok(journal_release(r.j, 20, &e), &e); /* so many were not needed since */
+    assert_ok(journal_shrink(r.j, &e), &e);
     io_watch(NULL, NULL);
     assert_true(r.met > 0);
     for (size_t i = 0; i < r.j->file_count; i++) {
@@ -309,6 +309,62 @@ static void a_surplus_file_takes_no_new_one_along(void **state)
     }
     assert_int_equal(r.made, 0);
     journal_close(r.j);
+}
+
+static uint64_t file_bytes(struct journal *j)
+{
+    struct journal_stats stats;
+    journal_stats(j, &stats);
+    return stats.file_bytes;
+}
+
+/* Commits until so many files are sealed. */
+static void seal_files(struct journal *j, int64_t *next, uint64_t files)
+{
+    while (journal_sealed_bytes(j) < files << 20)
+        commit_one(j, (*next)++, 500000);
+}
+
+static void files_that_were_needed_lately_are_kept(void **state)
+{
+    struct err e = {0};
+    struct seen s;
+    struct journal *j = open_journal(*state, &s);
+    int64_t next = 0;
+    seal_files(j, &next, 10);
+    assert_ok(journal_release(j, journal_sealed(j), &e), &e);
+    uint64_t most = file_bytes(j);
+    assert_true(most > 10 << 20);
+    for (unsigned i = 1; i < JOURNAL_USES; i++) {
+        seal_files(j, &next, 2);
+        assert_ok(journal_release(j, journal_sealed(j), &e), &e);
+        assert_int_equal(file_bytes(j), most);
+    }
+    seal_files(j, &next, 2); /* no release of those that count needed more */
+    assert_ok(journal_release(j, journal_sealed(j), &e), &e);
+    assert_int_equal(file_bytes(j), 4 << 20);
+    journal_close(j);
+}
+
+static void what_is_not_needed_now_is_removed_when_told(void **state)
+{
+    struct err e = {0};
+    struct seen s;
+    struct journal *j = open_journal(*state, &s);
+    int64_t next = 0;
+    seal_files(j, &next, 10);
+    uint64_t most = file_bytes(j);
+    assert_ok(journal_shrink(j, &e), &e);
+    assert_int_equal(file_bytes(j), most);
+    assert_ok(journal_release(j, journal_sealed(j), &e), &e);
+    commit_one(j, next++, 100); /* says that they are released */
+    assert_int_equal(file_bytes(j), most);
+    assert_ok(journal_shrink(j, &e), &e);
+    assert_int_equal(file_bytes(j), 4 << 20);
+    journal_close(j);
+    j = open_journal(*state, &s);
+    assert_int_equal(s.offsets[s.n - 1], next - 1);
+    journal_close(j);
 }
 
 /* Fills three files, so that each holds some records; releases none. */
@@ -561,6 +617,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(stages_while_a_record_is_taken, setup, teardown),
         cmocka_unit_test_setup_teardown(records_have_a_cap, setup, teardown),
         cmocka_unit_test_setup_teardown(files_are_recycled, setup, teardown),
+        cmocka_unit_test_setup_teardown(files_that_were_needed_lately_are_kept, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_not_needed_now_is_removed_when_told, setup, teardown),
         cmocka_unit_test_setup_teardown(a_surplus_file_takes_no_new_one_along, setup, teardown),
         cmocka_unit_test_setup_teardown(a_torn_last_record_never_was, setup, teardown),
         cmocka_unit_test_setup_teardown(a_damaged_file_header_loses_nothing, setup, teardown),
