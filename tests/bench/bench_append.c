@@ -4,7 +4,8 @@
  *
  * Each number of partitions has its own process, which ends without closing: stopping is another benchmark's. Writers use
  * broker_produce with batches that are built beforehand and by the process itself, so the store alone is measured; every
- * partition was appended to once before the clock starts.
+ * partition was appended to once before the clock starts. With `many` the writers are at work for some seconds before it, so that
+ * steady work is measured: new partitions' first flush and the making of the journal's files are over.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -29,26 +30,8 @@ struct cell {
     int partitions, writers;
 };
 
-static double cell_seconds, limit_seconds;
-static bool several_releases; /* of the journal: small appends take longer to fill ten of its files */
-
-static double seconds_of(const struct cell *cell)
-{
-    return !several_releases || cell->batch > 16 << 10 ? cell_seconds : cell->batch ? 8 : 15;
-}
-
-#define WARM ((size_t)768 * MIB)
-
-/* ---- limits -------------------------------------------------------------------------------------------------- */
-
 static const size_t batch_sizes[] = {0, 16 << 10, 64 << 10, 1 << 20};
 enum { BATCH_SIZES = 4 };
-static const size_t record_sizes[] = {100, 1024};
-
-static struct limits {
-    double over[BATCH_SIZES], growing[BATCH_SIZES]; /* bytes a second */
-    double copy[2][BATCH_SIZES];
-} limits;
 
 static int batch_index(size_t batch)
 {
@@ -57,6 +40,32 @@ static int batch_index(size_t batch)
         i++;
     return i;
 }
+
+static double cell_seconds, limit_seconds;
+static bool
+    steady; /* what happens once to new partitions and to a new journal is left out, and several releases are in it */
+
+/* Before the clock starts, and on the clock. Small appends take longer to fill the journal's files. */
+struct span {
+    double warm, counted;
+};
+
+static struct span span_of(const struct cell *cell)
+{
+    static const struct span spans[] = {{6, 15}, {5, 10}, {5, 6}, {1, 2}};
+    return steady ? spans[batch_index(cell->batch)] : (struct span){0, cell_seconds};
+}
+
+#define WARM ((size_t)768 * MIB)
+
+/* ---- limits -------------------------------------------------------------------------------------------------- */
+
+static const size_t record_sizes[] = {100, 1024};
+
+static struct limits {
+    double over[BATCH_SIZES], growing[BATCH_SIZES]; /* bytes a second */
+    double copy[2][BATCH_SIZES];
+} limits;
 
 static const char *batch_name(size_t batch)
 {
@@ -93,13 +102,13 @@ struct run {
     const uint8_t *batch;
     size_t bytes;
     atomic_bool stop;
-    atomic_uint_fast64_t appends;
 };
 
 struct writer {
     struct run *run;
     int number;
     pthread_t thread;
+    atomic_uint_fast64_t appends;
 };
 
 static void append_one(struct run *r, uint8_t *batch, int32_t partition)
@@ -115,12 +124,12 @@ static void *write_on(void *arg)
     struct writer *w = arg;
     struct run *r = w->run;
     uint8_t *batch = mem_dup(r->batch, r->bytes);
-    uint64_t n = 0;
-    for (; !atomic_load_explicit(&r->stop, memory_order_relaxed); n++)
+    for (uint64_t n = 0; !atomic_load_explicit(&r->stop, memory_order_relaxed);) {
         append_one(r, batch,
                    (int32_t)(((uint64_t)w->number + n * (uint64_t)r->cell->writers) %
                              (uint64_t)r->cell->partitions));
-    atomic_fetch_add(&r->appends, n);
+        atomic_store_explicit(&w->appends, ++n, memory_order_relaxed);
+    }
     mem_free(batch);
     return NULL;
 }
@@ -166,28 +175,48 @@ static void report(const struct cell *cell, double appends, double seconds, uint
         bench_row("  appends a sync", appends / (double)syncs, "", "aim", 20);
 }
 
+static void start_writers(struct writer *writers, struct run *r)
+{
+    for (int i = 0; i < r->cell->writers; i++) {
+        writers[i] = (struct writer){.run = r, .number = i};
+        if (pthread_create(&writers[i].thread, NULL, write_on, &writers[i]) != 0)
+            abort();
+    }
+}
+
+static void stop_writers(struct writer *writers, struct run *r)
+{
+    atomic_store(&r->stop, true);
+    for (int i = 0; i < r->cell->writers; i++)
+        pthread_join(writers[i].thread, NULL);
+}
+
+static double appends_of(struct writer *writers, const struct run *r)
+{
+    uint64_t n = 0;
+    for (int i = 0; i < r->cell->writers; i++)
+        n += atomic_load_explicit(&writers[i].appends, memory_order_relaxed);
+    return (double)n;
+}
+
 static void run_cell(struct broker *b, const struct cell *cell, const uint8_t *data)
 {
     static struct writer writers[WRITERS_MAX];
     struct broker_stats before, after;
+    struct span span = span_of(cell);
     bench_warm(WARM);
     struct run r = {.b = b, .cell = cell, .topic = cell->synced ? "synced" : "cached"};
     uint8_t *batch = build_batch(cell, data, &r.bytes);
     r.batch = batch;
+    start_writers(writers, &r);
+    usleep((useconds_t)(span.warm * 1e6));
     broker_stats(b, &before);
+    double already = appends_of(writers, &r);
     int64_t start = clock_mono_ns();
-    for (int i = 0; i < cell->writers; i++) {
-        writers[i] = (struct writer){.run = &r, .number = i};
-        if (pthread_create(&writers[i].thread, NULL, write_on, &writers[i]) != 0)
-            abort();
-    }
-    usleep((useconds_t)(seconds_of(cell) * 1e6));
-    atomic_store(&r.stop, true);
-    for (int i = 0; i < cell->writers; i++)
-        pthread_join(writers[i].thread, NULL);
-    double seconds = bench_since(start);
+    usleep((useconds_t)(span.counted * 1e6));
+    double seconds = bench_since(start), appends = appends_of(writers, &r) - already;
     broker_stats(b, &after);
-    double appends = (double)atomic_load(&r.appends);
+    stop_writers(writers, &r);
     report(cell, appends, seconds, after.syncs - before.syncs, appends * (double)r.bytes);
     mem_free(batch);
 }
@@ -333,7 +362,7 @@ int main(int argc, char **argv)
     bench_dir = argv[1];
     bool full = strcmp(argv[2], "full") == 0, only_many = strcmp(argv[2], "many") == 0;
     cell_seconds = full ? 0.5 : only_many ? 2 : 0.8;
-    several_releases = only_many;
+    steady = only_many;
     limit_seconds = only_many ? 0.5 : cell_seconds;
     uint8_t *data = bench_noise(4 * MIB);
     measure_limits(data, !only_many);
