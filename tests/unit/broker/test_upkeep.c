@@ -306,16 +306,22 @@ static void test_their_sync_fails(void **state)
     release_together(*state, true);
 }
 
-/* Of which one log is many; and a topic of 24. Nothing is given back because it is old. */
-static void open_with_small_journal(struct fixture *f)
+/* Of which one log is many. Nothing is given back because it is old. */
+static void open_small_journal(struct fixture *f)
 {
     struct broker_options o = {.data_dir = f->dir,
                                .no_threads = true,
                                .journal_file_bytes = 1 << 20,
                                .journal_release_ms = 3600000,
                                .many_holders = 1};
-    fixture_close(f);
     assert_ok(broker_open(&f->b, &o, &f->e), &f->e);
+}
+
+/* And a topic of 24. */
+static void open_with_small_journal(struct fixture *f)
+{
+    fixture_close(f);
+    open_small_journal(f);
     create(f, "t", 24);
 }
 
@@ -342,6 +348,29 @@ static void test_many_logs_wait_for_more_files(void **state)
     open_with_small_journal(f);
     assert_int_equal(files_at_release(f, 24), 2);
     assert_int_equal(files_at_release(f, 24), 6); /* one for 4 logs */
+    assert_int_equal(files_at_release(f, 1), 6);
+    assert_int_equal(files_at_release(f, 1), 2);
+}
+
+/* After a kill the first release flushes whom the journal has, and waits accordingly. */
+static void test_a_start_counts_the_logs_of_the_journal(void **state)
+{
+    struct fixture *f = *state;
+    open_with_small_journal(f);
+    fixture_close(f);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        open_small_journal(f);
+        f->key_bytes = 10000;
+        for (int i = 0; i < 24 || journal_sealed(f->b->disks[0]->journal) == 0; i++)
+            produce(f, "t", i % 24, "v", 0, 3);
+        _exit(0); /* as if killed */
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    open_small_journal(f);
     assert_int_equal(files_at_release(f, 1), 6);
     assert_int_equal(files_at_release(f, 1), 2);
 }
@@ -395,6 +424,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_many_logs_are_synced_together, setup, teardown),
         cmocka_unit_test_setup_teardown(test_their_sync_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_logs_wait_for_more_files, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_start_counts_the_logs_of_the_journal, setup, teardown),
         cmocka_unit_test_setup_teardown(test_an_idle_journal_becomes_small, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_full_disk_does_not_wait_for_more_files, setup, teardown),
         cmocka_unit_test_setup_teardown(test_staging_memory_is_given_back, setup, teardown),
