@@ -245,13 +245,13 @@ static bool short_of_room(struct disk *d)
 }
 
 /* What the journal has more than it needs: at once where nobody appends, or somebody else may need the room. */
-static void trim_journal(struct disk *d, bool shrink)
+static void trim_journal(struct disk *d, bool at_once)
 {
     struct err e;
     if (!d->journal)
         return;
     journal_trim(d->journal);
-    if (shrink && disk_in_service(d) && journal_shrink(d->journal, &e))
+    if (disk_in_service(d) && journal_shrink(d->journal, at_once, &e))
         diag_warn("broker", "%s", e.text);
 }
 

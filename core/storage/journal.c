@@ -265,8 +265,13 @@ static uint64_t bytes_in_use(const struct journal *j)
     return in_use;
 }
 
+static void note_use(struct journal *j)
+{
+    j->uses[j->next_use++ % JOURNAL_USES] = bytes_in_use(j);
+}
+
 /*
- * Lock held. What one of the last releases found in use will be needed again: making a file costs more than keeping it, and who
+ * Lock held. What was found in use lately will be needed again: making a file costs more than keeping it, and who
  * appends may have to wait for it.
  */
 static uint64_t bytes_to_keep(const struct journal *j)
@@ -304,7 +309,7 @@ static int remove_all_surplus(struct journal *j, uint64_t keep, struct err *e)
 int journal_release(struct journal *j, uint64_t seal, struct err *e)
 {
     pthread_mutex_lock(&j->lock);
-    j->uses[j->next_use++ % JOURNAL_USES] = bytes_in_use(j);
+    note_use(j);
     for (size_t i = 0; i < j->file_count; i++) {
         struct journal_file *f = &j->files[i];
         if (f->state == JOURNAL_SEALED && f->sequence <= seal) {
@@ -318,10 +323,12 @@ int journal_release(struct journal *j, uint64_t seal, struct err *e)
     return remove_all_surplus(j, keep, e);
 }
 
-int journal_shrink(struct journal *j, struct err *e)
+int journal_shrink(struct journal *j, bool at_once, struct err *e)
 {
     pthread_mutex_lock(&j->lock);
-    memset(j->uses, 0, sizeof j->uses);
+    if (at_once)
+        memset(j->uses, 0, sizeof j->uses);
+    note_use(j);
     uint64_t keep = bytes_to_keep(j);
     pthread_mutex_unlock(&j->lock);
     return remove_all_surplus(j, keep, e);

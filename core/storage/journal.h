@@ -117,10 +117,11 @@ size_t journal_file_bytes(const struct journal *j); /* of a file that has its fu
 bool journal_lacks_room(struct journal *j); /* no further file could be made when that was tried last */
 int journal_release(struct journal *j, uint64_t seal, struct err *e); /* files up to it may be overwritten */
 /*
- * Removes the free files that are more than is needed now, four at least. journal_release removes only what none of the last releases
- * needed; this is for when nothing is appended, or the disk's room is short. By the thread that releases. An error is one of removing a file.
+ * Removes free files that are more than was needed in any of the last eight calls of this and of journal_release, which does so, too; `at_once`: more
+ * than is needed now. Four stay. The owner calls it from time to time, as releases may be rare; at once where nothing is appended, or
+ * the disk's room is short. By the thread that releases. An error is one of removing a file.
  */
-int journal_shrink(struct journal *j, struct err *e);
+int journal_shrink(struct journal *j, bool at_once, struct err *e);
 
 /* After all logs are flushed (clean stop): nothing needs to be replayed. */
 int journal_reset(struct journal *j, struct err *e);

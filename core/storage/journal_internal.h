@@ -77,7 +77,7 @@ struct journal {
     uint64_t released;        /* files up to this number are done with, */
     uint64_t released_synced; /* and up to this one the files say so */
     struct journal_stats stats;
-    uint64_t uses[JOURNAL_USES]; /* bytes of files that the last releases found in use, in turns */
+    uint64_t uses[JOURNAL_USES]; /* bytes of files that were found in use, in turns */
     size_t next_use;
     int64_t left;                      /* bytes left in the current file, as of the last write */
     atomic_uint_fast64_t sealed_bytes; /* changed under `lock` */

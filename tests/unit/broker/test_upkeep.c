@@ -402,6 +402,25 @@ static void test_an_idle_journal_becomes_small(void **state)
     assert_int_equal(journal_files(f), 4);
 }
 
+/* Also where so little is appended that nothing is given back. */
+static void test_the_journal_of_a_quiet_hub_becomes_small(void **state)
+{
+    struct fixture *f = *state;
+    open_with_small_journal(f);
+    files_at_release(f, 24);
+    files_at_release(f, 24);
+    int64_t now = clock_mono_ms();
+    uint64_t released = f->b->disks[0]->released, most = journal_files(f);
+    assert_true(most > 4);
+    for (unsigned i = 1; i <= JOURNAL_USES; i++) {
+        assert_int_equal(journal_files(f), most);
+        produce(f, "t", 0, "v", 0, 3);
+        broker_step(f->b, now + 11000 * (int64_t)i);
+    }
+    assert_int_equal(journal_files(f), 4);
+    assert_int_equal(f->b->disks[0]->released, released);
+}
+
 /* Where no further file can be made it does not wait for them. */
 static void test_a_full_disk_does_not_wait_for_more_files(void **state)
 {
@@ -426,6 +445,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_many_logs_wait_for_more_files, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_start_counts_the_logs_of_the_journal, setup, teardown),
         cmocka_unit_test_setup_teardown(test_an_idle_journal_becomes_small, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_journal_of_a_quiet_hub_becomes_small, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_full_disk_does_not_wait_for_more_files, setup, teardown),
         cmocka_unit_test_setup_teardown(test_staging_memory_is_given_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failed_journal, setup, teardown),

@@ -382,7 +382,7 @@ static void test_surplus_journal_files_stay_until_their_release_is_on_disk(void 
         assert_ok(journal_commit(j, &e), &e);
     }
     assert_ok(journal_release(j, journal_sealed(j), &e), &e);
-    assert_ok(journal_shrink(j, &e), &e);
+    assert_ok(journal_shrink(j, true, &e), &e);
     journal_close(j); /* as if the process had been killed here */
     assert_ok(journal_open(&j, &o, &e), &e);
     assert_ok(journal_replay(j, count_entry, &entries, &e), &e);

@@ -299,7 +299,7 @@ static void a_surplus_file_takes_no_new_one_along(void **state)
     }
     commit_one(r.j, next++, 100);
     io_watch(want_file, &r);
-    assert_ok(journal_shrink(r.j, &e), &e);
+    assert_ok(journal_shrink(r.j, true, &e), &e);
     io_watch(NULL, NULL);
     assert_true(r.met > 0);
     for (size_t i = 0; i < r.j->file_count; i++) {
@@ -354,12 +354,12 @@ static void what_is_not_needed_now_is_removed_when_told(void **state)
     int64_t next = 0;
     seal_files(j, &next, 10);
     uint64_t most = file_bytes(j);
-    assert_ok(journal_shrink(j, &e), &e);
+    assert_ok(journal_shrink(j, true, &e), &e);
     assert_int_equal(file_bytes(j), most);
     assert_ok(journal_release(j, journal_sealed(j), &e), &e);
     commit_one(j, next++, 100); /* says that they are released */
     assert_int_equal(file_bytes(j), most);
-    assert_ok(journal_shrink(j, &e), &e);
+    assert_ok(journal_shrink(j, true, &e), &e);
     assert_int_equal(file_bytes(j), 4 << 20);
     journal_close(j);
     j = open_journal(*state, &s);
