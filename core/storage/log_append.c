@@ -15,6 +15,8 @@
 #define ALLOCATE_FROM (1 << 20) /* small segments reserve nothing */
 #define ALLOCATE_MIN (1 << 20)
 #define ALLOCATE_MAX (64 << 20)
+#define ALLOCATE_LOGS                                                                                        \
+    1024 /* where more are flushed together each gets so little that reservations cost more than they spare */
 
 /* One batch of the append. */
 struct item {
@@ -316,14 +318,24 @@ static bool needs_roll(struct append *a, struct segment *s)
     return segment_index_full(s, c->segment_index_bytes);
 }
 
-/* Reserves disk space in growing chunks or all at once, so that a full disk is met before anything is written. */
+/* Is the place behind a log's end to be its own before it is written? */
+static bool reserves(const struct log *log, int64_t need)
+{
+    return log->config.preallocate ||
+           (need > ALLOCATE_FROM && page_cache_sharers(log->page_cache) <= ALLOCATE_LOGS);
+}
+
+/*
+ * Reserves disk space in growing chunks or all at once: a log that is synced by itself then need not look for some each time. A full disk is met
+ * here or by the write, which takes or promises the blocks; in both cases before anything is staged.
+ */
 static int reserve_space(struct append *a, struct segment *s, int fd, const char *path, struct err *e)
 {
     int64_t need = s->size + (int64_t)a->n;
     bool whole = a->log->config.preallocate;
     if (s->allocated < s->size)
         s->allocated = s->size;
-    if (need <= s->allocated || (need <= ALLOCATE_FROM && !whole))
+    if (need <= s->allocated || !reserves(a->log, need))
         return ERR_OK;
     int64_t chunk = s->size < ALLOCATE_MIN ? ALLOCATE_MIN : s->size < ALLOCATE_MAX ? s->size : ALLOCATE_MAX;
     int64_t to = s->allocated + chunk;

@@ -49,6 +49,11 @@ void page_cache_share(struct page_cache *c, size_t logs)
     atomic_store(&c->logs, logs < 1 ? 1 : logs > UINT32_MAX ? UINT32_MAX : (uint32_t)logs);
 }
 
+size_t page_cache_sharers(const struct page_cache *c)
+{
+    return c ? atomic_load_explicit(&c->logs, memory_order_relaxed) : 1;
+}
+
 static int64_t share(const struct page_cache *c)
 {
     uint32_t together = atomic_load(&c->logs), before = atomic_load(&c->before);

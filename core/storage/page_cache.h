@@ -48,6 +48,8 @@ void page_cache_init(struct page_cache *c, int64_t limit);
 
 /* So many logs are going to be flushed together, and share the limit from now on. */
 void page_cache_share(struct page_cache *c, size_t logs);
+/* How many that were. c: NULL is fine, for one. */
+size_t page_cache_sharers(const struct page_cache *c);
 
 /*
  * `n` bytes of a log were flushed. How many logs that is done for is counted anew in each turn, of four times the limit: so many share it, if

@@ -2,6 +2,8 @@
  * What one log keeps when the power goes (tests/lib/power.h): only what was synced, names of files included. And what it
  * keeps from readers and takes from the disk meanwhile.
  */
+#include "storage/page_cache.h"
+
 #include "kit.h"
 
 #include "../../lib/power.h"
@@ -260,14 +262,12 @@ static int64_t blocks_of(const char *dir)
     return (int64_t)st.st_blocks * 512;
 }
 
-static void test_preallocate(void **state)
+/* Skips the test where the file system reserves no space. */
+static void need_reservations(const char *dir)
 {
-    char *dir = testkit_dir();
-    struct log_open_args args = open_args(dir);
-    struct err e = {0};
+    struct err e;
     char path[600];
     int fd;
-    (void)state;
     snprintf(path, sizeof path, "%s/probe", dir);
     assert_ok(io_open(&fd, path, O_RDWR | O_CREAT, 0600, &e), &e);
     if (io_allocate(fd, 0, 4096, path, &e) == ERR_UNSUPPORTED) {
@@ -275,6 +275,14 @@ static void test_preallocate(void **state)
         skip();
     }
     io_close(fd);
+}
+
+static void test_preallocate(void **state)
+{
+    char *dir = testkit_dir();
+    struct log_open_args args = open_args(dir);
+    (void)state;
+    need_reservations(dir);
     args.config.preallocate = true;
     args.config.segment_bytes = 8 << 20;
     struct log *log = open_log(&args, NULL);
@@ -283,6 +291,38 @@ static void test_preallocate(void **state)
     close_log(log, true);
     assert_true(blocks_of(dir) < 1 << 20); /* given back */
     testkit_remove_dir(dir);
+}
+
+/* A log reserves behind its end, but not one of thousands. */
+static void test_reservations(void **state)
+{
+    static const struct {
+        size_t logs;
+        bool preallocate;
+        int64_t least, below;
+    } cases[] = {{1, false, 7 << 19, 8 << 20},
+                 {1024, false, 7 << 19, 8 << 20},
+                 {1025, false, 0, 3 << 20},
+                 {1025, true, 8 << 20, 9 << 20}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct page_cache cache;
+        char *dir = testkit_dir();
+        struct log_open_args args = open_args(dir);
+        need_reservations(dir);
+        page_cache_init(&cache, PAGE_CACHE_ALL);
+        page_cache_share(&cache, cases[i].logs);
+        args.page_cache = &cache;
+        args.config.segment_bytes = 8 << 20;
+        args.config.preallocate = cases[i].preallocate;
+        struct log *log = open_log(&args, NULL);
+        while (log_size(log) <= 5 << 19)
+            append(log, 1000);
+        assert_true(blocks_of(dir) >= cases[i].least);
+        assert_true(blocks_of(dir) < cases[i].below);
+        close_log(log, true);
+        testkit_remove_dir(dir);
+    }
 }
 
 int main(void)
@@ -296,6 +336,7 @@ int main(void)
         cmocka_unit_test(test_a_cut_that_was_interrupted),
         cmocka_unit_test(test_lost_and_written_anew),
         cmocka_unit_test(test_preallocate),
+        cmocka_unit_test(test_reservations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
