@@ -201,41 +201,22 @@ int io_sync(int fd, const char *path, struct err *e)
     return sync_by(fsync, fd, path, e);
 }
 
-/*
- * It cannot be had here, or not now: then all is left to the sync. But who waits is told of a write that failed, whatever its number is, and
- * the sync no more.
- */
-static bool is_left_to_the_sync(int errnum, bool waited)
+/* It cannot be had here: then all is left to the sync. */
+static bool is_left_to_the_sync(int errnum)
 {
-    static const int errors[] = {ENOSYS, EPERM, EOPNOTSUPP, ESPIPE, EINVAL, EINTR, EAGAIN, ENOMEM};
-    size_t n = waited ? 2 : sizeof errors / sizeof *errors;
-    for (size_t i = 0; i < n; i++)
-        if (errors[i] == errnum)
-            return true;
-    return false;
+    return errnum == ENOSYS || errnum == EPERM;
 }
 
 /* Bytes that cannot be written may be dropped as they are told of, and a sync after that finds nothing wrong: hence as final as its own errors. */
-static int write_out(int fd, int64_t offset, int64_t n, unsigned int flags, const char *path, struct err *e)
-{
-    int rc = fault_check(FAULT_SYNC, path);
-    if (rc)
-        return sync_failed(e, rc, path);
-    bool waits = flags & (SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WAIT_AFTER);
-    if (sync_file_range(fd, offset, n, flags) == 0 || is_left_to_the_sync(errno, waits))
-        return ERR_OK;
-    return sync_failed(e, errno, path);
-}
-
 int io_write_out(int fd, int64_t offset, int64_t n, const char *path, struct err *e)
 {
     const unsigned int all = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
-    return write_out(fd, offset, n, all, path, e);
-}
-
-int io_begin_write_out(int fd, int64_t offset, int64_t n, const char *path, struct err *e)
-{
-    return write_out(fd, offset, n, SYNC_FILE_RANGE_WRITE, path, e);
+    int rc = fault_check(FAULT_SYNC, path);
+    if (rc)
+        return sync_failed(e, rc, path);
+    if (sync_file_range(fd, offset, n, all) == 0 || is_left_to_the_sync(errno))
+        return ERR_OK;
+    return sync_failed(e, errno, path);
 }
 
 int io_sync_dir(const char *dir, struct err *e)
@@ -321,7 +302,7 @@ int io_check_written(int fd, const char *path, struct err *e)
     int rc = fault_check(FAULT_SYNC, path);
     if (!rc && sync_file_range(fd, 0, 1, SYNC_FILE_RANGE_WAIT_BEFORE) != 0)
         rc = errno;
-    if (rc && is_left_to_the_sync(rc, true))
+    if (rc && is_left_to_the_sync(rc))
         return err_set(e, ERR_UNSUPPORTED, "%s: only a sync tells of errors", path);
     return rc ? sync_failed(e, rc, path) : ERR_OK;
 }

@@ -43,8 +43,6 @@ int io_sync(int fd, const char *path, struct err *e);      /* fsync; error is fa
  * failed is told here instead of by that sync, and so is fatal=true as well. sync_file_range(2).
  */
 int io_write_out(int fd, int64_t offset, int64_t n, const char *path, struct err *e);
-/* Only begins to write them out. What fails at once is told here; the rest by who waits. */
-int io_begin_write_out(int fd, int64_t offset, int64_t n, const char *path, struct err *e);
 int io_sync_dir(const char *dir, struct err *e);     /* makes names in `dir` durable; error is fatal=true */
 int io_sync_parent(const char *path, struct err *e); /* makes the name `path` durable; error is fatal=true */
 

@@ -7,6 +7,7 @@
 #include "broker/commit_internal.h"
 
 #include "base/clock.h"
+#include "base/crew.h"
 #include "base/diag.h"
 #include "base/mem.h"
 #include "base/thread.h"
@@ -19,6 +20,7 @@
 /* And so much although its owner will push: writing it takes so long that it should begin. */
 #define PUSHED_WAKE (256u << 10)
 #define GATHER_LEAST_NS 20000
+#define SYNC_THREADS 15 /* beside the one that runs the round */
 
 int commit_failure(const struct commit *c, struct err *e)
 {
@@ -186,10 +188,12 @@ static void complete(struct commit *c, struct commit_item *list, const struct er
 }
 
 /* A reference in the record says that what it refers to is durable, and what is whole in the record may follow it in the log. */
-static int write_round(struct commit *c, struct commit_item *list, uint64_t round, bool record, struct err *e)
+static int write_round(struct commit *c, struct commit_item *list, uint64_t round, size_t copied, bool record,
+                       struct err *e)
 {
     int64_t start = clock_mono_ns();
-    int rc = commit_sync_direct(c, list, round, e);
+    size_t direct;
+    int rc = commit_sync_direct(c, list, round, &direct, e);
     if (!rc && record)
         rc = journal_write(c->journal, e);
     if (!record)
@@ -197,6 +201,7 @@ static int write_round(struct commit *c, struct commit_item *list, uint64_t roun
     int64_t took = clock_mono_ns() - start;
     atomic_store_explicit(&c->last_ns, took, memory_order_relaxed);
     atomic_fetch_add(&c->sync_ns, (uint64_t)took);
+    commit_rate_disk(c, copied + direct, took);
     return rc;
 }
 
@@ -285,20 +290,21 @@ void commit_round(struct commit *c)
     bool record = !c->failed && journal_take(c->journal);
     int rc = c->failed ? commit_failure(c, &e) : ERR_OK;
     uint64_t round = c->round++;
+    size_t copied = c->copied;
     c->head = NULL;
     c->tail = &c->head;
     c->busy = true;
-    atomic_fetch_add(&c->bytes, c->copied);
+    atomic_fetch_add(&c->bytes, copied);
     c->last_items = c->items;
     c->staged = c->copied = c->items = 0;
-    c->direct_logs = 0;
+    commit_next_direct(c);
     c->gather_until = 0;
     c->guard = NULL;
     commit_grant(c);
     pthread_mutex_unlock(&c->lock);
     count_grouped(c, list);
     if (!rc)
-        rc = write_round(c, list, round, record, &e);
+        rc = write_round(c, list, round, copied, record, &e);
     uint64_t sealed = journal_sealed(c->journal);
     pthread_mutex_lock(
         &c->completing); /* before the next round may be written: rounds complete in their order */
@@ -400,7 +406,10 @@ int commit_start(struct commit **out, struct journal *j, struct topics *topics, 
     mutex_init(&c->completing);
     cond_init(&c->work);
     cond_init(&c->files);
-    int rc = threaded ? start_threads(c, e) : ERR_OK;
+    commit_set_direct(c, 0);
+    int rc = crew_new(&c->crew, "leat-sync", threaded ? SYNC_THREADS : 0, e);
+    if (!rc && threaded)
+        rc = start_threads(c, e);
     if (rc)
         commit_free(c);
     else
@@ -429,6 +438,7 @@ void commit_free(struct commit *c)
     pthread_cond_destroy(&c->work);
     pthread_mutex_destroy(&c->completing);
     pthread_mutex_destroy(&c->lock);
+    crew_free(c->crew);
     mem_free(c);
 }
 
@@ -445,5 +455,5 @@ void commit_figures(struct commit *c, struct broker_stats *s)
     s->sync_ns_total += atomic_load(&c->sync_ns);
     s->commits_grouped += atomic_load(&c->grouped);
     s->journal_bytes += atomic_load(&c->bytes);
-    s->direct_bytes += atomic_load(&c->direct);
+    s->direct_bytes += atomic_load(&c->direct_total);
 }

@@ -10,6 +10,15 @@
 
 #include "broker/commit.h"
 
+#define COMMIT_DIRECT_LOGS 64 /* so many at most are synced in a round */
+
+struct crew;
+
+/* What rounds had to write, and how long that took. */
+struct disk_rate {
+    uint64_t bytes, ns;
+};
+
 /* Who waits for room: served in order of arrival, coordinators first, each by its own bell. */
 struct room_wait {
     struct room_wait *next;
@@ -46,16 +55,24 @@ struct commit {
     struct err failure;
     uint64_t round;       /* the number of the one that is staged for, from 1 on */
     unsigned direct_logs; /* that are going to be synced in it */
+    size_t direct_from;   /* with so many bytes for it a log is one of those */
+    unsigned many_logs;   /* with `many_from` bytes for each, in that round */
+    size_t many_from;
 
     pthread_mutex_t completing;
     size_t soft, capacity; /* constant */
-    size_t direct_bytes;   /* constant */
+    size_t direct_bytes;   /* constant, as `rated` is: is it less for many logs, by the disk's rate? */
+    bool rated;
+    _Atomic(size_t) many_bytes; /* 0: not known yet */
+    struct disk_rate rate;      /* of whoever runs a round, like the next ones */
+    struct crew *crew;
+    struct partition *direct[COMMIT_DIRECT_LOGS];
     int64_t
         gather_least_ns; /* so long a round waits at least, if somebody is coming; constant but for tests */
     atomic_bool said;    /* that no journal file can be made */
     _Atomic(int64_t) last_ns; /* how long the last write took */
     atomic_uint_fast64_t sealed;
-    atomic_uint_fast64_t sync_ns, grouped, bytes, direct;
+    atomic_uint_fast64_t sync_ns, grouped, bytes, direct_total;
     void (*_Atomic on_sealed)(void *arg);
     void *on_sealed_arg;         /* set before */
     struct commit *const *peers; /* constant */
@@ -103,11 +120,16 @@ void commit_pass_guard(struct commit *c);
 
 /* Is the append that is being staged, alone, to be synced where it stands? Lock held. */
 bool commit_goes_direct(struct commit *c, const struct commit_item *i);
+/* A round is taken: from which size on that is for the next one. Lock held. */
+void commit_next_direct(struct commit *c);
 /*
- * Without the lock, by whoever runs the round, before its record is written: syncs what goes direct. What that fails for is marked as
+ * Without the lock, by whoever runs the round, before its record is written: syncs what goes direct, `bytes`. What that fails for is marked as
  * failed, and taken out of the record. An error: the whole round fails.
  */
-int commit_sync_direct(struct commit *c, struct commit_item *list, uint64_t round, struct err *e);
+int commit_sync_direct(struct commit *c, struct commit_item *list, uint64_t round, size_t *bytes,
+                       struct err *e);
+/* The same caller: a round of `bytes`, copied or direct, took `ns`. */
+void commit_rate_disk(struct commit *c, size_t bytes, int64_t ns);
 
 /* ---- commit_room.c ---- */
 

@@ -103,7 +103,8 @@ struct direct {
     size_t bytes, before; /* staged for that round, and for the one before that had something of it */
     bool on;              /* of that round: what is staged goes direct */
 
-    uint64_t begun, synced; /* in this round */
+    uint64_t synced; /* in this round */
+    bool full;       /* there was no room for that sync's small files */
     bool torn; /* such a sync failed: what is in the log may have a gap, and nothing more is committed */
 };
 

@@ -230,9 +230,6 @@ int log_flush(struct log *log, struct err *e);
  * only make the next opening faster, are written more rarely. After any error what was appended is not known to be durable.
  */
 int log_sync_appends(struct log *log, struct err *e);
-/* Has the disk begin with what log_sync_appends, which must follow, waits for: so that it has what several logs have at once. An error is as
- * final as one of that, and the log failed. */
-int log_begin_sync_appends(struct log *log, struct err *e);
 /*
  * For who syncs the file system before flushing many logs: writes what the first flush of a log would, so that this has only
  * to look that it is synced. What is not written here the flush writes.
@@ -240,7 +237,7 @@ int log_begin_sync_appends(struct log *log, struct err *e);
 int log_write_ahead(struct log *log, struct err *e);
 /*
  * The same caller's: how far the log is before the file system is synced. Its bytes are written out and waited for, as what fails with that is told to nobody else (an
- * error is as final as one of log_begin_sync_appends, and the log failed), and as a sync of the file system hands the disk all at once, for which the journal would wait.
+ * error is as final as a failed sync, and the log failed), and as a sync of the file system hands the disk all at once, for which the journal would wait.
  * And log_flush for after that, which as a rule has only to ask whether it went
  * well for this log. The recovery point is the mark then. `device`: of io_sync_fs_of, which was called in between and ERR_OK; a log that is elsewhere is flushed.
  */

@@ -437,15 +437,14 @@ int log_flush(struct log *log, struct err *e)
 }
 
 /* Of the active segment, as far as it has bytes now. Others are flushed as ever. */
-static int write_active(struct log *log, int (*write)(struct segment *s, int64_t size, struct err *e),
-                        struct err *e)
+static int write_active(struct log *log, struct err *e)
 {
     pthread_mutex_lock(&log->flush);
     pthread_mutex_lock(&log->append);
     struct segment *s = segment_ref(log_active(log));
     int64_t size = size_of(log, s);
     pthread_mutex_unlock(&log->append);
-    int rc = write(s, size, e);
+    int rc = segment_write_out_whole(s, size, e);
     if (rc && e->fatal) /* before anybody else can sync, whom the system would not tell of it again */
         log_fail(log, e);
     pthread_mutex_lock(&log->append);
@@ -463,7 +462,7 @@ int log_mark_for_sync(struct log *log, struct err *e)
     log->mark = (struct sync_mark){true, s->base, s->size, log->end, log->cuts, log->names};
     pthread_mutex_unlock(&log->state);
     pthread_mutex_unlock(&log->append);
-    return write_active(log, segment_write_out_whole, e);
+    return write_active(log, e);
 }
 
 int log_flush_synced(struct log *log, uint64_t device, struct err *e)
@@ -475,11 +474,6 @@ int log_flush_synced(struct log *log, uint64_t device, struct err *e)
         rc = log_flush_all(log, false, e);
     pthread_mutex_unlock(&log->flush);
     return rc;
-}
-
-int log_begin_sync_appends(struct log *log, struct err *e)
-{
-    return write_active(log, segment_begin_write_out, e);
 }
 
 int log_sync_appends(struct log *log, struct err *e)

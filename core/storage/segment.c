@@ -400,18 +400,6 @@ int segment_write_out_whole(struct segment *s, int64_t size, struct err *e)
     return write_pieces(s, &at, size, 0, e);
 }
 
-int segment_begin_write_out(struct segment *s, int64_t size, struct err *e)
-{
-    char path[STORAGE_PATH_MAX];
-    int fd;
-    if (s->written_out >= size)
-        return ERR_OK;
-    int rc = segment_fd(s, FILE_LOG, false, &fd, e);
-    return rc ? rc
-              : io_begin_write_out(fd, s->written_out, size - s->written_out, segment_path(s, FILE_LOG, path),
-                                   e);
-}
-
 void segment_forget(struct segment *s, int64_t size, int64_t keep, int64_t most)
 {
     /* By steps that are worth a call, and no larger than what is kept. */

@@ -146,8 +146,6 @@ int segment_sync(struct segment *s, bool indexes, struct err *e);
 int segment_write_out(struct segment *s, int64_t size, struct err *e);
 /* The last piece, too, and as if it had not been: for a sync of all that tells how that went. Flush lock held. */
 int segment_write_out_whole(struct segment *s, int64_t size, struct err *e);
-/* Only begins to, all at once: for a sync that somebody waits for. Flush lock held. */
-int segment_begin_write_out(struct segment *s, int64_t size, struct err *e);
 
 /*
  * Makes the page cache let go of what is on disk of the first `size` bytes of .log, but for the last `keep`; of so many bytes at `most`, as a GiB takes
