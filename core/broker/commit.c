@@ -194,14 +194,15 @@ static int write_round(struct commit *c, struct commit_item *list, uint64_t roun
     int64_t start = clock_mono_ns();
     size_t direct;
     int rc = commit_sync_direct(c, list, round, &direct, e);
+    int64_t synced = clock_mono_ns();
     if (!rc && record)
         rc = journal_write(c->journal, e);
     if (!record)
         return rc;
-    int64_t took = clock_mono_ns() - start;
-    atomic_store_explicit(&c->last_ns, took, memory_order_relaxed);
-    atomic_fetch_add(&c->sync_ns, (uint64_t)took);
-    commit_rate_disk(c, copied + direct, took);
+    int64_t end = clock_mono_ns();
+    atomic_store_explicit(&c->last_ns, end - start, memory_order_relaxed);
+    atomic_fetch_add(&c->sync_ns, (uint64_t)(end - start));
+    commit_rate_disk(c, copied, direct, end - synced);
     return rc;
 }
 

@@ -43,7 +43,9 @@ struct commit_item {
     bool failed;         /* out: not committed; op->error says why */
     bool journaled;      /* else it only keeps its place in the order */
     bool grouped;        /* staged together with others, and durable only with them */
-    bool direct;         /* its bytes are synced in the segment; the journal has but a reference */
+    bool
+        settled; /* its log was flushed before: a sync has only bytes to take along, none of a new log's names and small files */
+    bool direct; /* its bytes are synced in the segment; the journal has but a reference */
     struct journal_entry entry;
 };
 

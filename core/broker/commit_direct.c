@@ -9,23 +9,29 @@
  */
 #include "broker/commit_internal.h"
 
+#include <assert.h>
+
 #include "base/crew.h"
 #include "broker/disk.h"
 #include "broker/topic.h"
 
 /*
  * With 64 KiB batches of one log, eight in flight, references made a quarter to two thirds of what copies did, with 1 MiB batches 1.2 to 1.5 times
- * as much (docs/design/0009): a round waits for two syncs then, one after the other. Where many logs are synced side by side that counts once for all of them, and what
- * counts is whether the disk takes longer to write a log's bytes a second time than for one more sync: LOG_SYNC_NS. That depends on the disk.
+ * as much (docs/design/0009): a round waits for two syncs then, one after the other. Where many logs are synced side by side that counts once for all of them, and a log
+ * goes direct if copying its bytes, with the flushes beside it, takes longer than one more sync side by side with others. That depends on the disk.
  */
 #define DIRECT_BYTES ((size_t)768 << 10)
-#define MANY_LOGS 16 /* side by side */
-#define LOG_SYNC_NS 200000
+#define MANY_LOGS 16                  /* side by side */
 #define MANY_BYTES ((size_t)32 << 10) /* at least */
-/* How fast the disk is: by rounds that it is busy with, over the last ones, as it is slower while logs are flushed. Known from so much on. */
-#define RATED_ROUND ((size_t)512 << 10)
-#define RATED_LEAST ((uint64_t)256 << 20)
-#define RATED_MOST ((uint64_t)1 << 30)
+#define LOG_SYNC_NS 200000 /* at least; or what the smallest sync of late took, as some disks seek: */
+#define SMALL_RECORD ((size_t)128 << 10)
+#define SMALL_RECORDS 16                  /* of some there is one that nothing was in the way of */
+#define RATED_ROUND ((size_t)512 << 10)   /* smaller ones wait more than they write */
+#define RATED_LEAST ((uint64_t)256 << 20) /* the rate is known from so much on, */
+#define RATED_MOST ((uint64_t)1 << 30) /* and is that of the last ones, long enough for flushes to be in it */
+/* What is not done may have become better. With so many bytes that go direct copies are believed to be, by that part. */
+#define COPIES_AGAIN ((uint64_t)128 << 20)
+#define COPIES_BETTER 256
 
 void commit_set_direct(struct commit *c, size_t bytes)
 {
@@ -34,22 +40,55 @@ void commit_set_direct(struct commit *c, size_t bytes)
     c->direct_from = c->many_from = c->direct_bytes;
 }
 
-void commit_rate_disk(struct commit *c, size_t bytes, int64_t ns)
+static void note_copied(struct disk_rate *r, size_t bytes, uint64_t ns)
+{
+    r->bytes += bytes;
+    r->ns += ns;
+    if (r->bytes < RATED_MOST)
+        return;
+    r->bytes /= 2;
+    r->ns /= 2;
+    r->least_ns -= r->least_ns / 2; /* a trial of one round tells */
+}
+
+static void note_direct(struct disk_rate *r, size_t bytes)
+{
+    r->direct += bytes;
+    if (r->direct < COPIES_AGAIN)
+        return;
+    r->direct = 0;
+    r->ns -= r->ns / COPIES_BETTER;
+    r->least_ns += r->least_ns / 4; /* each round tells anew */
+}
+
+static void note_small(struct disk_rate *r, uint64_t ns)
+{
+    r->small++;
+    if (!r->least_ns || ns < r->least_ns)
+        r->least_ns = ns;
+}
+
+static size_t many_bytes(const struct disk_rate *r)
+{
+    bool seeks = r->small >= SMALL_RECORDS && r->least_ns > LOG_SYNC_NS;
+    uint64_t sync = seeks ? r->least_ns : LOG_SYNC_NS;
+    double many = (double)r->bytes / (double)r->ns * (double)sync;
+    return many < (double)MANY_BYTES ? MANY_BYTES : many < (double)DIRECT_BYTES ? (size_t)many : DIRECT_BYTES;
+}
+
+void commit_rate_disk(struct commit *c, size_t copied, size_t direct, int64_t ns)
 {
     struct disk_rate *r = &c->rate;
-    if (!c->rated || bytes < RATED_ROUND)
+    if (!c->rated || ns <= 0)
         return;
-    r->bytes += bytes;
-    r->ns += (uint64_t)ns;
-    if (r->bytes < RATED_LEAST)
-        return;
-    double many = (double)r->bytes / (double)(r->ns ? r->ns : 1) * LOG_SYNC_NS;
-    size_t most = DIRECT_BYTES;
-    atomic_store(&c->many_bytes, many < MANY_BYTES ? MANY_BYTES : many < (double)most ? (size_t)many : most);
-    if (r->bytes >= RATED_MOST) {
-        r->bytes /= 2;
-        r->ns /= 2;
-    }
+    if (copied <= SMALL_RECORD)
+        note_small(r, (uint64_t)ns);
+    if (direct)
+        note_direct(r, direct);
+    else if (copied >= RATED_ROUND)
+        note_copied(r, copied, (uint64_t)ns);
+    if (r->bytes >= RATED_LEAST)
+        atomic_store(&c->many_bytes, many_bytes(r));
 }
 
 void commit_next_direct(struct commit *c)
@@ -71,10 +110,10 @@ bool commit_goes_direct(struct commit *c, const struct commit_item *i)
         d->bytes = 0;
         d->on = false;
     }
-    size_t already = d->bytes;
+    size_t already = d->bytes, from = i->settled ? c->direct_from : c->direct_bytes;
     d->bytes += i->entry.bytes;
-    c->many_logs += already < c->many_from && d->bytes >= c->many_from;
-    bool large = d->bytes >= c->direct_from || d->before >= c->direct_from;
+    c->many_logs += i->settled && already < c->many_from && d->bytes >= c->many_from;
+    bool large = d->bytes >= from || d->before >= from;
     if (large && !d->on && c->direct_logs < COMMIT_DIRECT_LOGS) {
         d->on = true;
         c->direct_logs++;
@@ -140,8 +179,10 @@ int commit_sync_direct(struct commit *c, struct commit_item *list, uint64_t roun
         if (!i->direct)
             continue;
         *bytes += i->entry.bytes;
-        if (d->synced != round && !d->torn)
+        if (d->synced != round && !d->torn) {
+            assert(n < COMMIT_DIRECT_LOGS);
             c->direct[n++] = i->p;
+        }
         d->synced = round;
     }
     atomic_fetch_add(&c->direct_total, *bytes);

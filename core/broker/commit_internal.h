@@ -14,9 +14,11 @@
 
 struct crew;
 
-/* What rounds had to write, and how long that took. */
+/* What copying takes on this disk, and a sync. */
 struct disk_rate {
-    uint64_t bytes, ns;
+    uint64_t bytes, ns;       /* of rounds that copy all */
+    uint64_t direct;          /* bytes since copies were last believed to be better than that */
+    uint64_t small, least_ns; /* small records, and the least time of one */
 };
 
 /* Who waits for room: served in order of arrival, coordinators first, each by its own bell. */
@@ -128,8 +130,8 @@ void commit_next_direct(struct commit *c);
  */
 int commit_sync_direct(struct commit *c, struct commit_item *list, uint64_t round, size_t *bytes,
                        struct err *e);
-/* The same caller: a round of `bytes`, copied or direct, took `ns`. */
-void commit_rate_disk(struct commit *c, size_t bytes, int64_t ns);
+/* The same caller: a record with `copied` bytes, and references to `direct`, was written in `ns`. */
+void commit_rate_disk(struct commit *c, size_t copied, size_t direct, int64_t ns);
 
 /* ---- commit_room.c ---- */
 
