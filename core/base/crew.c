@@ -1,5 +1,5 @@
 /*
- * crew: see the header. Threads: whoever asks and those that it starts; all fields under `lock`.
+ * crew: see the header. Threads: whoever asks and those that it starts; all fields under `lock`, but what the jobs of a list read of it stays as it is until the last one has ended.
  */
 #include "base/crew.h"
 

@@ -192,8 +192,8 @@ static int write_round(struct commit *c, struct commit_item *list, uint64_t roun
                        struct err *e)
 {
     int64_t start = clock_mono_ns();
-    size_t direct;
-    int rc = commit_sync_direct(c, list, round, &direct, e);
+    struct direct_done done;
+    int rc = commit_sync_direct(c, list, round, &done, e);
     int64_t synced = clock_mono_ns();
     if (!rc && record)
         rc = journal_write(c->journal, e);
@@ -202,7 +202,8 @@ static int write_round(struct commit *c, struct commit_item *list, uint64_t roun
     int64_t end = clock_mono_ns();
     atomic_store_explicit(&c->last_ns, end - start, memory_order_relaxed);
     atomic_fetch_add(&c->sync_ns, (uint64_t)(end - start));
-    commit_rate_disk(c, copied, direct, end - synced);
+    if (!rc && done.whole)
+        commit_rate_disk(c, copied, done.bytes, end - synced);
     return rc;
 }
 

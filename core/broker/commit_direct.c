@@ -25,19 +25,29 @@
 #define MANY_BYTES ((size_t)32 << 10) /* at least */
 #define LOG_SYNC_NS 200000 /* at least; or what the smallest sync of late took, as some disks seek: */
 #define SMALL_RECORD ((size_t)128 << 10)
-#define SMALL_RECORDS 16                  /* of some there is one that nothing was in the way of */
+#define SMALL_RECORDS 8                   /* of some there is one that nothing was in the way of */
 #define RATED_ROUND ((size_t)512 << 10)   /* smaller ones wait more than they write */
 #define RATED_LEAST ((uint64_t)256 << 20) /* the rate is known from so much on, */
 #define RATED_MOST ((uint64_t)1 << 30) /* and is that of the last ones, long enough for flushes to be in it */
-/* What is not done may have become better. With so many bytes that go direct copies are believed to be, by that part. */
+/*
+ * What is not done may have become better. With so many bytes that go direct copies are believed to be, by that part; with so many halves of the rated bytes
+ * copied, syncs are, until some small records have told: a trial.
+ */
 #define COPIES_AGAIN ((uint64_t)128 << 20)
 #define COPIES_BETTER 256
+#define SYNCS_AGAIN 8
 
 void commit_set_direct(struct commit *c, size_t bytes)
 {
     c->direct_bytes = bytes ? bytes : DIRECT_BYTES;
-    c->rated = !bytes;
+    c->rated =
+        c->threaded && !bytes; /* without threads what is done follows from the calls, and from no clock */
     c->direct_from = c->many_from = c->direct_bytes;
+}
+
+static void forget_syncs(struct disk_rate *r)
+{
+    r->small = r->least_ns = 0;
 }
 
 static void note_copied(struct disk_rate *r, size_t bytes, uint64_t ns)
@@ -48,7 +58,8 @@ static void note_copied(struct disk_rate *r, size_t bytes, uint64_t ns)
         return;
     r->bytes /= 2;
     r->ns /= 2;
-    r->least_ns -= r->least_ns / 2; /* a trial of one round tells */
+    if (++r->halves % SYNCS_AGAIN == 0)
+        forget_syncs(r);
 }
 
 static void note_direct(struct disk_rate *r, size_t bytes)
@@ -58,7 +69,7 @@ static void note_direct(struct disk_rate *r, size_t bytes)
         return;
     r->direct = 0;
     r->ns -= r->ns / COPIES_BETTER;
-    r->least_ns += r->least_ns / 4; /* each round tells anew */
+    forget_syncs(r); /* the next rounds' records tell */
 }
 
 static void note_small(struct disk_rate *r, uint64_t ns)
@@ -83,10 +94,10 @@ void commit_rate_disk(struct commit *c, size_t copied, size_t direct, int64_t ns
         return;
     if (copied <= SMALL_RECORD)
         note_small(r, (uint64_t)ns);
-    if (direct)
-        note_direct(r, direct);
-    else if (copied >= RATED_ROUND)
+    if (copied >= RATED_ROUND && copied > direct)
         note_copied(r, copied, (uint64_t)ns);
+    else if (direct)
+        note_direct(r, direct);
     if (r->bytes >= RATED_LEAST)
         atomic_store(&c->many_bytes, many_bytes(r));
 }
@@ -168,27 +179,29 @@ static int leave_out(struct commit *c, struct commit_item *i, struct err *e)
     return ERR_OK;
 }
 
-int commit_sync_direct(struct commit *c, struct commit_item *list, uint64_t round, size_t *bytes,
+int commit_sync_direct(struct commit *c, struct commit_item *list, uint64_t round, struct direct_done *done,
                        struct err *e)
 {
     int rc = ERR_OK;
     size_t n = 0;
-    *bytes = 0;
+    *done = (struct direct_done){.whole = true};
     for (struct commit_item *i = list; i; i = i->next) {
         struct direct *d = &i->p->direct;
         if (!i->direct)
             continue;
-        *bytes += i->entry.bytes;
+        done->bytes += i->entry.bytes;
         if (d->synced != round && !d->torn) {
             assert(n < COMMIT_DIRECT_LOGS);
             c->direct[n++] = i->p;
         }
         d->synced = round;
     }
-    atomic_fetch_add(&c->direct_total, *bytes);
+    atomic_fetch_add(&c->direct_total, done->bytes);
     sync_all(c, n);
     for (struct commit_item *i = list; i && !rc; i = i->next)
-        if (i->p->direct.torn)
+        if (i->p->direct.torn) {
+            done->whole = false;
             rc = leave_out(c, i, e);
+        }
     return rc;
 }

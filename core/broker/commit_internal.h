@@ -18,7 +18,14 @@ struct crew;
 struct disk_rate {
     uint64_t bytes, ns;       /* of rounds that copy all */
     uint64_t direct;          /* bytes since copies were last believed to be better than that */
-    uint64_t small, least_ns; /* small records, and the least time of one */
+    uint64_t small, least_ns; /* small records, and the least time of one; of late */
+    unsigned halves;          /* of `bytes`, that were let go of */
+};
+
+/* What a round synced. */
+struct direct_done {
+    size_t bytes;
+    bool whole; /* nothing was taken out of its record */
 };
 
 /* Who waits for room: served in order of arrival, coordinators first, each by its own bell. */
@@ -125,10 +132,10 @@ bool commit_goes_direct(struct commit *c, const struct commit_item *i);
 /* A round is taken: from which size on that is for the next one. Lock held. */
 void commit_next_direct(struct commit *c);
 /*
- * Without the lock, by whoever runs the round, before its record is written: syncs what goes direct, `bytes`. What that fails for is marked as
+ * Without the lock, by whoever runs the round, before its record is written: syncs what goes direct. What that fails for is marked as
  * failed, and taken out of the record. An error: the whole round fails.
  */
-int commit_sync_direct(struct commit *c, struct commit_item *list, uint64_t round, size_t *bytes,
+int commit_sync_direct(struct commit *c, struct commit_item *list, uint64_t round, struct direct_done *done,
                        struct err *e);
 /* The same caller: a record with `copied` bytes, and references to `direct`, was written in `ns`. */
 void commit_rate_disk(struct commit *c, size_t copied, size_t direct, int64_t ns);

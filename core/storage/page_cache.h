@@ -53,7 +53,7 @@ size_t page_cache_sharers(const struct page_cache *c);
 
 /*
  * `n` bytes of a log were flushed. How many logs that is done for is counted anew in each turn, of four times the limit: so many share it, if
- * page_cache_share was told of fewer, as large appends are synced one by one. What readers did not use of what it keeps beyond that goes back. One thread
+ * page_cache_share was told of fewer, as large appends are synced without it. What readers did not use of what it keeps beyond that goes back. One thread
  * a log at a time. c: NULL is fine.
  */
 void page_cache_flushed(struct page_cache *c, struct page_share *of, int64_t n);

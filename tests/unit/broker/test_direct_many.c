@@ -186,21 +186,60 @@ static void test_small_rounds_do_not_count(void **state)
     assert_int_equal(round_of(f, MANY), 0);
 }
 
-/* A disk that has to seek for each log: copies are faster on it, slow as it is. After some GiB that is tried again. */
+static void expect_copied(struct fixture *f)
+{
+    for (int i = 0; i < 2; i++)
+        round_of(f, MANY); /* begun before */
+    assert_int_equal(round_of(f, MANY), 0);
+}
+
+static void seek(struct fixture *f)
+{
+    for (int i = 0; i < 8; i++)
+        tell(f, 1000, (size_t)MANY * KEY, 8000);
+}
+
+/* A disk that has to seek for each log: copies are faster on it, slow as it is. After some GiB that is tried again, each time for some rounds. */
 static void test_where_syncs_take_long(void **state)
 {
     struct fixture *f = *state;
     on_a_disk(f, SLOW_MS);
     assert_true(round_of(f, MANY) >= (uint64_t)MANY * KEY);
-    for (int i = 0; i < 16; i++)
-        tell(f, 1000, (size_t)MANY * KEY, 8000);
-    round_of(f, MANY); /* begun before */
-    assert_int_equal(round_of(f, MANY), 0);
+    seek(f);
+    expect_copied(f);
     tell(f, 200 << 10, 0, 100); /* not a small one */
+    expect_copied(f);
+    for (int trial = 0; trial < 10; trial++) {
+        int n = 0;
+        for (uint64_t direct = 0; !direct; n++) {
+            on_a_disk(f, SLOW_MS);
+            direct = round_of(f, MANY);
+        }
+        assert_in_range(n, 2, 9);
+        seek(f);
+        expect_copied(f);
+    }
+}
+
+/* Rounds that copy less than they have direct tell of small records no more than of copies. */
+static void test_large_records_beside_them(void **state)
+{
+    struct fixture *f = *state;
+    on_a_disk(f, SLOW_MS);
+    for (int i = 0; i < 100; i++)
+        tell(f, 600 << 10, (size_t)64 << 20, 6000);
+    for (int i = 0; i < 2; i++)
+        assert_true(round_of(f, MANY) >= (uint64_t)MANY * KEY);
+}
+
+/* Nor is one that has large logs in each round without a rate. */
+static void test_a_large_log_beside_them(void **state)
+{
+    struct fixture *f = *state;
+    for (int i = 0; i < 1000; i++)
+        tell(f, 1 << 20, 800 << 10, 10000);
     round_of(f, MANY);
-    assert_int_equal(round_of(f, MANY), 0);
-    for (int i = 0; i < 12; i++)
-        on_a_disk(f, SLOW_MS);
+    round_of(f, MANY);
     assert_true(round_of(f, MANY) >= (uint64_t)MANY * KEY);
 }
 
@@ -249,6 +288,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_on_a_fast_disk, setup_many, teardown),
         cmocka_unit_test_setup_teardown(test_small_rounds_do_not_count, setup_many, teardown),
         cmocka_unit_test_setup_teardown(test_where_syncs_take_long, setup_many, teardown),
+        cmocka_unit_test_setup_teardown(test_large_records_beside_them, setup_many, teardown),
+        cmocka_unit_test_setup_teardown(test_a_large_log_beside_them, setup_many, teardown),
         cmocka_unit_test_setup_teardown(test_copies_are_tried_again, setup_many, teardown),
         cmocka_unit_test_setup_teardown(test_a_failed_sync_is_the_logs_own, setup_many, teardown),
     };
