@@ -147,6 +147,8 @@ bool op_refused(struct world *w)
         return true;
     bool on = add_request(w, &s, w->model.units++);
     if (on && s.n) {
+        /* Retention that is under way may count them, and deletes more than it would have without. */
+        model_allow_retention(&w->model, s.at[0].topic, sim_clock_ms());
         int rc = add_refused(w, &s) ? broker_produce(w->b, s.requests, s.n, true, &w->e) : ERR_OK;
         on = !sim_is_cut();
         if (on && s.n > 1 && rc != ERR_INVALID_TIMESTAMP)
