@@ -91,10 +91,11 @@ static bool is_over(const struct entry *e, int64_t now_ms)
 
 /*
  * Entries from the newest to the oldest; `later`: a later record of the key is there, below the end, and counts. Nothing is
- * asked of records before `start`, which readers do not get.
+ * asked of records before `start`, which readers do not get. Of a topic that was `once_page_cache` the marker may have been lost, and what a
+ * transaction wrote, committed as it was, counts as aborted then.
  */
-static void judge_data(const struct model *m, struct entry *e, int64_t start, int64_t end, int64_t now_ms,
-                       bool later[RECORD_KEYS])
+static void judge_data(const struct model *m, struct entry *e, bool once_page_cache, int64_t start,
+                       int64_t end, int64_t now_ms, bool later[RECORD_KEYS])
 {
     enum txn_outcome outcome = e->txn < 0 ? TXN_COMMITTED : m->txns[e->txn].outcome;
     for (int32_t k = e->count; k-- > 0;) {
@@ -106,12 +107,13 @@ static void judge_data(const struct model *m, struct entry *e, int64_t start, in
         if (key < 0 || later[key] || outcome == TXN_ABORTED ||
             (record_is_tombstone(number) && is_over(e, now_ms)))
             e->must_go |= bit;
-        if (key >= 0 && e->sure == SURE && outcome == TXN_COMMITTED)
+        if (key >= 0 && e->sure == SURE && outcome == TXN_COMMITTED && (e->txn < 0 || !once_page_cache))
             later[key] = true;
     }
 }
 
-static void end_pass(const struct model *m, struct model_partition *p, int64_t end, int64_t now_ms)
+static void end_pass(const struct model *m, struct model_partition *p, bool once_page_cache, int64_t end,
+                     int64_t now_ms)
 {
     bool later[RECORD_KEYS] = {false};
     p->clean_end = at_most(p->clean_end, end);
@@ -120,7 +122,7 @@ static void end_pass(const struct model *m, struct model_partition *p, int64_t e
         if (e->base < 0 || e->base >= end)
             continue;
         if (e->kind == ENTRY_DATA)
-            judge_data(m, e, p->start_max, end, now_ms, later);
+            judge_data(m, e, once_page_cache, p->start_max, end, now_ms, later);
         else if (is_over(e, now_ms))
             e->must_go = 1;
         if (e->base + e->count <= end)
@@ -147,7 +149,7 @@ int __wrap_log_clean(struct log *log, struct cleaner *c, const struct clean_args
     int rc = __real_log_clean(log, c, args, out, e);
     p->cleaning = false;
     if (rc == ERR_OK && !sim_is_cut())
-        end_pass(m, p, out->end, args->now_ms);
+        end_pass(m, p, m->topics[topic].once_page_cache, out->end, args->now_ms);
     return rc;
 }
 
