@@ -408,7 +408,6 @@ int commit_start(struct commit **out, struct journal *j, struct topics *topics, 
     mutex_init(&c->completing);
     cond_init(&c->work);
     cond_init(&c->files);
-    commit_set_direct(c, 0);
     int rc = crew_new(&c->crew, "leat-sync", threaded ? SYNC_THREADS : 0, e);
     if (!rc && threaded)
         rc = start_threads(c, e);

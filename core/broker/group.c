@@ -165,7 +165,7 @@ static int append_one(struct broker *b, struct append *a, struct err *e)
     if (a->appended.position == 0 && s->log.cleanup_compact && !a->appended.duplicate)
         log_cleaner_segment_closed(b);
     a->item.journaled = a->journal && !a->appended.duplicate;
-    a->item.settled = log_recovery_point(log) > 0;
+    a->item.settled = a->item.journaled && log_recovery_point(log) > 0;
     a->item.end_offset = a->appended.last_offset + 1;
     fill_entry(a);
     if (!atomic_exchange(&p->dirty, true)) {
