@@ -307,7 +307,7 @@ static void note_order(void *arg, struct io_event *ev)
         o->renamed = ++o->n;
     else if (ev->op != IO_OP_OPEN && ev->op != IO_OP_SYNC)
         o->late = o->late || (o->renamed && !o->synced);
-    if (ev->op == IO_OP_UNLINK && !o->removed && strstr(ev->path, "t-0"))
+    if (ev->op == IO_OP_UNLINK && !o->removed && strstr(ev->path, "/t-0"))
         o->removed = ++o->n;
     if (ev->op != IO_OP_SYNC || !o->renamed || o->synced)
         return;
