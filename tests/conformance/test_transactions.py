@@ -47,12 +47,12 @@ class Tools(KafkaCase):
         [row] = self.transactions("list")
         self.assertEqual(["perf", "CompleteCommit"], [row[0], row[3]])
         [row] = self.transactions("describe", "--transactional-id", "perf")
-        epoch = int(row[3])
+        producer, epoch = row[2], int(row[3])
         self.assertGreater(epoch, 0)
         self.assertEqual(5000, len(self.kcat("-C", "-q", "-e", "-t", "t", "-X", "isolation.level=read_committed", "-f", "%o\n").splitlines()))
         # which of the partitions the last transaction wrote to is the producer's affair
         rows = [row for partition in "012" for row in self.transactions("describe-producers", "--topic", "t", "--partition", partition)]
-        self.assertEqual([epoch, {"None"}], [max(int(row[1]) for row in rows), {row[-1] for row in rows}])
+        self.assertEqual([{producer}, epoch, {"None"}], [{row[0] for row in rows}, max(int(row[1]) for row in rows), {row[-1] for row in rows}])
 
     def late(self, address, name):
         """A batch of a transaction that has ended (an old protocol's, an hour old); the error that it got."""

@@ -141,10 +141,10 @@ static inline void batches_without_faults(struct fixture *f)
 
 static inline void open_use_close(void *arg)
 {
-    struct fixture f = {.dir = arg, .two = two};
+    struct fixture f = {.dir = testkit_dir(), .two = two};
     struct acked a = {0};
     struct err ignored;
-    f.dir = testkit_dir();
+    (void)arg;
     batches_without_faults(&f);
     if (try_open(&f) == ERR_OK) {
         use(&f, &a);
@@ -218,16 +218,18 @@ static inline void report(size_t i, uint64_t met)
     assert_true(met > 0);
 }
 
-static inline void each_fault_in_use(void)
+static inline void test_each_fault_in_use(void **state)
 {
+    (void)state;
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
         report(i, testkit_each_fault(faults[i].point, faults[i].errnum, open_use_close, NULL));
 }
 
-static inline void each_fault_in_recovery(void)
+static inline void test_each_fault_in_recovery(void **state)
 {
     struct fixture f = {.dir = testkit_dir(), .two = two};
     struct crashed c = {.dir = f.dir};
+    (void)state;
     batches_without_faults(&f);
     make_crashed(&f, &c.acked);
     assert_true(c.acked.append[0] && c.acked.txn[1] && c.acked.txn_offset);
@@ -235,6 +237,21 @@ static inline void each_fault_in_recovery(void)
         report(i, testkit_each_fault(faults[i].point, faults[i].errnum, recover_once, &c));
     buf_free(&f.batch);
     testkit_remove_dir(f.dir);
+}
+
+/* A program's group of tests. */
+static inline int with_one_directory(void **state)
+{
+    (void)state;
+    testkit_dirs_in_memory();
+    diag_setup(DIAG_OFF, DIAG_TEXT);
+    return 0;
+}
+
+static inline int with_two_directories(void **state)
+{
+    two = true;
+    return with_one_directory(state);
 }
 
 #endif

@@ -1,19 +1,10 @@
 /* faults.h: while a broker with two data directories is in use. */
 #include "tests/unit/broker/faults.h"
 
-static void test_each_fault_with_two_directories(void **state)
-{
-    (void)state;
-    two = true;
-    each_fault_in_use();
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_each_fault_with_two_directories),
+        cmocka_unit_test(test_each_fault_in_use),
     };
-    testkit_dirs_in_memory();
-    diag_setup(DIAG_OFF, DIAG_TEXT);
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, with_two_directories, NULL);
 }
